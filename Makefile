@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+IMAGE ?=
+
+.PHONY: chat test check lint types layers cover format clean help
+
+chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=photo.jpg shows it a picture
+	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$(IMAGE)")
+
+test: .venv/dev ## Set up and run the tests, on all cores
+	$(BIN)/pytest -n auto -q
+
+check: lint types layers test ## All that CI checks: style, types, layers, tests
+
+lint: .venv/dev ## Style and likely mistakes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/dev ## Static types
+	$(BIN)/mypy
+
+layers: .venv/dev ## Which folder may import which
+	$(BIN)/lint-imports
+
+cover: .venv/dev ## Tests with coverage
+	$(BIN)/coverage run -m pytest -q && $(BIN)/coverage report
+
+format: .venv/dev ## Rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+help: ## This text
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

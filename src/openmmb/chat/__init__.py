@@ -1,0 +1,1 @@
+"""Talking to a model: in Python and in a terminal."""

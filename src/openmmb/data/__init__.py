@@ -1,0 +1,1 @@
+"""From words to batches of token ids, as pure functions."""

@@ -1,0 +1,88 @@
+"""What steers a reply, read off the reply: its gendered words, its style's polarity.
+
+Each function is pure: the same example, seed and epoch give the same result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+from openmmb.config import config
+from openmmb.data.draw import pick, uniform
+from openmmb.data.example import Example
+from openmmb.text.gender import GENDER_RULES
+
+POSITIVE, NEGATIVE = "positive/neutral", "negative"
+"""The two polarities, in the original's words."""
+
+
+@config
+class ControlsConfig:
+    """Which controls examples get."""
+
+    gender: bool = False
+    """Give every example the token of its reply's gendered words."""
+    gender_rule: str = "words"
+    """``words``: whole words; ``parlai``: the original's rule with its quirks."""
+    category_frac: float = 0.75
+    """Share of picture dialogues whose styles become their polarity, for both speakers."""
+    question_frac: float = 0.0
+    """Share of captions that answer a question about the picture instead of opening."""
+    caption_style_frac: float = 0.0
+    """Share of captions that carry ``positive/neutral`` as their style."""
+
+    def __post_init__(self) -> None:
+        for name in ("category_frac", "question_frac", "caption_style_frac"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.gender_rule not in GENDER_RULES:
+            raise ValueError(f"gender_rule must be one of {', '.join(GENDER_RULES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Add controls to examples.
+
+    Attributes:
+        config: Which ones.
+        polarities: Style -> its polarity; a style that is not in it stays as it is.
+        seed: With the epoch, decides every draw.
+    """
+
+    config: ControlsConfig
+    polarities: Mapping[str, str]
+    seed: int
+
+    def apply(self, example: Example, epoch: int) -> Example:
+        """Return the example with its controls for this epoch."""
+        style = example.style
+        context = example.context
+        if style is not None:
+            style = self._style(example, style, epoch)
+        elif example.references:  # a caption
+            style, context = self._caption(example, epoch)
+        gender = None
+        if self.config.gender:
+            gender = GENDER_RULES[self.config.gender_rule](example.reply, None)
+        return replace(example, style=style, context=context, gender=gender)
+
+    def _style(self, example: Example, style: str, epoch: int) -> str:
+        """Put the polarity for the trait, for a whole dialogue or not at all (ParlAI #3132)."""
+        chance = uniform("polarity", self.seed, epoch, example.task, example.conversation)
+        return self.polarities.get(style, style) if chance < self.config.category_frac else style
+
+    def _caption(self, example: Example, epoch: int) -> tuple[str | None, tuple[str, ...]]:
+        key = (self.seed, epoch, example.task, example.conversation)
+        styled = uniform("caption style", *key) < self.config.caption_style_frac
+        asked = uniform("question", *key) < self.config.question_frac
+        questions = picture_questions()
+        question = questions[pick(len(questions), "which question", *key)]
+        return POSITIVE if styled else None, (question,) if asked else ()
+
+
+@cache
+def picture_questions() -> tuple[str, ...]:
+    """Return the ways a person asks what a picture shows."""
+    text = (resources.files("openmmb.data") / "questions.txt").read_text(encoding="utf-8")
+    return tuple(line for line in text.splitlines() if line)

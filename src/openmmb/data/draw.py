@@ -1,0 +1,18 @@
+"""Chance as a pure function: the same key gives the same draw, on any machine, in any order."""
+
+import hashlib
+
+
+def uniform(*key: str | int) -> float:
+    """Draw from [0, 1), decided by ``key`` alone."""
+    return _integer(key) / 2**64
+
+
+def pick(count: int, *key: str | int) -> int:
+    """Draw from 0 to ``count - 1``, decided by ``key`` alone."""
+    return _integer(key) * count >> 64
+
+
+def _integer(key: tuple[str | int, ...]) -> int:
+    text = "\x1f".join(str(part) for part in key)  # a separator that no name holds
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

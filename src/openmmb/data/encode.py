@@ -1,0 +1,101 @@
+"""Examples as token ids.
+
+A context reads, from the left: the style, the persona's lines, the turns so far, the gender
+control, the end token; a newline stands between them. ParlAI's order is the same; there the
+style and the persona are ordinary text in the first turn, here a special token marks each, which
+no text can contain.
+
+When a context is too long, the oldest turns go; style, persona and control stay (ParlAI cuts the
+left end, so the persona goes first).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openmmb.config import config
+from openmmb.data.example import Example
+from openmmb.text.tokenizer import PERSONA, STYLE, Tokenizer
+
+
+@config
+class EncodeConfig:
+    """How words become ids."""
+
+    max_context: int = 128
+    """Most tokens of a context, end token included."""
+    max_pinned: int = 64
+    """Most of those that style and persona may take."""
+    max_reply: int = 128
+    """Most tokens of a reply, end token included; a longer one is cut on the right."""
+    delimiter: str = "\n"
+    """Between turns."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_pinned <= self.max_context - 2:
+            raise ValueError(
+                f"max_pinned ({self.max_pinned}) must leave 2 tokens of max_context "
+                f"({self.max_context})"
+            )
+        if self.max_reply < 1:
+            raise ValueError(f"max_reply must be at least 1, got {self.max_reply}")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example as ids.
+
+    Attributes:
+        context: Ends with the end token.
+        reply: Ends with the end token unless it was cut.
+        image_id: Picture whose vectors belong to it.
+    """
+
+    context: tuple[int, ...]
+    reply: tuple[int, ...]
+    image_id: str | None = None
+
+
+def encode_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
+    """Turn everything that comes before a reply into at most ``max_context`` ids."""
+    delimiter = tokenizer.encode(config.delimiter)
+    pinned: list[int] = []
+    if example.style is not None:
+        pinned += [tokenizer.special_id(STYLE), *tokenizer.encode(example.style), *delimiter]
+    for line in example.persona:
+        pinned += [tokenizer.special_id(PERSONA), *tokenizer.encode(line), *delimiter]
+    pinned = pinned[: config.max_pinned]
+    control = [] if example.gender is None else [tokenizer.special_id(example.gender)]
+    room = config.max_context - len(pinned) - len(control) - 1
+    turns = _last_tokens(example.context, room, tokenizer, delimiter)
+    return [*pinned, *turns, *control, tokenizer.end_id]
+
+
+def encode_reply(turns: Sequence[str], tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
+    """Turn a reply, and what was said after it if it counts too, into ids, each turn ended."""
+    ids: list[int] = []
+    for turn in turns:
+        if len(ids) >= config.max_reply:
+            break
+        ids += [*tokenizer.encode(turn), tokenizer.end_id]
+    return ids[: config.max_reply]
+
+
+def encode(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Encoded:
+    """Turn an example into ids."""
+    return Encoded(
+        context=tuple(encode_context(example, tokenizer, config)),
+        reply=tuple(encode_reply((example.reply, *example.following), tokenizer, config)),
+        image_id=example.image_id,
+    )
+
+
+def _last_tokens(
+    turns: Sequence[str], room: int, tokenizer: Tokenizer, delimiter: list[int]
+) -> list[int]:
+    """Return the last ``room`` tokens of the turns; turns that cannot reach it are not encoded."""
+    ids: list[int] = []
+    for turn in reversed(turns):
+        if len(ids) >= room:
+            break
+        ids = [*tokenizer.encode(turn), *(delimiter if ids else ()), *ids]
+    return ids[max(0, len(ids) - room) :]

@@ -1,0 +1,28 @@
+"""What a user can do wrong, as one tree. Each message says where, what, and what would be right.
+
+OpenMMBError
+├── ConfigError       a recipe, a setting or a flag
+├── DataError         a data set's file
+├── ImageError        a picture
+└── CheckpointError   a model's folder
+"""
+
+
+class OpenMMBError(Exception):
+    """A mistake of the user's; the command line prints it in one line and exits with 2."""
+
+
+class ConfigError(OpenMMBError):
+    """A recipe, a setting or a flag is missing, unknown or of the wrong type."""
+
+
+class DataError(OpenMMBError):
+    """A data set's file is missing or malformed."""
+
+
+class ImageError(OpenMMBError):
+    """A picture is missing, too large, or not a picture."""
+
+
+class CheckpointError(OpenMMBError):
+    """A checkpoint folder lacks a file, or a file does not fit the others."""

@@ -1,0 +1,97 @@
+"""The shape of the network, and the published sizes."""
+
+from typing import Literal
+
+from openmmb.config import config
+
+Variant = Literal["prelayernorm", "xlm", "aiayn", "bart"]
+Fusion = Literal["early", "late"]
+
+
+@config
+class ModelConfig:
+    """Everything that decides which tensors the network has and how they meet.
+
+    The defaults are MMB's (Shuster et al. 2020, model card): BlenderBot 2.7B with 100 picture
+    regions of 2048 features, fused early.
+    """
+
+    vocab_size: int = 8008
+    """V."""
+    embed_dim: int = 2560
+    """D."""
+    ffn_dim: int = 10240
+    """Width between the two linear layers of a feed-forward block."""
+    num_heads: int = 32
+    """H; divides ``embed_dim``."""
+    num_encoder_layers: int = 2
+    """Layers that read the context."""
+    num_decoder_layers: int = 24
+    """Layers that write the reply."""
+    num_positions: int = 128
+    """Longest context and longest reply, in tokens; image vectors have no position."""
+    learned_positions: bool = False
+    """Train the positions; otherwise they are sinusoids, fixed."""
+    scale_embeddings: bool = True
+    """Multiply token embeddings by the square root of ``embed_dim``."""
+    variant: Variant = "prelayernorm"
+    """Where the layer norms stand (ParlAI's ``--variant``)."""
+    activation: Literal["gelu", "relu"] = "gelu"
+    """Between the two linear layers of a feed-forward block."""
+    output_scaling: float = 1.0
+    """Multiplies the encoder's output."""
+    num_segments: int = 2
+    """2: text and image vectors are marked by an embedding each; 0: they are not."""
+    fusion: Fusion = "early"
+    """``early``: image vectors pass the encoder with the text; ``late``: they join after it."""
+    image_vectors: int = 100
+    """I, how many vectors a picture has."""
+    image_dim: int = 2048
+    """F, the width of an image vector."""
+    image_layers: int = 1
+    """Linear layers between an image vector and the encoder."""
+    dropout: float = 0.1
+    """On embeddings and on what each block adds."""
+    attention_dropout: float = 0.0
+    """On attention weights."""
+    activation_dropout: float = 0.0
+    """After the activation."""
+
+    def __post_init__(self) -> None:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
+            )
+        if self.fusion == "early" and self.num_segments not in (0, 2):
+            raise ValueError(f"num_segments must be 0 or 2, got {self.num_segments}")
+        for name in ("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_positions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+SIZES: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(
+        embed_dim=384,
+        ffn_dim=1536,
+        num_heads=6,
+        num_encoder_layers=2,
+        num_decoder_layers=5,
+        learned_positions=True,
+        image_vectors=49,
+        image_dim=1280,
+    ),
+    "90M": ModelConfig(
+        vocab_size=54944,
+        embed_dim=512,
+        ffn_dim=2048,
+        num_heads=16,
+        num_encoder_layers=8,
+        num_decoder_layers=8,
+        num_positions=512,
+        learned_positions=True,
+        variant="xlm",
+    ),
+    "400M": ModelConfig(embed_dim=1280, ffn_dim=5120, num_decoder_layers=12),
+    "2.7B": ModelConfig(),
+}
+"""The bundled model's shape and those of BlenderBot, each with picture input."""

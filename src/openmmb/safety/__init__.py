@@ -1,0 +1,1 @@
+"""What is said to the bot and by the bot, judged."""

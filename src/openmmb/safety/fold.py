@@ -1,0 +1,182 @@
+"""Words as a reader sees them, whatever disguise they are typed in.
+
+A list of words is easy to slip past: capitals, look-alike letters of other scripts, digits and
+symbols for letters, invisible characters, stretched or spaced-out letters, letters masked by
+stars. Folding undoes all of these. Where a disguise has more than one reading, a token has more
+than one form, and a text more than one row of tokens.
+"""
+
+import itertools
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Token(NamedTuple):
+    """One word of a text.
+
+    Attributes:
+        start: Where it begins in the text as typed.
+        end: Where it ends there, exclusive.
+        forms: What it may say, letters, digits and ``*`` for masked letters; the plainest first.
+    """
+
+    start: int
+    end: int
+    forms: tuple[str, ...]
+
+
+MAX_FORMS = 32
+"""A token has at most this many forms, so that nonsense cannot cost more than words do."""
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|\U0001f595")  # one gesture says as much as a word
+_SYMBOL_WORD = re.compile(r"[^\W_@$!|+*#%&^~'\-_][\w@$!|+*#%&^~'\-]*|[@$!|+][\w@$!|+*#%&^~'\-]+")
+_SYMBOL = re.compile(r"[^\W_][@$!|+*#%&^~_\-]+[^\W_]|[@$!|+][^\W_]|[^\W_][@$*]")
+_STRETCH = re.compile(r"([^\W\d_])\1{2,}")
+_LONE = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
+_MASK = re.compile(r"[*#%&^~]+|-{2,}|_{2,}")
+_CLITIC = re.compile(r"(.+)'(s|re|ll|d|m|ve|t)")
+
+_LEET = {
+    "0": "o",
+    "1": "il",
+    "3": "e",
+    "4": "a",
+    "5": "s",
+    "6": "g",
+    "7": "t",
+    "8": "b",
+    "9": "g",
+    "@": "a*",
+    "$": "s",
+    "!": "il",
+    "|": "il",
+    "+": "t",
+}
+
+_INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
+_LOOKALIKES = dict(
+    zip(
+        # Cyrillic, Greek, Latin of other alphabets, small capitals, money.
+        "авԁеһіјкӏмнопрԛѕтухѵԝзьαβεηικμνορτυχωϲϳςσγıłøđɡɑʙħŧᴀᴃᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ€£¥¢",
+        "abdehijklmhonpqstyxvwsbabenikuvoptuxwcjcoyilodgabhtabcdefghijklmnoprstuvwyzelyc",
+        strict=True,
+    )
+) | {"р": "p", "с": "c", "æ": "ae", "œ": "oe", "\u2019": "'", "\u2018": "'", "\u02bc": "'"}
+_BOXED = ((0x1F150, 0x1F169), (0x1F170, 0x1F189), (0x1F1E6, 0x1F1FF))
+
+
+def fold(text: str) -> list[list[Token]]:
+    """Read ``text`` in every way that matters; the first row holds its plain words.
+
+    Further rows are there only when the text has symbols inside words or spaced-out letters.
+    """
+    folded, places = _fold_characters(text)
+    rows = [_tokens(_WORD, folded)]
+    if _SYMBOL.search(folded):
+        rows.append(_tokens(_SYMBOL_WORD, folded))
+    if _LONE.search(folded):
+        rows.append(_join_lone_letters(rows[0]))
+    if places is None:
+        return rows
+    return [[Token(places[t.start], places[t.end - 1] + 1, t.forms) for t in row] for row in rows]
+
+
+def _fold_characters(text: str) -> tuple[str, list[int] | None]:
+    """Plain lower case letters, and where each came from (None: they stand where they stood)."""
+    if text.isascii():
+        return text.lower(), None
+    parts: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        plain = _fold_character(character)
+        parts.append(plain)
+        places += [place] * len(plain)
+    return "".join(parts), places
+
+
+@lru_cache(maxsize=4096)
+def _fold_character(character: str) -> str:
+    if character in _INVISIBLE:
+        return ""
+    for first, last in _BOXED:
+        if first <= ord(character) <= last:
+            return chr(ord("a") + ord(character) - first)
+    kept = [
+        _LOOKALIKES.get(part, part)
+        for part in unicodedata.normalize("NFKD", character).casefold()
+        if unicodedata.category(part) not in ("Mn", "Me", "Cf")
+    ]
+    return "".join(kept)
+
+
+def _tokens(pattern: re.Pattern[str], folded: str) -> list[Token]:
+    found = []
+    for match in pattern.finditer(folded):
+        word = match[0]
+        forms = (word,) if word.isalpha() and not _STRETCH.search(word) else _forms(word)
+        found.append(Token(match.start(), match.end(), forms))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _forms(word: str) -> tuple[str, ...]:
+    """What a word of more than plain letters may say; itself first."""
+    clitic = _CLITIC.fullmatch(word)
+    if clitic:
+        # "who're" without its apostrophe would be another word altogether.
+        drop = clitic[2] == "s" or clitic[1] == "who"
+        word = clitic[1] if drop else clitic[1] + clitic[2]
+    # A mark at the end is more often punctuation than a letter; only a star hides letters there.
+    word = _drop_emphasis(word.replace("'", "").rstrip("!|+#%&^~-_"))
+    forms = [word, *_spell(_MASK.sub(lambda mask: "*" * len(mask[0]), word))]
+    forms += [short for form in forms for short in _shrink(form)]
+    return tuple(dict.fromkeys(forms))[:MAX_FORMS]
+
+
+def _drop_emphasis(word: str) -> str:
+    """``*word*`` is stressed and ``word*`` has a footnote; neither is masked."""
+    body = word.strip("*")
+    return body if word.startswith("*") or word == body + "*" else word
+
+
+def _spell(word: str) -> list[str]:
+    """Read digits and symbols as the letters that they look like."""
+    if word.isalpha() or not any(c.isalpha() for c in word):
+        return []
+    choices = [_LEET.get(c, c) for c in word]
+    return [
+        "".join(letters) for letters in itertools.islice(itertools.product(*choices), MAX_FORMS)
+    ]
+
+
+def _shrink(word: str) -> list[str]:
+    """Read letters that were stretched to three or more as one or as two."""
+    if not _STRETCH.search(word):
+        return []
+    stretches = len(_STRETCH.findall(word))
+    if stretches > 3:
+        return [_STRETCH.sub(r"\1", word)]
+    pieces = _STRETCH.split(word)  # what lies between the stretches stands at the even places
+    read = []
+    for counts in itertools.product((1, 2), repeat=stretches):
+        letters = (letter * count for letter, count in zip(pieces[1::2], counts, strict=True))
+        joined = zip(pieces[::2], [*letters, ""], strict=True)
+        read.append("".join(itertools.chain.from_iterable(joined)))
+    return read
+
+
+def _join_lone_letters(row: list[Token]) -> list[Token]:
+    """Read three or more single letters in a row as one word, with or without a leading word."""
+    joined = []
+    for lone, group in itertools.groupby(row, key=lambda token: len(token.forms[0]) == 1):
+        tokens = list(group)
+        if not lone or len(tokens) < 3:
+            joined += tokens
+            continue
+        word = "".join(token.forms[0] for token in tokens)
+        forms = [word, word[1:]] if word[0] in "aiu" else [word]
+        forms += [spelt for form in forms for spelt in _spell(form)]
+        joined.append(Token(tokens[0].start, tokens[-1].end, tuple(dict.fromkeys(forms))))
+    return joined

@@ -1,0 +1,36 @@
+"""What a check says about one text, and what a check is.
+
+A verdict is data: words for people are made from it elsewhere, so nothing that a program needs
+has to be read out of a sentence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a text may be said.
+
+    Attributes:
+        safe: Whether it may.
+        score: How bad it looked, 0 (harmless) to 1.
+        check: Name of the check that decided; empty when no check was asked.
+        category: Kind of harm ("slur", "threat", ...), or None when nothing was found.
+        words: What was found, as the text spells it, in order.
+    """
+
+    safe: bool
+    score: float = 0.0
+    check: str = ""
+    category: str | None = None
+    words: tuple[str, ...] = ()
+
+
+class Check(Protocol):
+    """Judges one text: a word list, a classifier, a function of one's own."""
+
+    def __call__(self, text: str, context: Sequence[str]) -> Verdict:
+        """Judge ``text``, said after ``context`` (oldest turn first, often empty)."""
+        ...

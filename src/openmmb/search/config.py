@@ -1,0 +1,76 @@
+"""How a reply is searched for; the defaults are those of Multi-Modal BlenderBot."""
+
+from typing import Literal
+
+from openmmb.config import config
+
+Method = Literal["beam", "greedy", "topk", "nucleus", "delayed_beam"]
+
+
+@config
+class SearchConfig:
+    """How a reply is searched for.
+
+    Raises:
+        ValueError: A value is out of its range, or ``min_length`` leaves no room to end.
+    """
+
+    method: Method = "beam"
+    """How the next tokens are chosen: the likeliest beams together (``beam``), the likeliest token
+    (``greedy``), a draw from the ``top_k`` likeliest (``topk``), a draw from the likeliest that
+    make up ``top_p`` (``nucleus``), or draws first and a beam afterwards (``delayed_beam``)."""
+
+    beam_size: int = 10
+    """Hypotheses of one input that grow side by side. Drawing methods draw each on its own and
+    return the likeliest, so 1 gives an honest sample. Greedy search always has 1."""
+
+    min_length: int = 20
+    """Tokens that come before the end token, at least. Greedy search ignores it."""
+
+    max_length: int = 128
+    """Tokens of a reply, at most, its end token included."""
+
+    block_ngram: int = 3
+    """No n-gram of this many tokens comes twice in a reply; 0 turns it off."""
+
+    block_context_ngram: int = 3
+    """No n-gram of this many tokens of the context comes in the reply; 0 turns it off."""
+
+    length_penalty: float = 0.65
+    """Exponent of the length that scores are divided by: higher prefers longer replies."""
+
+    temperature: float = 1.0
+    """Logits are divided by it: below 1 sharpens, above 1 flattens."""
+
+    top_k: int = 10
+    """Likeliest tokens that ``topk`` and ``delayed_beam`` draw from."""
+
+    top_p: float = 0.9
+    """Probability of the likeliest tokens that ``nucleus`` draws from."""
+
+    beam_delay: int = 30
+    """Tokens that ``delayed_beam`` draws before it becomes a beam search."""
+
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "max_length", "top_k"):
+            _require(name, getattr(self, name), ">= 1", holds=getattr(self, name) >= 1)
+        for name in ("min_length", "block_ngram", "block_context_ngram", "beam_delay"):
+            _require(name, getattr(self, name), ">= 0", holds=getattr(self, name) >= 0)
+        _require("length_penalty", self.length_penalty, ">= 0", holds=self.length_penalty >= 0)
+        _require("temperature", self.temperature, "> 0", holds=self.temperature > 0)
+        _require("top_p", self.top_p, "> 0 and <= 1", holds=0 < self.top_p <= 1)
+        if self.method != "greedy" and self.min_length >= self.max_length:
+            raise ValueError(
+                f"min_length is {self.min_length} and max_length is {self.max_length}; "
+                "min_length must be below max_length, which counts the end token too"
+            )
+
+    @property
+    def num_beams(self) -> int:
+        """K: hypotheses that grow side by side for each input."""
+        return 1 if self.method == "greedy" else self.beam_size
+
+
+def _require(name: str, value: float, right: str, *, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value}; it must be {right}")

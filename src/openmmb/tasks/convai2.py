@@ -1,0 +1,103 @@
+"""ConvAI2 (Dinan et al., 2019): two people with invented personas get to know each other.
+
+Raw: ``<root>/convai2/{train,valid}_self_original.txt``, with or without candidate replies. Lines
+are numbered from 1 within a conversation: first persona lines, ``1 your persona: i ski .``, then
+``5 partner's turn<TAB>own turn``; further fields may follow after tabs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openmmb.data.example import Example, Split
+from openmmb.errors import DataError
+from openmmb.tasks.read import find_file, read_lines, turn_examples
+from openmmb.text.normalize import normalize_reply
+
+_LINE = re.compile(r"(\d+) (?:(your|partner's) persona: )?(.*)", re.DOTALL)
+
+
+@dataclass
+class _Conversation:
+    """One conversation, as it is read line by line."""
+
+    partner_persona: list[str] = field(default_factory=list)
+    own_persona: list[str] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ConvAI2:
+    """ConvAI2 under ``root``, in sentence case (ParlAI's ``convai2:normalized``).
+
+    Attributes:
+        root: The folder that holds all data sets.
+        both_sides: Also learn the turns of the partner. The partner's persona is known where
+            ``{split}_other_original.txt`` lies beside the file.
+    """
+
+    root: Path
+    both_sides: bool = False
+
+    def examples(self, split: Split) -> Iterator[Example]:
+        """Yield the second speaker's turns; with ``both_sides``, all but the first.
+
+        Raises:
+            DataError: A file is missing or malformed, or ``split`` is "test", which was never
+                published.
+        """
+        if split == "test":
+            raise DataError("convai2: the test split was never published; use 'valid'")
+        conversations = _read(find_file(self.root / "convai2", *_names(split, "self")))
+        if self.both_sides:
+            self._add_partners(conversations, split)
+        for number, said in enumerate(conversations):
+            yield from turn_examples(
+                said.turns,
+                range(1, len(said.turns), 1 if self.both_sides else 2),
+                task="convai2",
+                conversation=f"{split}:{number}",
+                personas=(tuple(said.partner_persona), tuple(said.own_persona)),
+            )
+
+    def _add_partners(self, conversations: list[_Conversation], split: Split) -> None:
+        """Fill in the partners' personas from the file that has them, if it is there."""
+        folder = self.root / "convai2"
+        if not any((folder / name).is_file() for name in _names(split, "other")):
+            return
+        path = find_file(folder, *_names(split, "other"))
+        others = _read(path)
+        # The files differ in small ways ("i'm", "i am"), so only the shape can be compared.
+        if [len(said.turns) for said in others] != [len(said.turns) for said in conversations]:
+            raise DataError(f"{path}: its conversations are not those of {split}_self_original")
+        for said, other in zip(conversations, others, strict=True):
+            said.partner_persona = other.partner_persona
+
+
+def _names(split: Split, persona: str) -> tuple[str, str]:
+    return f"{split}_{persona}_original.txt", f"{split}_{persona}_original_no_cands.txt"
+
+
+def _read(path: Path) -> list[_Conversation]:
+    conversations: list[_Conversation] = []
+    for number, line in read_lines(path):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise DataError(f"{path}: line {number}: {line[:60]!r}; expected '1 text'")
+        place, whose, text = match.groups()
+        if place == "1":
+            conversations.append(_Conversation())
+        elif not conversations:
+            raise DataError(f"{path}: line {number}: starts at {place}, expected 1")
+        said = conversations[-1]
+        if whose == "your":
+            said.own_persona.append(normalize_reply(text))
+        elif whose:
+            said.partner_persona.append(normalize_reply(text))
+        else:
+            turns = text.split("\t")[:2]
+            if len(turns) < 2:
+                raise DataError(f"{path}: line {number}: {line[:60]!r}; expected a tab and a reply")
+            said.turns += map(normalize_reply, turns)
+    return conversations

@@ -1,0 +1,54 @@
+"""Topical-Chat (Gopalakrishnan et al., 2019): two people talk about what they have just read.
+
+Raw: ``<root>/topical_chat/{train,valid_freq,valid_rare,test_freq,test_rare}.json``, an object from
+conversation id to ``{"content": [{"agent": str, "message": str, ...}, ...], ...}``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from openmmb.data.example import Example, Split
+from openmmb.tasks.read import find_file, read_json, turn_examples
+from openmmb.text.normalize import tidy
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message."""
+
+    agent: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A conversation as published."""
+
+    content: list[Message]
+
+
+@dataclass(frozen=True)
+class TopicalChat:
+    """Topical-Chat under ``root``."""
+
+    root: Path
+
+    def examples(self, split: Split) -> Iterator[Example]:
+        """Yield every turn but the first; frequent entities before rare ones.
+
+        Raises:
+            DataError: A file is missing or malformed.
+        """
+        names = ("train",) if split == "train" else (f"{split}_freq", f"{split}_rare")
+        for name in names:
+            path = find_file(self.root / "topical_chat", f"{name}.json")
+            for conversation, row in read_json(path, dict[str, Raw]).items():
+                turns = [
+                    tidy(" ".join(message.message for message in said))
+                    for _, said in groupby(row.content, key=lambda message: message.agent)
+                ]
+                yield from turn_examples(
+                    turns, range(1, len(turns)), task="topical_chat", conversation=conversation
+                )

@@ -1,0 +1,144 @@
+"""A recipe: everything that decides what a training run does."""
+
+from typing import Literal
+
+from openmmb.checkpoint import Precision
+from openmmb.config import config
+from openmmb.data.controls import ControlsConfig
+from openmmb.data.encode import EncodeConfig
+from openmmb.data.example import Split
+from openmmb.model.config import ModelConfig
+from openmmb.search.config import SearchConfig
+
+
+@config
+class TaskConfig:
+    """One data set of the mixture."""
+
+    name: str
+    """As in ``openmmb.tasks.TASKS``."""
+    weight: float = 1.0
+    """How many times an epoch goes through it."""
+    split: Split = "train"
+    """Which published split to train on."""
+    holdout: float = 0.0
+    """Share of that split's conversations that are kept for validation, for data sets whose
+    train split is not at hand. 0: validate on the published ``valid`` split."""
+    both_sides: bool = False
+    """Learn the replies of both speakers, where the original learns one speaker's."""
+    write_on: bool = False
+    """Go on from each reply to the end of the conversation, to learn more from one context."""
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError(f"weight must be above 0, got {self.weight}")
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+
+
+@config
+class DataConfig:
+    """Where data lies and how it is batched."""
+
+    root: str = "data"
+    """Folder of the data sets, one sub-folder each."""
+    features: str | None = None
+    """Folder of image vectors by image id, from ``openmmb features``."""
+    mirrored_features: str | None = None
+    """The same of the mirrored pictures; each picture is then seen either way."""
+    encoder: str = "efficientnet_lite0"
+    """The picture encoder whose image vectors those are."""
+    batch_size: int = 64
+    """Examples of a batch."""
+    accumulate: int = 1
+    """Batches of one update (ParlAI's ``--update-freq``)."""
+
+
+@config
+class OptimConfig:
+    """The optimiser."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    """``adam`` as ParlAI has it, ``adamw`` with decoupled weight decay."""
+    lr: float = 1e-4
+    """Highest learning rate."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the moments."""
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+    amsgrad: bool = False
+    """Keep the highest second moment, as ParlAI does."""
+    weight_decay: float = 0.0
+    """On matrices only."""
+    max_grad_norm: float = 0.1
+    """Gradients are scaled down to it."""
+    label_smoothing: float = 0.0
+    """Share of each target spread over the vocabulary."""
+
+
+@config
+class ScheduleConfig:
+    """The learning rate over the run, and when the run ends."""
+
+    kind: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "cosine"
+    """Its course after the warm-up."""
+    warmup_steps: int = 100
+    """Updates of linear rise."""
+    max_steps: int = 1000
+    """Updates of the whole run; ``linear`` and ``cosine`` end there at ``final_lr``."""
+    final_lr: float = 0.0
+    """Share of the highest rate that is left at the end."""
+
+
+@config
+class ValidConfig:
+    """When to look at held-out examples, and when to give up."""
+
+    every_steps: int = 500
+    """Updates between two validations; one more at the end."""
+    max_examples: int = 500
+    """Most examples of each task."""
+    patience: int = 10
+    """Stop after so many validations in a row without a better one."""
+
+
+@config
+class Recipe:
+    """A training run."""
+
+    name: str
+    """Of the checkpoint."""
+    out: str
+    """Folder of the run: log, checkpoints."""
+    tasks: tuple[TaskConfig, ...]
+    """The mixture."""
+    start: str | None = None
+    """Checkpoint folder to start from; its network and vocabulary are taken with it."""
+    seed: int = 0
+    """Decides initial weights, order, controls, noise."""
+    vocab_size: int = 8000
+    """Of the vocabulary that is learnt where ``start`` brings none."""
+    vocab_tasks: tuple[TaskConfig, ...] = ()
+    """More data sets whose words the vocabulary is learnt from."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the products in training; weights and optimiser stay in fp32."""
+    save_precision: Precision = "fp16"
+    """Of the weights in the checkpoint."""
+    save_every_steps: int = 500
+    """Updates between two saves of the run's state."""
+    gender: str | None = None
+    """Control that the checkpoint's replies get in a chat."""
+    image_style: str | None = None
+    """Style that its replies about a picture get in a chat."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    encode: EncodeConfig = EncodeConfig()
+    controls: ControlsConfig = ControlsConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    valid: ValidConfig = ValidConfig()
+    search: SearchConfig = SearchConfig()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("tasks: a recipe needs at least one [[tasks]]")

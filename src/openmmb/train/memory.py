@@ -1,0 +1,19 @@
+"""Memory of a training run on a CPU."""
+
+import ctypes
+import platform
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep memory that was freed, since the next update wants it again.
+
+    By default every large tensor is fresh memory from the kernel, zeroed page by page at first
+    touch. Measured on one core at 4,096 tokens and 8,000 words: 2.4 s an update, with this 2.0 s.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,0 +1,1 @@
+"""Pictures: untrusted bytes, checked pixels, encoders, features on disk."""

@@ -1,0 +1,110 @@
+"""Raw files come out as typed rows, and turns as examples, or the error says where and what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.data.example import Example
+from openmmb.errors import DataError
+from openmmb.tasks.read import find_file, read_csv, read_json, read_lines, turn_examples
+
+
+@dataclass(frozen=True)
+class Row:
+    said: list[tuple[str, int]]
+
+
+def test_find_file_takes_the_first_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("")
+    assert find_file(tmp_path, "a", "b") == tmp_path / "b"
+    (tmp_path / "a").write_text("")
+    assert find_file(tmp_path, "a", "b") == tmp_path / "a"
+    with pytest.raises(DataError, match=r": no file c or d$"):
+        find_file(tmp_path, "c", "d")
+
+
+def test_read_json_builds_rows_and_leaves_out_other_keys(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"said": [["hi", 1]], "mood": "fine"}]')
+    assert read_json(path, list[Row]) == [Row(said=[("hi", 1)])]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"said": [["hi", 1]]}, {"said": [["hi", "x"]]}]', r"rows.json: 1\.said\.0\.1: .*'x'"),
+        ('[{"words": []}]', r"rows.json: 0\.said: .*required"),
+        ("[", r"rows.json: Invalid JSON: EOF"),
+        (f'[{{"said": "{"ab" * 99}"}}]', r"got 'abab.*\.\.\.$"),
+    ],
+)
+def test_read_json_says_which_record_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_json(path, list[Row])
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none.json: No such file"):
+        read_json(tmp_path / "none.json", list[Row])
+    (tmp_path / "latin").write_bytes(b"caf\xe9\n")
+    with pytest.raises(DataError, match=r"latin: not UTF-8 text: .* at byte 3"):
+        list(read_lines(tmp_path / "latin"))
+
+
+def test_lines_end_at_newlines_only_and_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes("\ufeffone\r\n\ntwo\x0cstill\u2028two\n".encode())
+    assert list(read_lines(path)) == [(1, "one"), (3, "two\x0cstill\u2028two")]
+
+
+def test_csv_rows_have_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,"x, ""y"""\n"two\nlines",3\n')
+    assert list(read_csv(path, ("a", "b"))) == [
+        {"a": "1", "b": 'x, "y"'},
+        {"a": "two\nlines", "b": "3"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"t.csv: line 1: columns are '', expected 'a,b'"),
+        ("a,c\n", r"t.csv: line 1: columns are 'a,c', expected 'a,b'"),
+        ("a,b\n1,2\n1,2,3\n", r"t.csv: line 3: 3 columns, expected 2"),
+        ('a,b\n1,"2\n', r"t.csv: line 2: not CSV: unexpected end"),
+    ],
+)
+def test_csv_errors_say_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        list(read_csv(path, ("a", "b")))
+
+
+def test_an_example_has_the_persona_of_its_speaker() -> None:
+    examples = turn_examples(
+        ["a", "b", "c"],
+        range(1, 3),
+        task="t",
+        conversation="7",
+        opening=("topic",),
+        personas=(("first",), ("second",)),
+    )
+    assert list(examples) == [
+        Example(("topic", "a"), "b", task="t", conversation="7", persona=("second",)),
+        Example(("topic", "a", "b"), "c", task="t", conversation="7", persona=("first",)),
+    ]
+
+
+@given(st.lists(st.sampled_from(["", "x", "y"])))
+def test_empty_turns_are_neither_replies_nor_context(turns: list[str]) -> None:
+    examples = list(turn_examples(turns, range(len(turns)), task="t", conversation="0"))
+    said = [turn for turn in turns if turn]
+    assert [example.reply for example in examples] == said
+    assert [list(example.context) for example in examples] == [said[:at] for at in range(len(said))]

@@ -1,0 +1,65 @@
+"""Every registered task reads its published form into tidy examples, or says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from openmmb.errors import ConfigError, DataError
+from openmmb.tasks import ONE_SIDED, TASKS, open_task
+from openmmb.text.normalize import tidy
+from tests.tasks.build import BUILD
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_has_a_fixture_and_reads_it(name: str, tmp_path: Path) -> None:
+    BUILD[name](tmp_path)
+    examples = list(open_task(name, tmp_path).examples("train"))
+    assert len({example.conversation for example in examples}) == 2
+    for example in examples:
+        assert example.task == name
+        for text in (*example.context, example.reply, *example.references, *example.persona):
+            assert text
+            assert text == tidy(text)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_reading_twice_gives_the_same(name: str, tmp_path: Path) -> None:
+    BUILD[name](tmp_path)
+    task = open_task(name, tmp_path)
+    assert list(task.examples("train")) == list(task.examples("train"))
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_both_sides_only_adds_replies(name: str, tmp_path: Path) -> None:
+    BUILD[name](tmp_path)
+    one = list(open_task(name, tmp_path).examples("train"))
+    both = list(open_task(name, tmp_path, both_sides=True).examples("train"))
+    assert set(one) <= set(both)
+    if name not in ONE_SIDED:
+        assert one == both
+
+
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"chitchat"}))  # may be installed
+def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"{name}.*no file|no file .*{name}"):
+        list(open_task(name, tmp_path).examples("train"))
+
+
+@pytest.mark.parametrize("garbage", [b"[1, 2", b"\xff\xfe\x00", b"[1]", b'"'])
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_garbage_is_named(name: str, garbage: bytes, tmp_path: Path) -> None:
+    BUILD[name](tmp_path)
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    path.write_bytes(garbage)
+    with pytest.raises(DataError, match=path.name) as caught:
+        list(open_task(name, tmp_path).examples("train"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_task_gets_the_nearest_and_the_list(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"no task 'imagechat'; did you mean 'image_chat'\? there are: blended"
+    ):
+        open_task("imagechat", tmp_path)
+    with pytest.raises(ConfigError, match=r"no task 'zzz'; there are: blended"):
+        open_task("zzz", tmp_path)
