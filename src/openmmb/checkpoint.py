@@ -1,11 +1,12 @@
 """A trained model as one folder: weights, vocabulary, settings, and its card.
 
-    model.safetensors   the network's weights
-    config.toml         its shape, how words are encoded, how replies are searched for
-    tokenizer.json      its vocabulary
-    README.md           what it is (optional)
+model.safetensors   the network's weights
+config.toml         its shape, how words are encoded, how replies are searched for
+tokenizer.json      its vocabulary
+README.md           what it is (optional)
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from openmmb.config import config, dump
 from openmmb.config import load as load_config
@@ -22,8 +24,11 @@ from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
+from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
+BUNDLED = Path(__file__).parent / "models"
+"""Checkpoints that come with the package, a folder each."""
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.toml", "tokenizer.json"
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -36,7 +41,12 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 @config
 class CheckpointConfig:
-    """What a checkpoint is and how to talk to it."""
+    """What a checkpoint is and how to talk to it.
+
+    Raises:
+        ValueError: A context or a reply may be longer than the network has positions, or
+            ``gender`` is no control.
+    """
 
     name: str
     """For people."""
@@ -53,6 +63,19 @@ class CheckpointConfig:
     image_style: str | None = None
     """Style of replies about a picture unless a person names another."""
 
+    def __post_init__(self) -> None:
+        longest = max(self.encode.max_context, self.encode.max_reply)
+        if longest > self.model.num_positions:
+            raise ValueError(
+                f"encode.max_context ({self.encode.max_context}) and encode.max_reply "
+                f"({self.encode.max_reply}) must be at most model.num_positions "
+                f"({self.model.num_positions})"
+            )
+        if self.gender is not None and self.gender not in GENDER_TOKENS:
+            raise ValueError(
+                f"gender must be one of {', '.join(GENDER_TOKENS)}, got {self.gender!r}"
+            )
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -64,19 +87,33 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precision) -> None:
-    """Write a checkpoint, replacing one that is there; at no moment is there half of one."""
+    """Write a checkpoint, replacing one that is there; at no moment is there half of one.
+
+    Raises:
+        CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    dtype = DTYPES[precision]
     weights = {
-        name: tensor.detach().to("cpu", dtype).contiguous()
+        name: _convert(name, tensor, precision)
         for name, tensor in checkpoint.model.state_dict().items()
     }
     save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
     (partial / CONFIG).write_text(dump(checkpoint.config), encoding="utf-8")
     checkpoint.tokenizer.save(partial / TOKENIZER)
     replace_folder(partial, folder)
+
+
+def find_checkpoint(name: Path | str) -> Path:
+    """Return the folder of a checkpoint, given as a path or by the name of a bundled one.
+
+    A folder of that name counts before a bundled model.
+    """
+    folder = Path(name).expanduser()
+    return BUNDLED / name if not folder.exists() and (BUNDLED / name).is_dir() else folder
 
 
 def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Checkpoint:
@@ -109,13 +146,30 @@ def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Chec
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put ``new`` in the place of ``old``; if this is interrupted, one of them is whole."""
+    """Put the folder ``new`` in the place of ``old``, if there is one.
+
+    Whatever interrupts this, a crash of the machine too, one of the two is whole; between two
+    renames the old one stands beside its place, with ``.replaced`` after its name.
+    """
+    for path in new.iterdir():
+        _sync(path)
     aside = old.with_name(f"{old.name}.replaced")
     shutil.rmtree(aside, ignore_errors=True)
     if old.exists():
         old.rename(aside)
     new.rename(old)
+    _sync(old.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _convert(name: str, tensor: Tensor, precision: Precision) -> Tensor:
+    converted = tensor.detach().to("cpu", DTYPES[precision]).contiguous()
+    if not converted.isfinite().all():
+        raise CheckpointError(
+            f"{name}: {tensor.abs().max().item():.3g} is not a number of {precision}; "
+            "save as bf16 or fp32"
+        )
+    return converted
 
 
 def _load_weights(model: Seq2Seq, path: Path, dtype: torch.dtype) -> None:
@@ -137,3 +191,12 @@ def _load_weights(model: Seq2Seq, path: Path, dtype: torch.dtype) -> None:
                 f"{tuple(expected[name].shape)}"
             )
     model.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk itself hold what was written."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

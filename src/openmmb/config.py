@@ -33,7 +33,7 @@ def load(cls: type[T], path: Path) -> T:
         ConfigError: The file is missing, is not TOML, or does not fit ``cls``.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file: {error.reason}") from error
     except OSError as error:
@@ -77,7 +77,7 @@ def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     where = f"{source}: {key}" if key else source
     if detail["type"] == "value_error":  # our own checks name the value themselves
         return f"{where}: {message}"
-    return f"{where}: {message}, got {detail['input']!r}"
+    return f"{where}: {message}, got {_shorten(repr(detail['input']))}"
 
 
 def _fields_at(cls: Any, place: tuple[int | str, ...]) -> list[str]:
@@ -88,4 +88,10 @@ def _fields_at(cls: Any, place: tuple[int | str, ...]) -> list[str]:
         inner = [arg for arg in typing.get_args(cls) if dataclasses.is_dataclass(arg)]
         if inner:
             cls = inner[0]
-    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+    return (
+        [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -4,7 +4,8 @@ OpenMMBError
 ├── ConfigError       a recipe, a setting or a flag
 ├── DataError         a data set's file
 ├── ImageError        a picture
-└── CheckpointError   a model's folder
+├── CheckpointError   a model's folder
+└── TrainingError     a training run that cannot go on
 """
 
 
@@ -26,3 +27,7 @@ class ImageError(OpenMMBError):
 
 class CheckpointError(OpenMMBError):
     """A checkpoint folder lacks a file, or a file does not fit the others."""
+
+
+class TrainingError(OpenMMBError):
+    """A training run cannot go on: its numbers are no longer finite."""

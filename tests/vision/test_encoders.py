@@ -22,7 +22,7 @@ def encoder(request: pytest.FixtureRequest) -> ImageEncoder:
 
 def test_name_and_sizes_hold(encoder: ImageEncoder):
     vectors = encoder.encode([noise(0), noise(1, 40, 300)])
-    assert ENCODERS[encoder.name]
+    assert encoder.name in ENCODERS
     assert vectors.shape == (2, encoder.num_vectors, encoder.feature_dim)
     assert (vectors.dtype, vectors.device.type) == (torch.float32, "cpu")
     assert vectors.isfinite().all()

@@ -58,17 +58,19 @@ def collate(
         image_shape: (I, F) of every picture.
 
     Raises:
-        ValueError: There are no rows, or a picture is not of ``image_shape``.
+        ValueError: There are no rows, not as many images, or a picture is not of ``image_shape``.
     """
     if not rows:
         raise ValueError("cannot collate zero rows")
+    if len(images) != len(rows):
+        raise ValueError(f"{len(images)} images for {len(rows)} rows")
     for image in images:
         if image is not None and tuple(image.shape) != image_shape:
             raise ValueError(f"image is {tuple(image.shape)}, expected {image_shape}")
     context, context_mask = pad([row.context for row in rows], pad_id)
     reply, reply_mask = pad([row.reply for row in rows], pad_id)
-    count, width = image_shape if any(image is not None for image in images) else (0, 0)
-    stacked = torch.zeros(len(rows), count, width or image_shape[1])
+    count = image_shape[0] if any(image is not None for image in images) else 0
+    stacked = torch.zeros(len(rows), count, image_shape[1])
     for place, image in enumerate(images):
         if image is not None:
             stacked[place] = image
@@ -84,7 +86,7 @@ def collate(
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """Return ids (B, longest, at least 1) padded on the right, and their mask."""
-    longest = max(1, *(len(row) for row in rows), 1)
+    longest = max([1, *map(len, rows)])
     ids = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = torch.tensor(row, dtype=torch.int64)

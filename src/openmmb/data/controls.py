@@ -37,7 +37,9 @@ class ControlsConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         if self.gender_rule not in GENDER_RULES:
-            raise ValueError(f"gender_rule must be one of {', '.join(GENDER_RULES)}")
+            raise ValueError(
+                f"gender_rule must be one of {', '.join(GENDER_RULES)}, got {self.gender_rule!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Controls:
         asked = uniform("question", *key) < self.config.question_frac
         questions = picture_questions()
         question = questions[pick(len(questions), "which question", *key)]
-        return POSITIVE if styled else None, (question,) if asked else ()
+        return POSITIVE if styled else None, (question,) if asked else example.context
 
 
 @cache

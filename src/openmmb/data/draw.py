@@ -5,7 +5,7 @@ import hashlib
 
 def uniform(*key: str | int) -> float:
     """Draw from [0, 1), decided by ``key`` alone."""
-    return _integer(key) / 2**64
+    return (_integer(key) >> 11) / 2**53  # as many bits as a float holds, so never 1
 
 
 def pick(count: int, *key: str | int) -> int:

@@ -1,9 +1,9 @@
 """Examples as token ids.
 
 A context reads, from the left: the style, the persona's lines, the turns so far, the gender
-control, the end token; a newline stands between them. ParlAI's order is the same; there the
-style and the persona are ordinary text in the first turn, here a special token marks each, which
-no text can contain.
+control, the end token. A newline ends the style and each line of the persona and stands between
+turns. ParlAI's order is the same; there style, persona and control are ordinary text, here special
+tokens mark them, which no text can contain.
 
 When a context is too long, the oldest turns go; style, persona and control stay (ParlAI cuts the
 left end, so the persona goes first).

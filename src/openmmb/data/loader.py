@@ -50,9 +50,7 @@ class Encoder:
             for example, epoch in examples
         ]
         images = [self._image(example, epoch) for example, epoch in examples]
-        return collate(
-            rows, images, pad_id=self.tokenizer.pad_id, image_shape=self.image_shape
-        )
+        return collate(rows, images, pad_id=self.tokenizer.pad_id, image_shape=self.image_shape)
 
     def _image(self, example: Example, epoch: int) -> Tensor | None:
         if example.image_id is None:
@@ -94,9 +92,7 @@ def one_caption(example: Example, epoch: int) -> Example:
     return replace(example, reply=replies[(epoch + offset) % len(replies)])
 
 
-def in_order(
-    examples: Sequence[Example], encoder: Encoder, *, batch_size: int
-) -> Iterator[Batch]:
+def in_order(examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> Iterator[Batch]:
     """Batch examples for evaluation, similar lengths together; controls are those of epoch 0."""
     order = sorted(range(len(examples)), key=lambda at: example_length(examples[at]))
     for start in range(0, len(order), batch_size):

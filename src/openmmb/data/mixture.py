@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from openmmb.errors import ConfigError
+
 Draw = tuple[int, int, int]
 """Task, example within the task, and how often the mixture has been through that task before."""
 
@@ -18,7 +20,7 @@ WINDOW = 50
 """Batches whose examples are sorted by length together, so that a batch pads little."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mixture:
     """Tasks drawn together, each in proportion to its size and weight.
 
@@ -32,6 +34,10 @@ class Mixture:
         weights: For each task how many times an epoch goes through it.
         batch_size: Examples of a batch.
         seed: Decides the order.
+
+    Raises:
+        ConfigError: A weight is so small that an epoch has no example of its task, or a batch has
+            more examples than an epoch.
     """
 
     lengths: tuple[npt.NDArray[np.int64], ...]
@@ -40,10 +46,16 @@ class Mixture:
     seed: int
 
     def __post_init__(self) -> None:
+        for task, count in enumerate(self._counts()):
+            if count == 0:
+                raise ConfigError(
+                    f"tasks.{task}: weight {self.weights[task]} of {len(self.lengths[task])} "
+                    "examples leaves none"
+                )
         if self.steps_per_epoch == 0:
-            raise ValueError(
-                f"an epoch of {sum(self._counts())} examples is less than a batch of "
-                f"{self.batch_size}"
+            raise ConfigError(
+                f"data.batch_size: {self.batch_size}, but an epoch has only "
+                f"{sum(self._counts())} examples"
             )
 
     @property
@@ -62,9 +74,6 @@ class Mixture:
             for weight, lengths in zip(self.weights, self.lengths, strict=True)
         ]
 
-    def __hash__(self) -> int:
-        return id(self)
-
     def _plan(self, epoch: int) -> npt.NDArray[np.int64]:
         """(batches, batch_size, 3): every draw of an epoch."""
         rows, lengths = [], []
@@ -73,17 +82,12 @@ class Mixture:
             rows.append(drawn)
             lengths.append(self.lengths[task][drawn[:, 1]])
         rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(sum(len(part) for part in rows))
+        order = rng.permutation(sum(self._counts()))[: self.steps_per_epoch * self.batch_size]
         drawn, length = np.concatenate(rows)[order], np.concatenate(lengths)[order]
-        size = self.batch_size
-        kept = self.steps_per_epoch * size
-        batches = [
-            drawn[start : start + WINDOW * size][
-                length[start : start + WINDOW * size].argsort(kind="stable")
-            ]
-            for start in range(0, kept, WINDOW * size)
-        ]
-        plan = np.concatenate(batches)[:kept].reshape(-1, size, 3)
+        for start in range(0, len(order), WINDOW * self.batch_size):
+            window = slice(start, start + WINDOW * self.batch_size)
+            drawn[window] = drawn[window][length[window].argsort(kind="stable")]
+        plan = drawn.reshape(-1, self.batch_size, 3)
         return plan[rng.permutation(len(plan))]
 
     def _of_task(self, task: int, start: int, count: int) -> npt.NDArray[np.int64]:
@@ -97,7 +101,7 @@ class Mixture:
             columns = (np.full_like(taken, task), taken, np.full_like(taken, pass_number))
             parts.append(np.stack(columns, axis=1))
             start, count = start + len(taken), count - len(taken)
-        return np.concatenate(parts) if parts else np.empty((0, 3), dtype=np.int64)
+        return np.concatenate(parts)
 
 
 @lru_cache(maxsize=2)

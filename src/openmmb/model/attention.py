@@ -58,8 +58,10 @@ def _attend_plainly(
     if causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(-1) @ v
+        # Not -inf: a query that may look at nothing would make every weight NaN.
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    mixed: Tensor = scores.softmax(-1) @ v
+    return mixed
 
 
 class SelfAttention(nn.Module):

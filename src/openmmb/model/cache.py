@@ -7,7 +7,7 @@ when slots that no beam needs any more are closed up.
 Sizes: B inputs, K beams each, M encoder states, H heads, E width of a head, C slots.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ class DecoderCache:
     keys: list[Tensor]
     values: list[Tensor]
     mask: Tensor
-    used: int = field(default=0)
-    steps: int = field(default=0)
+    used: int = 0
+    steps: int = 0
 
     def advance(self, parents: Tensor) -> Tensor:
         """Make room for one token a beam and return what each may look at.
@@ -48,6 +48,9 @@ class DecoderCache:
 
         Returns:
             (B, 1, K, slots) bool; the last K slots are the new tokens'.
+
+        Raises:
+            ValueError: There were more steps than the search was begun for.
         """
         beams = self.mask.shape[1]
         index = parents[:, :, None].expand(-1, -1, self.mask.shape[2])
@@ -55,6 +58,8 @@ class DecoderCache:
         if self.steps and self.steps % COMPACT_EVERY == 0:
             self._compact()
         end = self.used + beams
+        if end > self.mask.shape[2]:
+            raise ValueError(f"step {self.steps + 1} of a search begun for fewer")
         self.mask[:, :, self.used : end] = torch.eye(
             beams, dtype=torch.bool, device=self.mask.device
         )

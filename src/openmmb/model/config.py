@@ -7,6 +7,12 @@ from openmmb.config import config
 Variant = Literal["prelayernorm", "xlm", "aiayn", "bart"]
 Fusion = Literal["early", "late"]
 
+COUNTS = (
+    *("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_encoder_layers"),
+    *("num_decoder_layers", "num_positions", "image_vectors", "image_dim", "image_layers"),
+)
+"""Fields that are 1 or more."""
+
 
 @config
 class ModelConfig:
@@ -58,15 +64,20 @@ class ModelConfig:
     """After the activation."""
 
     def __post_init__(self) -> None:
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
+                )
         if self.embed_dim % self.num_heads:
             raise ValueError(
                 f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
             )
-        if self.fusion == "early" and self.num_segments not in (0, 2):
+        if self.num_segments not in (0, 2):
             raise ValueError(f"num_segments must be 0 or 2, got {self.num_segments}")
-        for name in ("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_positions"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 SIZES: dict[str, ModelConfig] = {

@@ -19,9 +19,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.positions = Positions(config)
-        self.layers = nn.ModuleList(
-            DecoderLayer(config) for _ in range(config.num_decoder_layers)
-        )
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
         self.dropout = nn.Dropout(config.dropout)
 

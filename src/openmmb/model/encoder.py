@@ -26,9 +26,7 @@ class Encoder(nn.Module):
             nn.Embedding(config.num_segments, config.embed_dim) if config.num_segments else None
         )
         self.image_projector = ImageProjector(config)
-        self.layers = nn.ModuleList(
-            EncoderLayer(config) for _ in range(config.num_encoder_layers)
-        )
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_encoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
         self.dropout = nn.Dropout(config.dropout)
 

@@ -10,16 +10,10 @@ from openmmb.model.config import ModelConfig
 
 
 class ImageProjector(nn.Module):
-    """Map image vectors into the width of the encoder: linear layers with ReLU between.
-
-    Raises:
-        ValueError: ``config.image_layers`` is below 1.
-    """
+    """Map image vectors into the width of the encoder: linear layers with ReLU between."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if config.image_layers < 1:
-            raise ValueError(f"image_layers must be at least 1, got {config.image_layers}")
         layers: list[nn.Module] = [nn.Linear(config.image_dim, config.embed_dim)]
         for _ in range(config.image_layers - 1):
             layers += [

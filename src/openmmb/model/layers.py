@@ -50,10 +50,11 @@ class EncoderLayer(nn.Module):
         """(B, L, D), mask (B, 1, 1, L) True at what counts -> (B, L, D)."""
         if self.pre_norm:
             x = x + self.dropout(self.attention(self.attention_norm(x), mask))
-            return x + self.dropout(self.ffn(self.ffn_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
-        out: Tensor = self.ffn_norm(x + self.dropout(self.ffn(x)))
-        return out
+            x = x + self.dropout(self.ffn(self.ffn_norm(x)))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            x = self.ffn_norm(x + self.dropout(self.ffn(x)))
+        return x
 
 
 class DecoderLayer(nn.Module):
@@ -102,11 +103,12 @@ class DecoderLayer(nn.Module):
         if self.pre_norm:
             x = x + self.dropout(attended)
             x = x + self.dropout(self.cross(self.cross_norm(x), k, v, mask))
-            return x + self.dropout(self.ffn(self.ffn_norm(x)))
-        x = self.attention_norm(x + self.dropout(attended))
-        x = self.cross_norm(x + self.dropout(self.cross(x, k, v, mask)))
-        out: Tensor = self.ffn_norm(x + self.dropout(self.ffn(x)))
-        return out
+            x = x + self.dropout(self.ffn(self.ffn_norm(x)))
+        else:
+            x = self.attention_norm(x + self.dropout(attended))
+            x = self.cross_norm(x + self.dropout(self.cross(x, k, v, mask)))
+            x = self.ffn_norm(x + self.dropout(self.ffn(x)))
+        return x
 
 
 def layer_norm(config: ModelConfig) -> nn.LayerNorm:
@@ -137,7 +139,15 @@ class Positions(nn.Module):
             self.weight.copy_(sinusoids(count, width))
 
     def forward(self, start: int, length: int) -> Tensor:
-        """Vectors of positions ``start`` to ``start + length``: (length, D)."""
+        """Vectors of positions ``start`` to ``start + length``: (length, D).
+
+        Raises:
+            ValueError: There are not so many positions.
+        """
+        if start + length > len(self.weight):
+            raise ValueError(
+                f"{start + length} tokens, but the network has {len(self.weight)} positions"
+            )
         return self.weight[start : start + length]
 
 
@@ -148,4 +158,3 @@ def sinusoids(count: int, width: int) -> Tensor:
     rate = torch.exp(-math.log(10000.0) * 2 * torch.div(column, 2, rounding_mode="floor") / width)
     angle = position * rate.double()
     return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
-

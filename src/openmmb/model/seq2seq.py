@@ -88,15 +88,18 @@ class Seq2Seq(nn.Module):
         each continues (B, K), and returns logits (B, K, V) in float32. Encoder keys and values
         are computed once per input and shared by its beams.
         """
-        cache = self.decoder.start(
-            states, states_mask, num_beams=num_beams, max_tokens=max_tokens
-        )
+        cache = self.decoder.start(states, states_mask, num_beams=num_beams, max_tokens=max_tokens)
 
         def step(tokens: Tensor, parents: Tensor) -> Tensor:
             hidden = self.decoder.step(self._embed(tokens), parents, cache)
             return self.logits(hidden).float()
 
         return step
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.embeddings.weight.dtype
 
     def num_parameters(self) -> int:
         """Count the weights, the tied embeddings once."""

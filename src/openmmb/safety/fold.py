@@ -30,12 +30,18 @@ class Token(NamedTuple):
 MAX_FORMS = 32
 """A token has at most this many forms, so that nonsense cannot cost more than words do."""
 
+MAX_LETTERS = 48
+"""A longer word is not read for disguises, for the same reason; no listed word comes near."""
+
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|\U0001f595")  # one gesture says as much as a word
-_SYMBOL_WORD = re.compile(r"[^\W_@$!|+*#%&^~'\-_][\w@$!|+*#%&^~'\-]*|[@$!|+][\w@$!|+*#%&^~'\-]+")
-_SYMBOL = re.compile(r"[^\W_][@$!|+*#%&^~_\-]+[^\W_]|[@$!|+][^\W_]|[^\W_][@$*]")
+_SYMBOLMAX_LETTERS = 48
+"""A longer word is not read for disguises, for the same reason; no listed word comes near."""
+
+_WORD = re.compile(r"[^\W_](?:[\w@$!|+*#%^~']|--+)*|[@$!|+](?:[\w@$!|+*#%^~']|--+)+")
+_SYMBOL = re.compile(r"[^\W_](?:[@$!|+*#%^~]+|__+|--+)[^\W_]|[@$!|+][^\W_]|[^\W_][@$*]")
 _STRETCH = re.compile(r"([^\W\d_])\1{2,}")
 _LONE = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
-_MASK = re.compile(r"[*#%&^~]+|-{2,}|_{2,}")
+_MASK = re.compile(r"[*#%^~]+|-{2,}|_{2,}")
 _CLITIC = re.compile(r"(.+)'(s|re|ll|d|m|ve|t)")
 
 _LEET = {
@@ -113,9 +119,10 @@ def _fold_character(character: str) -> str:
 
 def _tokens(pattern: re.Pattern[str], folded: str) -> list[Token]:
     found = []
+    stretched = _STRETCH.search(folded) is not None
     for match in pattern.finditer(folded):
         word = match[0]
-        forms = (word,) if word.isalpha() and not _STRETCH.search(word) else _forms(word)
+        forms = (word,) if word.isalpha() and not stretched else _forms(word)
         found.append(Token(match.start(), match.end(), forms))
     return found
 
@@ -129,7 +136,7 @@ def _forms(word: str) -> tuple[str, ...]:
         drop = clitic[2] == "s" or clitic[1] == "who"
         word = clitic[1] if drop else clitic[1] + clitic[2]
     # A mark at the end is more often punctuation than a letter; only a star hides letters there.
-    word = _drop_emphasis(word.replace("'", "").rstrip("!|+#%&^~-_"))
+    word = _drop_emphasis(word.replace("'", "").rstrip("!|+#%^~-_"))
     forms = [word, *_spell(_MASK.sub(lambda mask: "*" * len(mask[0]), word))]
     forms += [short for form in forms for short in _shrink(form)]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
@@ -143,9 +150,15 @@ def _drop_emphasis(word: str) -> str:
 
 def _spell(word: str) -> list[str]:
     """Read digits and symbols as the letters that they look like."""
-    if word.isalpha() or not any(c.isalpha() for c in word):
+    if len(word) > MAX_LETTERS:
+        return []
+    letters = sum(c.isalpha() for c in word)
+    digits = sum(c.isdigit() for c in word)
+    if letters in (0, len(word)) or 2 * digits > len(word):  # a number has its unit: "600k"
         return []
     choices = [_LEET.get(c, c) for c in word]
+    if word[0] == "@":  # a mention of someone, or an a
+        choices[0] = "a"
     return [
         "".join(letters) for letters in itertools.islice(itertools.product(*choices), MAX_FORMS)
     ]

@@ -35,7 +35,7 @@ _DOUBLING = re.compile(r".*[^aeiou][aeiou][bdgkmnprt]")
 
 
 Slot = frozenset[tuple[str, ...]]
-"""What may stand at one place of a phrase: runs of folded words, an empty run for nothing at all."""
+"""What may stand at one place of a phrase: runs of folded words; an empty run is nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def inflect(word: str, *, verb: bool) -> list[str]:
     forms = [word, plural]
     if not verb:
         return forms
-    stems = [word.removesuffix("e")]
+    stems = [word[:-1] if word.endswith("e") and not word.endswith("ee") else word]
     if _DOUBLING.fullmatch(word):  # whether the consonant doubles hangs on the stress
         stems.append(word + word[-1])
     return forms + [stem + ending for stem in stems for ending in ("ed", "ing", "in", "er", "ers")]

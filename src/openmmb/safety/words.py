@@ -1,10 +1,9 @@
 """Finds listed phrases in a text, through the disguises that ``fold`` undoes.
 
 A graph of words finds phrases of any length in one walk; one regular expression finds pieces
-inside words. What an allowed phrase covers does not count ("Moby Dick", "Scunthorpe").
+inside words. What an allowed phrase touches does not count ("Scunthorpe", "I'll shoot you a text").
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +51,7 @@ class _Node:
 
 
 class PhraseMatcher:
-    """Finds ``phrases`` in texts, except where one of ``allowed`` covers them.
+    """Finds ``phrases`` in texts, except where one of ``allowed`` touches them.
 
     Args:
         phrases: What to find.
@@ -73,7 +72,7 @@ class PhraseMatcher:
         kept = [
             match
             for match in found
-            if not any(e.start <= match.start and match.end <= e.end for e in excused)
+            if not any(e.start < match.end and match.start < e.end for e in excused)
         ]
         return tuple(_longest(kept))
 
@@ -116,18 +115,20 @@ class _Finder:
 
     def __init__(self, phrases: Iterable[Phrase], *, disguised: bool) -> None:
         self._root = _Node()
-        pieces: dict[str, str] = {}
+        self._pieces: list[str] = []
+        patterns: dict[str, str] = {}
         singles: dict[str, str] = {}
         for phrase in phrases:
             if phrase.inside is not None:
                 for (piece,) in sorted(phrase.slots[0]):
-                    pieces.setdefault(_piece_pattern(piece, phrase.inside), phrase.category)
+                    self._pieces.append(piece)
+                    patterns.setdefault(_piece_pattern(piece, phrase.inside), phrase.category)
             self._add(phrase.slots, phrase.category)
             if len(phrase.slots) == 1:
                 short = sorted(words[0] for words in phrase.slots[0] if len(words) == 1)
                 singles.update(dict.fromkeys(short, phrase.category))
-        self._piece = re.compile("|".join(f"({pattern})" for pattern in pieces) or r"(?!)")
-        self._piece_categories = tuple(pieces.values())
+        self._piece = re.compile("|".join(f"({pattern})" for pattern in patterns) or r"(?!)")
+        self._piece_categories = tuple(patterns.values())
         self._singles = singles if disguised else {}
         self._single_lines = "\n" + "\n".join(self._singles) + "\n"
         for word, category in self._singles.items():
@@ -140,35 +141,39 @@ class _Finder:
         for index, token in enumerate(row):
             for form in token.forms:
                 if form in first:
-                    yield from self._walk(first[form], row[index:], text)
+                    yield from self._walk(first[form], row, index, text)
                 if "*" in form:
                     yield from self._unmask(form, token)
         yield from self._inside(row)
 
-    def _walk(self, reached: list[_Node], row: list[Token], text: str) -> Iterator[Match]:
-        """Follow the phrases on from the nodes that the first token of ``row`` reached."""
-        for token, following in itertools.zip_longest(row, row[1:]):
-            for node in reached:
-                if node.category is not None:
-                    yield Match(row[0].start, token.end, node.category)
-            # A phrase does not go on into the next sentence: "Nobody asked. You idiot-proof it."
-            if following is None or _SENTENCE_END.search(text, token.end, following.start):
-                return
-            reached = [
-                further
-                for node in reached
-                for form in following.forms
-                if form in node.following
-                for further in node.following[form]
-            ]
+    def _walk(
+        self, reached: list[_Node], row: list[Token], start: int, text: str
+    ) -> Iterator[Match]:
+        """Follow the phrases on from the nodes that the token at ``start`` reached."""
+        for index in range(start, len(row)):
+            token = row[index]
+            if index > start:
+                # A phrase does not go on into the next sentence: "Nobody asked. You saw it too."
+                if _SENTENCE_END.search(text, row[index - 1].end, token.start):
+                    return
+                reached = [
+                    further
+                    for node in reached
+                    for form in token.forms
+                    if form in node.following
+                    for further in node.following[form]
+                ]
             if not reached:
                 return
+            for node in reached:
+                if node.category is not None:
+                    yield Match(row[start].start, token.end, node.category)
 
     def _unmask(self, form: str, token: Token) -> Iterator[Match]:
         """Find a single word that fits a masked one; the first of the list if several do."""
         shown = _STARS.split(form)
-        if not any(shown):
-            return
+        if sum(map(len, shown)) < 2 and len(form) < 4:
+            return  # too little is shown to tell
         hidden = [f"[a-z]{{{_hidden_letters(len(stars))}}}" for stars in _STARS.findall(form)]
         parts = zip(map(re.escape, shown), [*hidden, ""], strict=True)
         match = re.search("\n(" + "".join(map("".join, parts)) + ")\n", self._single_lines)
@@ -176,7 +181,8 @@ class _Finder:
             yield Match(token.start, token.end, self._singles[match[1]])
 
     def _inside(self, row: list[Token]) -> Iterator[Match]:
-        if not self._piece.search(" ".join([form for token in row for form in token.forms])):
+        said = " ".join([form for token in row for form in token.forms])
+        if not any(piece in said for piece in self._pieces):  # far quicker than the expression
             return
         for token in row:
             for form in token.forms:

@@ -20,7 +20,7 @@ from openmmb.search.sample import draw_nucleus, draw_top_k
 class Step(Protocol):
     """The network, one token further."""
 
-    def __call__(self, tokens: Tensor, parents: Tensor) -> Tensor:
+    def __call__(self, tokens: Tensor, parents: Tensor, /) -> Tensor:
         """Say what may come next.
 
         B and K stay the same throughout a search: beams and inputs that are done go on as rows

@@ -58,8 +58,15 @@ class Tokenizer:
         return tuple(self.special_id(name) for name in SPECIALS)
 
     def encode(self, text: str) -> list[int]:
-        """Turn any text into ids, none of them special; the empty text has none."""
-        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids if text else []
+        """Turn any text into ids, none of them special; the empty text has none.
+
+        ``decode`` gives the text back, less one space if it starts with one. Halves of surrogate
+        pairs, which are no characters, become question marks.
+        """
+        if not text:
+            return []
+        whole = text.encode("utf-8", errors="replace").decode("utf-8")
+        ids: list[int] = self._inner.encode(whole, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -89,7 +96,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise CheckpointError(f"{path}: not a tokenizer: {error.reason}") from error
     try:
         inner = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 the library raises bare Exception and nothing else
+    except Exception as error:  # the library raises bare Exception and nothing else
         raise CheckpointError(f"{path}: not a tokenizer: {error}") from error
     return Tokenizer(inner)
 

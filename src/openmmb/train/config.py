@@ -1,5 +1,6 @@
 """A recipe: everything that decides what a training run does."""
 
+import math
 from typing import Literal
 
 from openmmb.checkpoint import Precision
@@ -9,6 +10,17 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Split
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
+from openmmb.text.gender import GENDER_TOKENS
+
+
+def require(name: str, value: object, right: str, *, holds: bool) -> None:
+    """Refuse a setting that does not hold.
+
+    Raises:
+        ValueError: It does not; says what it must be.
+    """
+    if not holds:
+        raise ValueError(f"{name} must be {right}, got {value}")
 
 
 @config
@@ -30,10 +42,8 @@ class TaskConfig:
     """Go on from each reply to the end of the conversation, to learn more from one context."""
 
     def __post_init__(self) -> None:
-        if self.weight <= 0:
-            raise ValueError(f"weight must be above 0, got {self.weight}")
-        if not 0 <= self.holdout < 1:
-            raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+        require("weight", self.weight, "above 0", holds=0 < self.weight < math.inf)
+        require("holdout", self.holdout, "at least 0 and below 1", holds=0 <= self.holdout < 1)
 
 
 @config
@@ -52,6 +62,10 @@ class DataConfig:
     """Examples of a batch."""
     accumulate: int = 1
     """Batches of one update (ParlAI's ``--update-freq``)."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate"):
+            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
 
 
 @config
@@ -75,6 +89,16 @@ class OptimConfig:
     label_smoothing: float = 0.0
     """Share of each target spread over the vocabulary."""
 
+    def __post_init__(self) -> None:
+        for name in ("lr", "eps", "max_grad_norm"):
+            value = getattr(self, name)
+            require(name, value, "above 0", holds=0 < value < math.inf)
+        decays = all(0 <= beta < 1 for beta in self.betas)
+        require("betas", self.betas, "at least 0 and below 1", holds=decays)
+        decay, smoothing = self.weight_decay, self.label_smoothing
+        require("weight_decay", decay, "at least 0", holds=0 <= decay < math.inf)
+        require("label_smoothing", smoothing, "at least 0 and below 1", holds=0 <= smoothing < 1)
+
 
 @config
 class ScheduleConfig:
@@ -89,6 +113,11 @@ class ScheduleConfig:
     final_lr: float = 0.0
     """Share of the highest rate that is left at the end."""
 
+    def __post_init__(self) -> None:
+        require("max_steps", self.max_steps, "at least 1", holds=self.max_steps >= 1)
+        require("warmup_steps", self.warmup_steps, "at least 0", holds=self.warmup_steps >= 0)
+        require("final_lr", self.final_lr, "from 0 to 1", holds=0 <= self.final_lr <= 1)
+
 
 @config
 class ValidConfig:
@@ -100,6 +129,10 @@ class ValidConfig:
     """Most examples of each task."""
     patience: int = 10
     """Stop after so many validations in a row without a better one."""
+
+    def __post_init__(self) -> None:
+        for name in ("every_steps", "max_examples", "patience"):
+            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
 
 
 @config
@@ -142,3 +175,18 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ValueError("tasks: a recipe needs at least one [[tasks]]")
+        names = [task.name for task in self.tasks]
+        for task in self.tasks:
+            if names.count(task.name) > 1:
+                raise ValueError(f"tasks: {task.name!r} is there twice; its numbers would mix")
+            if task.split == "valid" and not task.holdout:
+                raise ValueError(
+                    f"tasks: {task.name!r} learns from split 'valid', so it needs a holdout above "
+                    "0 to be validated on"
+                )
+        for name in ("vocab_size", "save_every_steps"):
+            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+        if self.gender is not None and self.gender not in GENDER_TOKENS:
+            raise ValueError(
+                f"gender must be one of {', '.join(GENDER_TOKENS)}, got {self.gender!r}"
+            )

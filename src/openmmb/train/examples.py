@@ -1,6 +1,6 @@
 """From a recipe's tasks to examples to train on and examples to validate on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +32,27 @@ def read_task(config: TaskConfig, root: Path) -> TaskExamples:
 
     Raises:
         ConfigError: There is no such task.
-        DataError: Its files are missing or malformed, or have no examples.
+        DataError: Its files are missing or malformed, or have no examples to learn from.
     """
     task = open_task(config.name, root, both_sides=config.both_sides)
     examples = list(task.examples(config.split))
-    if config.holdout:
-        valid = [e for e in examples if held_out(e, config.holdout)]
-        train = [e for e in examples if not held_out(e, config.holdout)]
-    else:
-        valid = list(task.examples("valid"))
-        train = examples
-    if not train:
-        raise DataError(f"task {config.name}: no examples in split {config.split}")
-    if config.write_on:
-        train = list(with_following(train))
-    return TaskExamples(config=config, train=train, valid=valid)
+    kept = [e for e in examples if held_out(e, config.holdout)]
+    return TaskExamples(
+        config=config,
+        train=_train_part(config, examples),
+        valid=kept if config.holdout else list(task.examples("valid")),
+    )
+
+
+def read_train(config: TaskConfig, root: Path) -> list[Example]:
+    """Read only what a data set has to learn from.
+
+    Raises:
+        ConfigError: There is no such task.
+        DataError: Its files are missing or malformed, or have no examples to learn from.
+    """
+    task = open_task(config.name, root, both_sides=config.both_sides)
+    return _train_part(config, task.examples(config.split))
 
 
 def held_out(example: Example, share: float) -> bool:
@@ -59,3 +65,10 @@ def some(examples: Sequence[Example], count: int) -> list[Example]:
     if len(examples) <= count:
         return list(examples)
     return [examples[place * len(examples) // count] for place in range(count)]
+
+
+def _train_part(config: TaskConfig, examples: Iterable[Example]) -> list[Example]:
+    train = [example for example in examples if not held_out(example, config.holdout)]
+    if not train:
+        raise DataError(f"task {config.name}: no examples to learn from in split {config.split!r}")
+    return list(with_following(train)) if config.write_on else train

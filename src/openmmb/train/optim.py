@@ -1,6 +1,8 @@
 """The optimiser, and one update."""
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -30,18 +32,36 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     )
 
 
+@dataclass(frozen=True)
+class Update:
+    """What one update did.
+
+    Attributes:
+        loss: Summed over the tokens.
+        tokens: How many.
+        norm: Of the gradient of their mean, before it was scaled down.
+    """
+
+    loss: float
+    tokens: int
+    norm: float
+
+    @property
+    def skipped(self) -> bool:
+        """Loss or gradient were not finite, so nothing was changed."""
+        return not (math.isfinite(self.loss) and math.isfinite(self.norm))
+
+
 def train_step(
     batches: Iterable[Batch],
     loss_fn: LossFn,
     optimizer: torch.optim.Optimizer,
     *,
     max_grad_norm: float,
-) -> tuple[float, int, float]:
+) -> Update:
     """Make one update from the batches together, as if they were one.
 
-    Returns:
-        Summed loss, number of tokens, and the gradient's norm before it was scaled down. Where
-        that norm is not finite, nothing was updated.
+    Where loss or gradient are not finite, weights and optimiser stay as they are.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad(set_to_none=True)
@@ -51,8 +71,9 @@ def train_step(
         loss.backward()  # type: ignore[no-untyped-call]
         total, count = total + loss.item(), count + tokens
     grads = [weight.grad for weight in weights if weight.grad is not None]
-    torch._foreach_mul_(grads, 1 / max(1, count))
-    norm = float(nn.utils.clip_grad_norm_(weights, max_grad_norm))
-    if torch.isfinite(torch.tensor(norm)):
+    torch._foreach_mul_(grads, 1 / count)
+    norm = nn.utils.clip_grad_norm_(weights, max_grad_norm).item()
+    update = Update(loss=total, tokens=count, norm=norm)
+    if not update.skipped:
         optimizer.step()
-    return total, count, norm
+    return update

@@ -1,23 +1,27 @@
 """What a run needs before its first update: data, vocabulary, network."""
 
-import json
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from openmmb.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
-from openmmb.data.controls import NEGATIVE, POSITIVE, Controls, picture_questions
+from openmmb.data.controls import Controls
 from openmmb.data.loader import Encoder, ImageVectors, Loader, lengths_of
 from openmmb.data.mixture import Mixture
 from openmmb.errors import ConfigError, DataError
+from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tasks.polarities import read_polarities
-from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.train.config import Recipe
 from openmmb.train.examples import TaskExamples, read_task
+from openmmb.train.vocabulary import learn_vocabulary
 from openmmb.vision.features import Features
+
+DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
+"""What a recipe that starts from a checkpoint may say about its network."""
 
 
 @dataclass(frozen=True)
@@ -42,98 +46,110 @@ def prepare(recipe: Recipe) -> Prepared:
 
     Raises:
         ConfigError: The recipe's parts do not fit each other.
-        DataError: Data is missing or malformed.
+        DataError: Data is missing or malformed, or there is nothing to validate on.
         CheckpointError: ``recipe.start`` is not a checkpoint.
     """
     root = Path(recipe.data.root)
     tasks = tuple(read_task(task, root) for task in recipe.tasks)
-    checkpoint = _start_from(recipe) if recipe.start else _start_anew(recipe, tasks)
-    views = _views(recipe, tasks)
-    shape = (checkpoint.config.model.image_vectors, checkpoint.config.model.image_dim)
-    styled = any(task.train[0].style is not None for task in tasks)
-    controls = Controls(
-        config=recipe.controls,
-        polarities=read_polarities(root) if styled else {},
-        seed=recipe.seed,
-    )
+    if not any(task.valid for task in tasks):
+        raise DataError("no task has examples to validate on; give one a larger 'holdout'")
+    checkpoint = _start_from(recipe, recipe.start) if recipe.start else _start_anew(recipe, tasks)
+    model = checkpoint.config.model
+    styled = any(example.style is not None for task in tasks for example in task.train)
     encoder = Encoder(
         tokenizer=checkpoint.tokenizer,
         config=recipe.encode,
-        controls=controls,
-        views=views,
-        image_shape=shape,
-    )
-    mixture = Mixture(
-        lengths=tuple(lengths_of(task.train) for task in tasks),
-        weights=tuple(task.config.weight for task in tasks),
-        batch_size=recipe.data.batch_size,
-        seed=recipe.seed,
+        controls=Controls(
+            config=recipe.controls,
+            polarities=read_polarities(root) if styled else {},
+            seed=recipe.seed,
+        ),
+        views=_views(recipe, tasks, model),
+        image_shape=(model.image_vectors, model.image_dim),
     )
     return Prepared(
         checkpoint=checkpoint,
         tasks=tasks,
-        loader=Loader(tasks=tuple(t.train for t in tasks), mixture=mixture, encoder=encoder),
-        valid_encoder=replace(encoder, views=views[:1]),
+        loader=Loader(
+            tasks=tuple(task.train for task in tasks),
+            mixture=_mixture(recipe, tasks),
+            encoder=encoder,
+        ),
+        valid_encoder=replace(encoder, views=encoder.views[:1]),
     )
 
 
-def _start_from(recipe: Recipe) -> Checkpoint:
-    """Load ``recipe.start`` and give it this recipe's other settings."""
-    loaded = load_checkpoint(Path(recipe.start or ""))
-    dropout = recipe.model.dropout
-    model = loaded.model
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = dropout
-    config = _checkpoint_config(recipe, replace(loaded.config.model, dropout=dropout))
+def _start_from(recipe: Recipe, start: str) -> Checkpoint:
+    """Load the checkpoint ``start`` and give it this recipe's dropout and other settings."""
+    loaded = load_checkpoint(Path(start))
+    if loaded.config.encoder != recipe.data.encoder:
+        raise ConfigError(
+            f"data.encoder: {recipe.data.encoder!r}, but {start} knows the image vectors of "
+            f"{loaded.config.encoder!r}"
+        )
+    _check_network(recipe.model, loaded.config.model, start)
+    shape = replace(loaded.config.model, **{name: getattr(recipe.model, name) for name in DROPOUTS})
+    config = _checkpoint_config(recipe, shape)
+    with torch.device("meta"):
+        model = Seq2Seq(shape)
+    model.load_state_dict(loaded.model.state_dict(), assign=True)
     return Checkpoint(config=config, model=model, tokenizer=loaded.tokenizer)
+
+
+def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
+    """See that the recipe does not ask for another network than it starts from."""
+    usual = ModelConfig()
+    for field in dataclasses.fields(ModelConfig):
+        value, there = getattr(asked, field.name), getattr(loaded, field.name)
+        if field.name not in (*DROPOUTS, "vocab_size") and value not in (
+            there,
+            getattr(usual, field.name),
+        ):
+            raise ConfigError(
+                f"model.{field.name}: {value!r}, but {start} has {there!r}, which is taken; "
+                "leave it out"
+            )
 
 
 def _start_anew(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Checkpoint:
     """Learn a vocabulary, once a run, and draw random weights."""
-    saved = Path(recipe.out) / "tokenizer.json"
-    if saved.exists():
-        tokenizer = load_tokenizer(saved)
-    else:
-        tokenizer = _learn_vocabulary(recipe, tasks)
-        tokenizer.save(saved)
+    _checkpoint_config(recipe, recipe.model)  # what does not fit is better known before
+    tokenizer = learn_vocabulary(recipe, tasks)
     config = _checkpoint_config(recipe, replace(recipe.model, vocab_size=tokenizer.vocab_size))
     torch.manual_seed(recipe.seed)
     return Checkpoint(config=config, model=Seq2Seq(config.model), tokenizer=tokenizer)
 
 
-def _checkpoint_config(recipe: Recipe, model: object) -> CheckpointConfig:
-    return CheckpointConfig(
-        name=recipe.name,
-        encoder=recipe.data.encoder,
-        model=model,  # type: ignore[arg-type]
-        encode=recipe.encode,
-        search=recipe.search,
-        gender=recipe.gender,
-        image_style=recipe.image_style,
-    )
+def _checkpoint_config(recipe: Recipe, model: ModelConfig) -> CheckpointConfig:
+    try:
+        return CheckpointConfig(
+            name=recipe.name,
+            encoder=recipe.data.encoder,
+            model=model,
+            encode=recipe.encode,
+            search=recipe.search,
+            gender=recipe.gender,
+            image_style=recipe.image_style,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
-def _learn_vocabulary(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Tokenizer:
-    root = Path(recipe.data.root)
-    more = tuple(read_task(task, root) for task in recipe.vocab_tasks)
-    return train_tokenizer(_texts((*tasks, *more)), vocab_size=recipe.vocab_size)
+def _mixture(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Mixture:
+    try:
+        return Mixture(
+            lengths=tuple(lengths_of(task.train) for task in tasks),
+            weights=tuple(task.config.weight for task in tasks),
+            batch_size=recipe.data.batch_size,
+            seed=recipe.seed,
+        )
+    except ValueError as error:
+        raise ConfigError(f"data.batch_size: {error}") from error
 
 
-def _texts(tasks: Sequence[TaskExamples]) -> Iterator[str]:
-    """Yield every text once: replies, other captions, first turns, personas, styles."""
-    yield from (POSITIVE, NEGATIVE, *picture_questions())
-    for task in tasks:
-        seen: set[str] = set()
-        for example in task.train:
-            yield from (example.reply, *example.references)
-            yield from example.context[:1] if len(example.context) == 1 else ()
-            once = {*example.persona, *([example.style] if example.style else [])} - seen
-            yield from sorted(once)
-            seen |= once
-
-
-def _views(recipe: Recipe, tasks: Sequence[TaskExamples]) -> tuple[ImageVectors, ...]:
+def _views(
+    recipe: Recipe, tasks: Sequence[TaskExamples], model: ModelConfig
+) -> tuple[ImageVectors, ...]:
     """Open the image vectors and see that every picture has them."""
     needed = {
         example.image_id
@@ -148,16 +164,35 @@ def _views(recipe: Recipe, tasks: Sequence[TaskExamples]) -> tuple[ImageVectors,
             "data.features: missing; these tasks have pictures, so name the folder that "
             "'openmmb features' wrote"
         )
-    views = []
-    for folder in (recipe.data.features, recipe.data.mirrored_features):
-        if folder is None:
-            continue
-        features = Features(Path(folder))
-        missing = sorted(image_id for image_id in needed if image_id not in features)
-        if missing:
-            raise DataError(
-                f"{folder}: no image vectors for {len(missing)} of {len(needed)} pictures, "
-                f"first {missing[0]}; run 'openmmb features' on them"
-            )
-        views.append(features.__getitem__)
+    views = [_view("features", recipe.data.features, needed, recipe, model)]
+    if recipe.data.mirrored_features is not None:
+        mirrored = recipe.data.mirrored_features
+        views.append(_view("mirrored_features", mirrored, needed, recipe, model))
     return tuple(views)
+
+
+def _view(
+    key: str, folder: str, needed: set[str], recipe: Recipe, model: ModelConfig
+) -> ImageVectors:
+    features = Features(Path(folder))
+    encoder, shape = features.manifest.encoder, (model.image_vectors, model.image_dim)
+    if encoder != recipe.data.encoder:
+        raise ConfigError(
+            f"data.{key}: {folder} is of encoder {encoder!r}, but data.encoder is "
+            f"{recipe.data.encoder!r}"
+        )
+    if features.image_shape != shape:
+        raise ConfigError(
+            f"data.{key}: {folder} has image vectors of {features.image_shape}, but "
+            f"model.image_vectors and model.image_dim are {shape}"
+        )
+    if features.manifest.flip != (key == "mirrored_features"):
+        what = "mirrored" if features.manifest.flip else "not mirrored"
+        raise ConfigError(f"data.{key}: the pictures of {folder} are {what}")
+    missing = sorted(image_id for image_id in needed if image_id not in features)
+    if missing:
+        raise DataError(
+            f"{folder}: no image vectors for {len(missing)} of {len(needed)} pictures, "
+            f"first {missing[0]}; run 'openmmb features' on them"
+        )
+    return features.__getitem__

@@ -4,39 +4,43 @@ Everything that happens at an update follows from the recipe and the update's nu
 that was stopped goes on as if it had not been.
 """
 
-import dataclasses
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint, save_checkpoint
-from openmmb.config import dump
+from openmmb.checkpoint import save_checkpoint
 from openmmb.data.batch import Batch
 from openmmb.data.draw import pick
-from openmmb.data.loader import Encoder, Loader, in_order
-from openmmb.errors import ConfigError
-from openmmb.model.loss import token_loss
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.errors import TrainingError
 from openmmb.train.config import Recipe
-from openmmb.train.examples import TaskExamples, some
+from openmmb.train.examples import some
+from openmmb.train.folder import claim
 from openmmb.train.log import Log, Record, Watch
+from openmmb.train.loss import perplexity, perplexity_of, reply_loss
 from openmmb.train.memory import keep_freed_memory
-from openmmb.train.optim import build_optimizer, train_step
+from openmmb.train.optim import Update, build_optimizer, train_step
 from openmmb.train.prepare import Prepared, prepare
 from openmmb.train.schedule import lr_scale
 from openmmb.train.state import Progress, load_state, save_state
+from openmmb.train.stop import stop_signals
 
 LOG_EVERY = 10
 """Updates between two ``step`` records."""
+MAX_SKIPPED = 10
+"""Updates in a row whose numbers may be not finite; each is left out and recorded."""
 
 
-def train(recipe: Recipe, *, watch: Watch = lambda record: None) -> Path:
+def train(recipe: Recipe, *, watch: Watch = lambda _: None) -> Path:
     """Run a recipe to its end, or on to its end, and return the folder of its best checkpoint.
+
+    Ctrl-C or the signal SIGTERM end the run after the update at hand: its state is saved, and the
+    next call goes on from there. A run that is stopped before its first validation has no
+    checkpoint yet. The last record of the log gives the ``reason`` of the end.
 
     Args:
         recipe: What to do.
@@ -46,24 +50,24 @@ def train(recipe: Recipe, *, watch: Watch = lambda record: None) -> Path:
         ConfigError: The recipe does not fit the run that is in its folder, or its own parts do
             not fit each other.
         DataError: A data set or the image vectors are missing or malformed.
-        CheckpointError: ``recipe.start`` is not a checkpoint.
+        CheckpointError: ``recipe.start`` is not a checkpoint, or no state of the run is whole.
+        TrainingError: Loss or gradient were not finite ``MAX_SKIPPED`` times in a row.
     """
     run = Path(recipe.out)
     keep_freed_memory()
-    _check_same_recipe(recipe, run)
+    claim(recipe, run)
     prepared = prepare(recipe)
-    optimizer = build_optimizer(prepared.checkpoint.model, recipe.optim)
-    progress = load_state(run, prepared.checkpoint.model, optimizer)
+    model = prepared.checkpoint.model
+    optimizer = build_optimizer(model, recipe.optim)
+    progress, damaged = load_state(run, model, optimizer)
     log = Log(run, watch)
     log.cut_after(progress.step)
-    log.write("start", {
-        "step": progress.step,
-        "max_steps": recipe.schedule.max_steps,
-        "steps_per_epoch": prepared.loader.mixture.steps_per_epoch,
-        "parameters": prepared.checkpoint.model.num_parameters(),
-        **{f"examples/{task.config.name}": len(task.train) for task in prepared.tasks},
-    })
-    return _Run(recipe, prepared, optimizer, log, run).go(progress)
+    for problem in damaged:
+        log.write("damaged", {"step": progress.step, "state": problem})
+    log.write("start", {"step": progress.step, **_sizes(recipe, prepared)})
+    with stop_signals() as stopped:
+        _Run(recipe, prepared, optimizer, log, stopped).go(progress)
+    return run / "checkpoint"
 
 
 class _Run:
@@ -75,45 +79,41 @@ class _Run:
         prepared: Prepared,
         optimizer: torch.optim.Optimizer,
         log: Log,
-        folder: Path,
+        stopped: Callable[[], bool],
     ) -> None:
         self.recipe = recipe
         self.prepared = prepared
         self.model = prepared.checkpoint.model
         self.optimizer = optimizer
         self.log = log
-        self.folder = folder
+        self.stopped = stopped
 
-    def go(self, progress: Progress) -> Path:
-        """Update until the recipe says that it is enough."""
-        recent = _Window()
-        for step, batches in self._batches(progress.step):
-            started = time.perf_counter()
-            lr = self.recipe.optim.lr * lr_scale(step, self.recipe.schedule)
-            loss, tokens, norm = self._update(step, lr, batches)
-            seconds = time.perf_counter() - started
-            progress = dataclasses.replace(
-                progress,
-                step=step + 1,
-                tokens=progress.tokens + tokens,
-                seconds=progress.seconds + seconds,
-            )
-            recent.add(loss, tokens, seconds)
-            if progress.step % LOG_EVERY == 0:
-                self.log.write("step", {**recent.record(), **_place(progress), "lr": lr, "norm": norm})
-                recent = _Window()
-            progress = self._after(progress)
-            if progress.bad_validations >= self.recipe.valid.patience:
-                break
-        if progress.step < self.recipe.schedule.max_steps or progress.step == 0:
-            reason = "no better for too long"
-        else:
-            reason = "all steps done"
+    def go(self, progress: Progress) -> None:
+        """Update until there is a reason to end."""
+        reason = self._reason(progress)
+        with closing(self._batches(progress.step)) as stream:
+            while not reason:
+                progress = self._update(progress, next(stream))
+                if self._is_time(progress, self.recipe.valid.every_steps):
+                    progress = self._validate(progress)
+                reason = self._reason(progress)
+                if reason or self._is_time(progress, self.recipe.save_every_steps):
+                    self._save(progress)
         self.log.write("end", {**_place(progress), "best": progress.best, "reason": reason})
-        return self.folder / "checkpoint"
 
-    def _batches(self, start: int) -> Iterator[tuple[int, list[Batch]]]:
-        """Yield each update's number and batches; the next ones are made meanwhile."""
+    def _reason(self, progress: Progress) -> str:
+        """Say why the run is over; nothing if it is not."""
+        if progress.step >= self.recipe.schedule.max_steps:
+            return "all steps done"
+        if progress.bad_validations >= self.recipe.valid.patience:
+            return "no better for too long"
+        return "stopped" if self.stopped() else ""
+
+    def _is_time(self, progress: Progress, every: int) -> bool:
+        return progress.step % every == 0 or progress.step == self.recipe.schedule.max_steps
+
+    def _batches(self, start: int) -> Generator[list[Batch], None, None]:
+        """Yield each update's batches; the next ones are made meanwhile."""
         count = self.recipe.data.accumulate
 
         def make(step: int) -> list[Batch]:
@@ -124,123 +124,113 @@ class _Run:
             for step in range(start, self.recipe.schedule.max_steps):
                 batches = ahead.result()
                 ahead = pool.submit(make, step + 1)
-                yield step, batches
+                yield batches
 
-    def _update(self, step: int, lr: float, batches: list[Batch]) -> tuple[float, int, float]:
+    def _update(self, progress: Progress, batches: list[Batch]) -> Progress:
+        """Make one update and record it; a random draw follows from its number alone."""
+        started = time.perf_counter()
+        config = self.recipe.optim
+        lr = config.lr * lr_scale(progress.step, self.recipe.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        torch.manual_seed(pick(2**63, "noise", self.recipe.seed, step))
+        torch.manual_seed(pick(2**63, "noise", self.recipe.seed, progress.step))
         self.model.train()
-        smoothing = self.recipe.optim.label_smoothing
-        return train_step(
+        update = train_step(
             batches,
-            lambda batch: self._loss(batch, smoothing),
-            self.optimizer,
-            max_grad_norm=self.recipe.optim.max_grad_norm,
-        )
-
-    def _loss(self, batch: Batch, label_smoothing: float) -> tuple[Tensor, int]:
-        enabled = self.recipe.precision == "bf16"
-        device_type = self.model.embeddings.weight.device.type
-        with torch.autocast(device_type, torch.bfloat16, enabled=enabled):
-            return reply_loss(
+            lambda batch: reply_loss(
                 self.model,
                 batch,
                 start_id=self.prepared.checkpoint.tokenizer.start_id,
-                label_smoothing=label_smoothing,
-            )
+                label_smoothing=config.label_smoothing,
+                bf16=self.recipe.precision == "bf16",
+            ),
+            self.optimizer,
+            max_grad_norm=config.max_grad_norm,
+        )
+        seconds = time.perf_counter() - started
+        progress = replace(progress, step=progress.step + 1, seconds=progress.seconds + seconds)
+        progress = self._skip(progress, update) if update.skipped else _learn(progress, update)
+        progress = replace(progress, recent_seconds=progress.recent_seconds + seconds)
+        if progress.step % LOG_EVERY == 0:
+            self.log.write("step", {**_recent(progress), "lr": lr, "norm": update.norm})
+            progress = replace(progress, recent_loss=0.0, recent_tokens=0, recent_seconds=0.0)
+        return progress
 
-    def _after(self, progress: Progress) -> Progress:
-        """Validate and save where it is time."""
-        last = progress.step == self.recipe.schedule.max_steps
-        if last or progress.step % self.recipe.valid.every_steps == 0:
-            progress = self._validate(progress)
-        if last or progress.step % self.recipe.save_every_steps == 0:
-            save_state(self.folder, progress, self.model, self.optimizer)
-            self.log.write("save", _place(progress))
+    def _skip(self, progress: Progress, update: Update) -> Progress:
+        """Record an update that changed nothing."""
+        progress = replace(progress, skipped=progress.skipped + 1)
+        numbers: Record = {"loss": update.loss, "norm": update.norm, "in_a_row": progress.skipped}
+        self.log.write("skip", {**_place(progress), **numbers})
+        if progress.skipped >= MAX_SKIPPED:
+            raise TrainingError(
+                f"{self.recipe.out}: step {progress.step}: loss or gradient are not finite "
+                f"{progress.skipped} times in a row; lower optim.lr ({self.recipe.optim.lr}) or "
+                f"raise schedule.warmup_steps ({self.recipe.schedule.warmup_steps})"
+            )
         return progress
 
     def _validate(self, progress: Progress) -> Progress:
+        """Measure, and keep the model if it is the best so far."""
         perplexities = {
-            task.config.name: self._perplexity(task) for task in self.prepared.tasks if task.valid
-        }
-        mean = sum(perplexities.values()) / max(1, len(perplexities))
-        better = mean < progress.best
-        progress = dataclasses.replace(
-            progress,
-            best=mean if better else progress.best,
-            best_step=progress.step if better else progress.best_step,
-            bad_validations=0 if better else progress.bad_validations + 1,
-        )
-        named: Record = {f"ppl/{name}": value for name, value in perplexities.items()}
-        self.log.write("valid", {**_place(progress), "ppl": mean, "best": progress.best, **named})
-        if better:
-            save_checkpoint(
-                self.prepared.checkpoint,
-                self.folder / "checkpoint",
-                precision=self.recipe.save_precision,
+            f"ppl/{task.config.name}": perplexity_of(
+                self.model,
+                some(task.valid, self.recipe.valid.max_examples),
+                self.prepared.valid_encoder,
+                batch_size=self.recipe.data.batch_size,
+                bf16=self.recipe.precision == "bf16",
             )
+            for task in self.prepared.tasks
+            if task.valid
+        }
+        mean = sum(perplexities.values()) / len(perplexities)
+        if mean < progress.best:
+            progress = replace(progress, best=mean, best_step=progress.step, bad_validations=0)
+            precision = self.recipe.save_precision
+            folder = Path(self.recipe.out) / "checkpoint"
+            save_checkpoint(self.prepared.checkpoint, folder, precision=precision)
+        else:
+            progress = replace(progress, bad_validations=progress.bad_validations + 1)
+        numbers: Record = {"ppl": mean, "best": progress.best, **perplexities}
+        self.log.write("valid", {**_place(progress), **numbers})
         return progress
 
-    @torch.inference_mode()
-    def _perplexity(self, task: TaskExamples) -> float:
-        self.model.eval()
-        examples = some(task.valid, self.recipe.valid.max_examples)
-        encoder = self.prepared.valid_encoder
-        total, count = 0.0, 0
-        for batch in in_order(examples, encoder, batch_size=self.recipe.data.batch_size):
-            loss, tokens = self._loss(batch, label_smoothing=0.0)
-            total, count = total + loss.item(), count + tokens
-        return math.exp(min(50.0, total / max(1, count)))
+    def _save(self, progress: Progress) -> None:
+        save_state(Path(self.recipe.out), progress, self.model, self.optimizer)
+        self.log.write("save", _place(progress))
 
 
-def reply_loss(
-    model: Seq2Seq, batch: Batch, *, start_id: int, label_smoothing: float = 0.0
-) -> tuple[Tensor, int]:
-    """Summed cross-entropy of a batch's reply tokens, and how many there are."""
-    image = batch.image if batch.image.shape[1] else None
-    hidden = model(
-        batch.context, batch.context_mask, image, batch.has_image, batch.reply, start_id
+def _learn(progress: Progress, update: Update) -> Progress:
+    return replace(
+        progress,
+        tokens=progress.tokens + update.tokens,
+        skipped=0,
+        recent_loss=progress.recent_loss + update.loss,
+        recent_tokens=progress.recent_tokens + update.tokens,
     )
-    hidden, targets = hidden[batch.reply_mask], batch.reply[batch.reply_mask]
-    return token_loss(model.logits(hidden), targets, label_smoothing=label_smoothing), len(targets)
-
-
-class _Window:
-    """Sums over the updates since the last record."""
-
-    def __init__(self) -> None:
-        self.loss, self.tokens, self.seconds = 0.0, 0, 0.0
-
-    def add(self, loss: float, tokens: int, seconds: float) -> None:
-        self.loss += loss
-        self.tokens += tokens
-        self.seconds += seconds
-
-    def record(self) -> Record:
-        loss = self.loss / max(1, self.tokens)
-        return {
-            "loss": loss,
-            "ppl": math.exp(min(50.0, loss)),
-            "tokens_per_s": self.tokens / max(1e-9, self.seconds),
-        }
 
 
 def _place(progress: Progress) -> Record:
     return {"step": progress.step, "tokens": progress.tokens, "seconds": round(progress.seconds, 1)}
 
 
-def _check_same_recipe(recipe: Recipe, run: Path) -> None:
-    """Keep the recipe beside its run, and refuse to go on with another one."""
-    path = run / "recipe.toml"
-    text = dump(recipe)
-    if path.exists() and any(run.glob("state-*")):
-        old = path.read_text(encoding="utf-8")
-        if old != text:
-            changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
-            raise ConfigError(
-                f"{run}: holds a run of another recipe (differs in {'; '.join(changed[:4])}); "
-                "set another 'out', or remove the folder"
-            )
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _recent(progress: Progress) -> Record:
+    """Return the means over the updates since the last record."""
+    loss, tokens = progress.recent_loss, progress.recent_tokens
+    return {
+        "loss": loss / max(1, tokens),
+        "ppl": perplexity(loss, tokens),
+        "tokens_per_s": tokens / max(1e-9, progress.recent_seconds),
+        **_place(progress),
+    }
+
+
+def _sizes(recipe: Recipe, prepared: Prepared) -> Record:
+    sizes: Record = {
+        "max_steps": recipe.schedule.max_steps,
+        "steps_per_epoch": prepared.loader.mixture.steps_per_epoch / recipe.data.accumulate,
+        "parameters": prepared.checkpoint.model.num_parameters(),
+    }
+    for task in prepared.tasks:
+        sizes[f"examples/{task.config.name}"] = len(task.train)
+        sizes[f"valid/{task.config.name}"] = len(task.valid)
+    return sizes

@@ -1,0 +1,223 @@
+"""The commands. Each imports what it needs when it runs, so that help answers at once."""
+
+import json as json_format
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+from tyro.extras import SubcommandApp
+
+from openmmb.errors import ConfigError, OpenMMBError
+
+if TYPE_CHECKING:
+    from openmmb.chat.bot import Bot, Reply
+
+HERE = Path(__file__).parent
+BUNDLED = Path("tiny")
+RECIPES = HERE / "recipes"
+DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything else."
+
+CheckpointArg = Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
+PathOrNone = Annotated[Path | None, arg(metavar="PATH")]
+Words = Annotated[str | None, arg(metavar="WORDS")]
+Lines = Annotated[tuple[str, ...], arg(metavar="[LINE ...]")]
+Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
+Device = Literal["auto", "cpu", "cuda"]
+
+app = SubcommandApp()
+
+
+@app.command
+def chat(
+    checkpoint: CheckpointArg = BUNDLED,
+    *,
+    image: PathOrNone = None,
+    style: Words = None,
+    persona: Lines = (),
+    gender: Gender = "checkpoint",
+    guard: bool = True,
+    device: Device = "auto",
+) -> None:
+    """Chat in the terminal, or line by line from a pipe.
+
+    Args:
+        checkpoint: Folder of the model, or tiny for the bundled one.
+        image: Picture to talk about; the bot speaks first.
+        style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
+        persona: Who the bot is, each line in quotes.
+        gender: Control of every reply: f0m0 asks for no gendered words.
+        guard: Judge what both sides say.
+        device: Where the model runs.
+    """
+    from openmmb.chat.terminal import Session, chat_with
+
+    session = Session(_load(checkpoint, gender=gender, guard=guard, device=device))
+    session.frame(image=image, style=style, persona=persona)
+    chat_with(session)
+
+
+@app.command
+def reply(
+    text: Annotated[Positional[str], arg(metavar="TEXT")],
+    checkpoint: CheckpointArg = BUNDLED,
+    *,
+    image: PathOrNone = None,
+    style: Words = None,
+    persona: Lines = (),
+    gender: Gender = "checkpoint",
+    guard: bool = True,
+    seed: int = 0,
+    json: bool = False,
+    device: Device = "auto",
+) -> None:
+    """Print one reply.
+
+    Args:
+        text: What is said to the bot; empty to let it speak first.
+        checkpoint: Folder of the model, or tiny for the bundled one.
+        image: Picture that the text is about.
+        style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
+        persona: Who the bot is, each line in quotes.
+        gender: Control of the reply: f0m0 asks for no gendered words.
+        guard: Judge what both sides say.
+        seed: Decides the draws of a search that draws.
+        json: Print an object with the reply, its time and length, and the guard's verdicts.
+        device: Where the model runs.
+    """
+    from openmmb.chat.conversation import Conversation
+
+    bot = _load(checkpoint, gender=gender, guard=guard, device=device)
+    frame = Conversation(persona=persona, style=style)
+    answer = bot.reply(text, image=image, conversation=frame, seed=seed)
+    print(_as_json(answer) if json else answer.text)
+
+
+@app.command
+def features(
+    encoder: Annotated[Positional[str], arg(metavar="ENCODER")],
+    *,
+    images: tuple[Path, ...],
+    out: Path,
+    batch_size: int = 16,
+    flip: bool = False,
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> None:
+    """Compute image vectors once, to train on them many times.
+
+    Started again after it was stopped, it goes on where it was.
+
+    Args:
+        encoder: Name of a picture encoder, such as efficientnet_lite0.
+        images: Folders, .txt lists or .tar archives of pictures; a file's name is its image id.
+        out: Folder for the vectors.
+        batch_size: Pictures encoded together.
+        flip: Mirror the pictures, for a second folder that training draws from as well.
+        device: Where the encoder runs.
+    """
+    from openmmb.progress import counting
+    from openmmb.vision.encoders import open_encoder
+    from openmmb.vision.features import extract
+
+    opened = open_encoder(encoder, device=device)
+    with counting("pictures") as progress:
+        report = extract(opened, images, out, batch_size=batch_size, flip=flip, progress=progress)
+    for line in report.unreadable:
+        print(f"unreadable: {line}", file=sys.stderr)
+    print(
+        f"{out}: {report.written} written, {report.present} there before, "
+        f"{len(report.unreadable)} unreadable, {report.others} other files left out"
+    )
+
+
+@app.command
+def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
+    """Run a recipe: a TOML file, or the name of a bundled one.
+
+    Any key can be set after it, as in --optim.lr 1e-4; openmmb train RECIPE --help lists them.
+    Started again after it was stopped, a run goes on where it was.
+
+    Args:
+        recipe: The file, or the name without .toml.
+    """
+    _train([recipe])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; a user's mistake is one line on standard error and exit code 2."""
+    args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        if args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
+            _train(args[1:])
+        else:
+            app.cli(prog="openmmb", description=DESCRIPTION, args=args)
+    except OpenMMBError as error:
+        print(f"openmmb {args[0]}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _train(args: Sequence[str]) -> None:
+    from openmmb import config
+    from openmmb.progress import watching
+    from openmmb.train.config import Recipe
+    from openmmb.train.trainer import train as run
+
+    path = _find_recipe(args[0])
+    recipe = tyro.cli(
+        Recipe,
+        default=config.load(Recipe, path),
+        args=args[1:],
+        prog=f"openmmb train {args[0]}",
+    )
+    with watching() as watch:
+        checkpoint = run(recipe, watch=watch)
+    print(checkpoint)
+
+
+def _find_recipe(name: str) -> Path:
+    path = Path(name)
+    bundled = RECIPES / f"{name}.toml"
+    if path.suffix == ".toml" or path.exists():
+        return path
+    if bundled.exists():
+        return bundled
+    names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
+    raise ConfigError(f"{name}: no such recipe; give a .toml file or one of {names}")
+
+
+def _load(checkpoint: Path, *, gender: Gender, guard: bool, device: Device) -> "Bot":
+    from openmmb.chat.bot import load
+    from openmmb.safety.guard import GuardConfig, open_guard
+
+    return load(
+        checkpoint,
+        gender=None if gender == "none" else gender,
+        guard=open_guard(GuardConfig(enabled=guard)),
+        device=device,
+    )
+
+
+def _as_json(reply: "Reply") -> str:
+    from dataclasses import asdict
+
+    verdicts = {"user": reply.heard, "reply": reply.said}
+    return json_format.dumps(
+        {
+            "text": reply.text,
+            "seconds": round(reply.seconds, 3),
+            "tokens": reply.tokens,
+            "seed": reply.seed,
+            "refused": reply.refused,
+            "guard": {side: v and asdict(v) for side, v in verdicts.items()},
+        },
+        ensure_ascii=False,
+    )

@@ -1,0 +1,81 @@
+"""How close a model's captions are to what people wrote.
+
+Sizes: I image vectors, F features in each.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from openmmb.checkpoint import Checkpoint
+from openmmb.data.example import Example
+from openmmb.eval.metrics import bleu
+from openmmb.generate import generate
+from openmmb.search.config import SearchConfig
+
+CAPTION_SEARCH = SearchConfig(beam_size=5, min_length=0, max_length=40, block_context_ngram=0)
+"""A caption ends where it ends: no shortest length."""
+
+
+@dataclass(frozen=True)
+class CaptionReport:
+    """Captions of pictures, measured.
+
+    Attributes:
+        captions: What the model wrote, in the order of the examples.
+        bleu4: Corpus BLEU-4, 0 to 1, against all captions of each picture.
+        bleu1: Corpus BLEU-1.
+    """
+
+    captions: tuple[str, ...]
+    bleu4: float
+    bleu1: float
+
+
+def evaluate_captions(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    vectors: Callable[[str], Tensor],
+    *,
+    config: SearchConfig = CAPTION_SEARCH,
+    gender: str | None = None,
+    batch_size: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+) -> CaptionReport:
+    """Caption pictures and compare with their captions.
+
+    Args:
+        checkpoint: Its model writes.
+        examples: Each with a picture, a reply and references; what else they have is left out.
+        vectors: Image id -> (I, F).
+        config: How captions are searched for.
+        gender: Control of the captions.
+        batch_size: Pictures searched together.
+        progress: Called after every batch with the pictures done so far and all there are.
+
+    Raises:
+        ValueError: An example has no picture.
+    """
+    written: list[str] = []
+    for start in range(0, len(examples), batch_size):
+        part = [
+            replace(example, context=(), style=None, persona=(), gender=gender)
+            for example in examples[start : start + batch_size]
+        ]
+        images = [vectors(_image_id(example)) for example in part]
+        written += [found[0].text for found in generate(checkpoint, part, images, config)]
+        if progress is not None:
+            progress(len(written), len(examples))
+    references = [(example.reply, *example.references) for example in examples]
+    return CaptionReport(
+        captions=tuple(written),
+        bleu4=bleu(written, references),
+        bleu1=bleu(written, references, max_n=1),
+    )
+
+
+def _image_id(example: Example) -> str:
+    if example.image_id is None:
+        raise ValueError(f"example {example.conversation} of {example.task} has no picture")
+    return example.image_id

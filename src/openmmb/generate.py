@@ -1,0 +1,82 @@
+"""Replies to examples: encode, search, and back to words.
+
+Sizes: B examples, I image vectors, F features in each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from openmmb.checkpoint import Checkpoint
+from openmmb.data.batch import collate
+from openmmb.data.encode import encode
+from openmmb.data.example import Example
+from openmmb.search.config import SearchConfig
+from openmmb.search.loop import search
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One reply that a search found.
+
+    Attributes:
+        text: In words.
+        num_tokens: Its length.
+        score: Log-probability divided by the length penalty; higher is better.
+    """
+
+    text: str
+    num_tokens: int
+    score: float
+
+
+@torch.inference_mode()
+def generate(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    images: Sequence[Tensor | None],
+    config: SearchConfig,
+    *,
+    generator: torch.Generator | None = None,
+) -> list[list[Generated]]:
+    """Find replies to examples, best first.
+
+    Args:
+        checkpoint: Its model answers, on the device where it is.
+        examples: What to answer; their own replies are not looked at.
+        images: For each its image vectors (I, F), or None.
+        config: How to search; a reply never gets longer than the model has positions.
+        generator: Source of randomness for the methods that draw; None is PyTorch's own.
+
+    Raises:
+        ValueError: A picture's vectors are not of the model's shape.
+    """
+    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    shape = (model.config.image_vectors, model.config.image_dim)
+    rows = [encode(example, tokenizer, checkpoint.config.encode) for example in examples]
+    batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
+    batch = batch.to(model.embeddings.weight.device)
+    image = batch.image.to(model.dtype) if batch.image.shape[1] else None
+    states, mask = model.encode(batch.context, batch.context_mask, image, batch.has_image)
+    config = _within(config, model.config.num_positions)
+    found = search(
+        model.stepper(states, mask, num_beams=config.num_beams, max_tokens=config.max_length),
+        batch.context,
+        config,
+        start_id=tokenizer.start_id,
+        end_id=tokenizer.end_id,
+        banned_ids=[token for token in tokenizer.special_ids() if token != tokenizer.end_id],
+        generator=generator,
+    )
+    return [
+        [Generated(tokenizer.decode(h.tokens).strip(), len(h.tokens), h.score) for h in hypotheses]
+        for hypotheses in found
+    ]
+
+
+def _within(config: SearchConfig, num_positions: int) -> SearchConfig:
+    longest = min(config.max_length, num_positions)
+    shortest = min(config.min_length, longest - 1)
+    return replace(config, max_length=longest, min_length=shortest)

@@ -1,0 +1,82 @@
+"""One question for what people say and for what the bot would say: may this be said?
+
+The guard keeps nothing: who asks it counts what was judged and what was refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openmmb.config import config
+from openmmb.safety.lists import bundled_allowed, bundled_phrases, read_phrases
+from openmmb.safety.verdict import Check, Verdict
+from openmmb.safety.words import PhraseCheck, PhraseMatcher
+
+
+@config
+class GuardConfig:
+    """What the guard refuses."""
+
+    enabled: bool = True
+    """Whether anything is checked at all."""
+
+    threshold: float = 0.5
+    """Refuse what scores at least this; listed phrases score by kind, from swearing (0.6) to 1."""
+
+    phrase_files: tuple[Path, ...] = ()
+    """More lists of what to refuse; form: openmmb/safety/lists.py, or just one phrase a line."""
+
+    allow_files: tuple[Path, ...] = ()
+    """More lists of what to let pass although a listed phrase is in it."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold <= 1.0:
+            raise ValueError(f"threshold must be above 0 and at most 1, got {self.threshold}")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Asks its checks in order; the first that refuses decides.
+
+    Attributes:
+        checks: Quick ones first. Without any, every text is safe.
+    """
+
+    checks: tuple[Check, ...]
+
+    def judge(self, text: str, context: Sequence[str] = ()) -> Verdict:
+        """Judge ``text``, said after ``context`` (oldest turn first).
+
+        Returns:
+            The first verdict that is not safe; else the safe one with the highest score.
+        """
+        mildest = Verdict(safe=True)
+        for check in self.checks:
+            verdict = check(text, context)
+            if not verdict.safe:
+                return verdict
+            if not mildest.check or verdict.score > mildest.score:
+                mildest = verdict
+        return mildest
+
+
+def open_guard(config: GuardConfig, *, more: Sequence[Check] = ()) -> Guard:
+    """Build the guard that ``config`` describes.
+
+    Args:
+        config: What to refuse.
+        more: Checks to ask after the lists of phrases, such as a classifier.
+
+    Raises:
+        ConfigError: A list of phrases cannot be read or is malformed.
+    """
+    if not config.enabled:
+        return Guard(checks=())
+    phrases = list(bundled_phrases())
+    allowed = list(bundled_allowed())
+    for path in config.phrase_files:
+        phrases += read_phrases(path)
+    for path in config.allow_files:
+        allowed += read_phrases(path)
+    words = PhraseCheck(PhraseMatcher(phrases, allowed), threshold=config.threshold)
+    return Guard(checks=(words, *more))

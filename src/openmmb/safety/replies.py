@@ -1,0 +1,75 @@
+"""What to say in place of what may not be said.
+
+To a person: why their words were refused. For the bot: a change of subject, since a reply that
+was held back must not leave a hole in the conversation.
+"""
+
+import random
+
+from openmmb.safety.verdict import Verdict
+
+REASONS = {
+    "slur": "a slur",
+    "hate": "hate against a group of people",
+    "threat": "a threat, or a wish that somebody comes to harm",
+    "sexual": "sexual",
+    "drugs": "about taking or getting drugs",
+    "insult": "an insult",
+    "profanity": "swearing",
+}
+"""How each category is called in conversation; one of somebody's own list is just on a list."""
+
+HELP = (
+    "It sounds as if you may be going through something very hard, and I am only a program. "
+    "Please talk to someone you trust, to a doctor, or to a crisis line near you; "
+    "if you are in danger right now, call your local emergency number."
+)
+"""Answer to somebody who may harm themselves."""
+
+SUBJECTS = (
+    "Let's talk about something else. What has been the best part of your week?",
+    "Let's change the subject. Have you read or watched anything good lately?",
+    "I would rather talk about something else. What do you like to do on a free day?",
+    "How about another subject: if you could travel anywhere, where would you go?",
+    "Let's move on. What kind of music do you enjoy?",
+    "Let's talk about something nicer. What is your favorite meal to cook or to eat?",
+    "I have lost my thread, so a new one: do you have any pets, or would you like some?",
+    "Something else then: which season do you like best, and why?",
+    "Let's start afresh. What is something new that you learned recently?",
+    "Another question for you: are you more of a morning or an evening person?",
+    "Let's turn to something else. Is there a hobby that you would like to take up?",
+    "Here is a better subject: what place near you would you show to a visitor?",
+)
+"""Changes of subject, each fit to follow anything."""
+
+MAX_QUOTED = 3
+"""At most this many of the words that were found are quoted back."""
+
+
+def explain(verdict: Verdict) -> str:
+    """Tell a person in plain words why their text was refused.
+
+    Raises:
+        ValueError: The verdict is safe, so there is nothing to explain.
+    """
+    if verdict.safe:
+        raise ValueError("explain: verdict is safe; only a refusal has a reason")
+    if verdict.category == "self_harm":
+        return HELP
+    ask = "Could you put it another way?"
+    if not verdict.words:
+        return f"I would rather not answer that: it looks offensive ({verdict.score:.0%}). {ask}"
+    words = [_printable(word) for word in dict.fromkeys(verdict.words)]
+    quoted = ", ".join(f'"{word}"' for word in words[:MAX_QUOTED])
+    reason = REASONS.get(verdict.category or "", "on the list of what I do not talk about")
+    verb = "is" if len(words) == 1 else "are"
+    return f"I would rather not answer that: {quoted} {verb} {reason}. {ask}"
+
+
+def change_subject(seed: int) -> str:
+    """Pick what the bot says instead of a reply that was held back; one seed, one answer."""
+    return random.Random(seed).choice(SUBJECTS)
+
+
+def _printable(word: str) -> str:
+    return "".join(c for c in " ".join(word.split()) if c.isprintable())

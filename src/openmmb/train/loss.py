@@ -1,0 +1,63 @@
+"""How wrong a network is about the replies of a batch."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from openmmb.data.batch import Batch
+from openmmb.data.example import Example
+from openmmb.data.loader import Encoder, in_order
+from openmmb.model.loss import token_loss
+from openmmb.model.seq2seq import Seq2Seq
+
+
+def reply_loss(
+    model: Seq2Seq,
+    batch: Batch,
+    *,
+    start_id: int,
+    label_smoothing: float = 0.0,
+    bf16: bool = False,
+) -> tuple[Tensor, int]:
+    """Return the summed cross-entropy of a batch's reply tokens, and how many there are.
+
+    Args:
+        model: In training or evaluation mode.
+        batch: At least one example.
+        start_id: Stands before a reply.
+        label_smoothing: Share of each target spread over the vocabulary.
+        bf16: Compute the network's products in bfloat16.
+    """
+    image = batch.image if batch.image.shape[1] else None
+    with torch.autocast(model.embeddings.weight.device.type, torch.bfloat16, enabled=bf16):
+        hidden = model(
+            batch.context, batch.context_mask, image, batch.has_image, batch.reply, start_id
+        )
+        hidden, targets = hidden[batch.reply_mask], batch.reply[batch.reply_mask]
+        loss = token_loss(model.logits(hidden), targets, label_smoothing=label_smoothing)
+    return loss, len(targets)
+
+
+@torch.inference_mode()
+def perplexity_of(
+    model: Seq2Seq,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    *,
+    batch_size: int,
+    bf16: bool = False,
+) -> float:
+    """Return the perplexity of the examples' replies, over all their tokens together."""
+    model.eval()
+    total, count = 0.0, 0
+    for batch in in_order(examples, encoder, batch_size=batch_size):
+        loss, tokens = reply_loss(model, batch, start_id=encoder.tokenizer.start_id, bf16=bf16)
+        total, count = total + loss.item(), count + tokens
+    return perplexity(total, count)
+
+
+def perplexity(loss: float, tokens: int) -> float:
+    """Return exp(loss / tokens), at most exp(700), which a float still holds."""
+    return math.exp(min(loss / max(1, tokens), 700.0))  # in this order a NaN stays one

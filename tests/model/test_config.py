@@ -1,0 +1,67 @@
+"""A shape that no network can have is refused by name; the published sizes have their weights."""
+
+import pytest
+import torch
+
+from openmmb.config import dump, parse
+from openmmb.errors import ConfigError
+from openmmb.model.config import COUNTS, SIZES, ModelConfig
+from openmmb.model.seq2seq import Seq2Seq
+
+IMAGE_PARTS = ("encoder.image_projector.", "encoder.segments.")
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_count_below_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"config: {name} must be at least 1, got 0"):
+        parse(ModelConfig, {name: 0})
+
+
+@pytest.mark.parametrize("name", ["dropout", "attention_dropout", "activation_dropout"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_a_dropout_that_is_no_probability_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be at least 0 and below 1, got {value}"):
+        parse(ModelConfig, {name: value})
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match=r"embed_dim \(10\) must be a multiple of num_heads \(3\)"):
+        ModelConfig(embed_dim=10, num_heads=3)
+
+
+@pytest.mark.parametrize("fusion", ["early", "late"])
+def test_there_are_two_segments_or_none(fusion: str) -> None:
+    with pytest.raises(ConfigError, match="num_segments must be 0 or 2, got 1"):
+        parse(ModelConfig, {"fusion": fusion, "num_segments": 1})
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_survive_toml(name: str) -> None:
+    import tomllib
+
+    assert parse(ModelConfig, tomllib.loads(dump(SIZES[name]))) == SIZES[name]
+
+
+def weights(name: str) -> dict[str, torch.nn.Parameter]:
+    with torch.device("meta"):
+        return dict(Seq2Seq(SIZES[name]).named_parameters())
+
+
+def test_multi_modal_blenderbot_has_its_published_weights() -> None:
+    """ParlAI reports 2,696,268,800 for BlenderBot 2.7B, 2,695,613,440 of them trainable.
+
+    MMB adds a linear layer of 2048 x 2560 with bias and two segments.
+    """
+    found = weights("2.7B")
+    assert sum(w.numel() for w in found.values()) == 2_696_268_800 + 5_245_440 + 5_120
+    assert sum(w.numel() for w in found.values() if w.requires_grad) == 2_700_864_000
+
+
+@pytest.mark.parametrize(("name", "published"), [("90M", 87_508_992), ("400M", 364_802_560)])
+def test_a_blenderbot_without_picture_input_has_its_published_weights(
+    name: str, published: int
+) -> None:
+    """Of ParlAI's ``blender_90M`` and of Hugging Face's ``blenderbot-400M-distill``."""
+    found = weights(name)
+    text = [w for key, w in found.items() if not key.startswith(IMAGE_PARTS)]
+    assert sum(w.numel() for w in text) == published

@@ -1,0 +1,38 @@
+"""The loss is a sum of cross-entropies in nats."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from openmmb.model.loss import token_loss
+
+
+def slow(logits: Tensor, targets: Tensor, smoothing: float) -> float:
+    total = 0.0
+    for row, target in zip(logits.double().tolist(), targets.tolist(), strict=True):
+        whole = math.log(sum(math.exp(x) for x in row))
+        even = sum(whole - x for x in row) / len(row)
+        total += (1 - smoothing) * (whole - row[target]) + smoothing * even
+    return total
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_equals_its_plain_twin(smoothing: float) -> None:
+    logits, targets = torch.randn(5, 7), torch.tensor([0, 6, 3, 3, 1])
+    found = token_loss(logits, targets, label_smoothing=smoothing)
+    assert found.item() == pytest.approx(slow(logits, targets, smoothing), rel=1e-5)
+
+
+def test_losses_of_parts_add_up() -> None:
+    logits, targets = torch.randn(6, 9), torch.arange(6)
+    parts = token_loss(logits[:2], targets[:2]) + token_loss(logits[2:], targets[2:])
+    torch.testing.assert_close(parts, token_loss(logits, targets))
+
+
+def test_half_precision_logits_are_summed_in_full() -> None:
+    logits = torch.randn(1000, 3).bfloat16()
+    found = token_loss(logits, torch.zeros(1000, dtype=torch.int64))
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(slow(logits, torch.zeros(1000, dtype=torch.int64), 0.0))

@@ -1,0 +1,116 @@
+"""Lists are short on disk and complete once read; a bad line is named."""
+
+from pathlib import Path
+
+import pytest
+
+from openmmb.errors import ConfigError
+from openmmb.safety.lists import (
+    PLAIN_CATEGORY,
+    Phrase,
+    bundled_allowed,
+    bundled_phrases,
+    inflect,
+    parse_phrases,
+    read_phrases,
+)
+from openmmb.safety.words import SEVERITY
+
+
+def slots(text: str) -> list[list[str]]:
+    """Every slot of the only phrase of ``text``, sorted."""
+    (phrase,) = parse_phrases(text)
+    return [sorted(" ".join(words) for words in slot) for slot in phrase.slots]
+
+
+def test_a_line_is_a_category_and_a_phrase_or_just_a_phrase() -> None:
+    first, second = parse_phrases("# comment\n\ninsult\told oaf=\nbadger=\n")
+    assert first == Phrase("insult", (frozenset({("old",)}), frozenset({("oaf",)})))
+    assert second == Phrase(PLAIN_CATEGORY, (frozenset({("badger",)}),))
+
+
+def test_the_last_word_is_inflected_unless_told_otherwise() -> None:
+    assert slots("old oaf") == [["old"], ["oaf", "oafs"]]
+    assert slots("oaf=") == [["oaf"]]
+    assert slots("bash+") == [
+        ["bash", "bashed", "basher", "bashers", "bashes", "bashin", "bashing"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "form"),
+    [
+        ("witch", "witches"),
+        ("box", "boxes"),
+        ("lady", "ladies"),
+        ("boy", "boys"),
+        ("bake", "baking"),
+        ("grab", "grabbing"),
+        ("murder", "murdering"),
+        ("free", "freeing"),
+    ],
+)
+def test_inflection(word: str, form: str) -> None:
+    assert form in inflect(word, verb=True)
+
+
+def test_choices_may_hold_words_parts_of_words_or_nothing() -> None:
+    assert slots("x\t(you|all of you) (big|) oa(f|k)=") == [
+        ["all of you", "you"],
+        ["", "big"],
+        ["oaf", "oak"],
+    ]
+    assert slots("x\t(a|b (c|d))=") == [["a", "b c", "b d"]]
+
+
+def test_a_name_stands_for_its_part() -> None:
+    assert slots("@you\t(you|u)\n@both\t({you}|he)\nx\t{both} oaf=") == [
+        ["he", "u", "you"],
+        ["oaf"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "inside"), [("*oaf*", "anywhere"), ("oaf*", "start"), ("*oaf", "end"), ("oaf", None)]
+)
+def test_stars_say_where_in_a_word_a_piece_may_stand(line: str, inside: str | None) -> None:
+    (phrase,) = parse_phrases(line)
+    assert phrase.inside == inside
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x\t{who} oaf", r"^phrases:1: no name 'who'; there are: none$"),
+        ("@a\tb\n@c\td\n{e}", r"^phrases:3: no name 'e'; there are: a, c$"),
+        ("x\told (oaf", r"^phrases:1: bracket without its partner in '\(oaf'$"),
+        ("x\t!?", r"^phrases:1: disguise in '!\?'; plain letters find every disguise$"),
+        ("ok\nx\t...", r"^phrases:2: no word in '...'$"),
+        ("x\t(a|) (b|)=", r"^phrases:1: no word in '\(a\|\) \(b\|\)='$"),
+        ("*old oaf*", r"^phrases:1: \* is for single words, got '\*old oaf\*'$"),
+        ("b4d$", r"^phrases:1: disguise in 'b4d\$'; plain letters find every disguise$"),
+    ],
+)
+def test_a_bad_line_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_phrases(text)
+
+
+def test_files_are_read_or_named(tmp_path: Path) -> None:
+    good, empty, binary = tmp_path / "good.txt", tmp_path / "empty.txt", tmp_path / "binary.txt"
+    good.write_text("\ufeffoaf\n", encoding="utf-8")
+    empty.write_text("# nothing\n", encoding="utf-8")
+    binary.write_bytes(b"\xff\xfe\xff")
+    assert read_phrases(good) == parse_phrases("oaf")
+    with pytest.raises(ConfigError, match=r"absent.txt: No such file"):
+        read_phrases(tmp_path / "absent.txt")
+    with pytest.raises(ConfigError, match=r"empty.txt: no phrases; expected one a line"):
+        read_phrases(empty)
+    with pytest.raises(ConfigError, match=r"binary.txt: not a text file"):
+        read_phrases(binary)
+
+
+def test_the_bundled_lists_are_large_and_name_known_categories_only() -> None:
+    assert len(bundled_phrases()) > 500
+    assert {phrase.category for phrase in bundled_phrases()} == set(SEVERITY)
+    assert {phrase.category for phrase in bundled_allowed()} == {PLAIN_CATEGORY}

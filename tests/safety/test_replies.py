@@ -1,0 +1,58 @@
+"""A refusal says why in plain words, and what stands in for a reply is itself safe."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.safety.guard import GuardConfig, open_guard
+from openmmb.safety.replies import HELP, REASONS, SUBJECTS, change_subject, explain
+from openmmb.safety.verdict import Verdict
+from openmmb.safety.words import SEVERITY
+from openmmb.text.gender import gender_token
+
+
+def refused(category: str | None, *words: str) -> Verdict:
+    return Verdict(safe=False, score=0.93, check="words", category=category, words=words)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (refused("insult", "you oaf"), 'that: "you oaf" is an insult. Could'),
+        (refused("slur", "grub", "grub"), 'that: "grub" is a slur. Could'),
+        (refused("profanity", "drat", "dang"), 'that: "drat", "dang" are swearing. Could'),
+        (refused("threat", *"abcd"), '"a", "b", "c" are a threat, or'),
+        (refused("listed", "x"), '"x" is on the list of what I do not talk about. Could'),
+        (refused("insult", "o\x1b[1m\n  a\u200bf"), '"o[1m af" is an insult.'),
+        (refused(None), "it looks offensive (93%). Could you put it another way?"),
+    ],
+)
+def test_a_refusal_says_why(verdict: Verdict, text: str) -> None:
+    assert text in explain(verdict)
+
+
+def test_somebody_in_danger_is_helped_and_not_blamed() -> None:
+    assert explain(refused("self_harm", "kill myself")) == HELP
+
+
+def test_every_category_has_its_words() -> None:
+    assert set(REASONS) | {"self_harm"} == set(SEVERITY)
+
+
+def test_there_is_nothing_to_explain_about_a_safe_text() -> None:
+    with pytest.raises(ValueError, match="explain: verdict is safe; only a refusal has a reason"):
+        explain(Verdict(safe=True))
+
+
+@given(st.integers())
+def test_one_seed_one_change_of_subject(seed: int) -> None:
+    assert change_subject(seed) == change_subject(seed)
+    assert change_subject(seed) in SUBJECTS
+
+
+def test_all_changes_of_subject_come_up_and_are_safe() -> None:
+    assert {change_subject(seed) for seed in range(500)} == set(SUBJECTS)
+    guard = open_guard(GuardConfig())
+    for text in (*SUBJECTS, HELP):
+        assert guard.judge(text).safe
+        assert gender_token(text) == "f0m0"
