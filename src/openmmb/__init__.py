@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from openmmb.safety.verdict import Verdict
     from openmmb.search.config import SearchConfig
     from openmmb.train.config import Recipe
-    from openmmb.train.trainer import train
 
 _HOMES = {
     "Bot": "openmmb.chat.bot",
@@ -40,7 +39,6 @@ _HOMES = {
     "Turn": "openmmb.chat.conversation",
     "Verdict": "openmmb.safety.verdict",
     "load": "openmmb.chat.bot",
-    "train": "openmmb.train.trainer",
 }
 
 __all__ = [
@@ -58,7 +56,6 @@ __all__ = [
     "Turn",
     "Verdict",
     "load",
-    "train",
 ]
 
 
@@ -70,4 +67,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

@@ -98,7 +98,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = {
-        name: _convert(name, tensor, precision)
+        name: convert_weight(name, tensor, precision)
         for name, tensor in checkpoint.model.state_dict().items()
     }
     save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
@@ -145,6 +145,21 @@ def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Chec
     return Checkpoint(config=settings, model=model.eval(), tokenizer=tokenizer)
 
 
+def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
+    """Return a weight as a checkpoint holds it.
+
+    Raises:
+        CheckpointError: It is too large for ``precision``.
+    """
+    converted = tensor.detach().to("cpu", DTYPES[precision]).contiguous()
+    if not converted.isfinite().all():
+        raise CheckpointError(
+            f"{name}: {tensor.abs().max().item():.3g} is not a number of {precision}; "
+            "save as bf16 or fp32"
+        )
+    return converted
+
+
 def replace_folder(new: Path, old: Path) -> None:
     """Put the folder ``new`` in the place of ``old``, if there is one.
 
@@ -160,16 +175,6 @@ def replace_folder(new: Path, old: Path) -> None:
     new.rename(old)
     _sync(old.parent)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _convert(name: str, tensor: Tensor, precision: Precision) -> Tensor:
-    converted = tensor.detach().to("cpu", DTYPES[precision]).contiguous()
-    if not converted.isfinite().all():
-        raise CheckpointError(
-            f"{name}: {tensor.abs().max().item():.3g} is not a number of {precision}; "
-            "save as bf16 or fp32"
-        )
-    return converted
 
 
 def _load_weights(model: Seq2Seq, path: Path, dtype: torch.dtype) -> None:

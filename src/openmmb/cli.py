@@ -1,9 +1,11 @@
 """The commands. Each imports what it needs when it runs, so that help answers at once."""
 
+import io
 import json as json_format
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,20 +13,22 @@ import tyro
 from tyro.conf import Positional, arg
 from tyro.extras import SubcommandApp
 
+from openmmb.chat.printable import printable
 from openmmb.errors import ConfigError, OpenMMBError
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot, Reply
+    from openmmb.chat.conversation import Conversation
 
-HERE = Path(__file__).parent
 BUNDLED = Path("tiny")
-RECIPES = HERE / "recipes"
+RECIPES = Path(__file__).parent / "recipes"
 DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything else."
 
-CheckpointArg = Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
-PathOrNone = Annotated[Path | None, arg(metavar="PATH")]
-Words = Annotated[str | None, arg(metavar="WORDS")]
-Lines = Annotated[tuple[str, ...], arg(metavar="[LINE ...]")]
+CheckpointArg = Annotated[Positional[Path], arg(metavar="[CHECKPOINT]", help_behavior_hint="")]
+PathOrNone = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+Words = Annotated[str | None, arg(metavar="WORDS", help_behavior_hint="")]
+Lines = Annotated[tuple[str, ...], arg(metavar="LINE [LINE ...]", help_behavior_hint="")]
+Switch = Annotated[bool, arg(help_behavior_hint="")]
 Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -39,25 +43,29 @@ def chat(
     style: Words = None,
     persona: Lines = (),
     gender: Gender = "checkpoint",
-    guard: bool = True,
+    no_guard: Switch = False,
     device: Device = "auto",
 ) -> None:
     """Chat in the terminal, or line by line from a pipe.
 
     Args:
-        checkpoint: Folder of the model, or tiny for the bundled one.
+        checkpoint: Folder of a model; by default the bundled one, tiny.
         image: Picture to talk about; the bot speaks first.
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
         persona: Who the bot is, each line in quotes.
         gender: Control of every reply: f0m0 asks for no gendered words.
-        guard: Judge what both sides say.
+        no_guard: Let both sides say everything.
         device: Where the model runs.
     """
-    from openmmb.chat.terminal import Session, chat_with
+    with suppress(KeyboardInterrupt):  # leaving is no mistake
+        bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+        conversation = _begin(bot, style, persona)
+        if image is not None:
+            conversation = bot.look(image, conversation)
+        # Imported after the model was loaded, which shows that it takes a moment.
+        from openmmb.chat.terminal import chat_with
 
-    session = Session(_load(checkpoint, gender=gender, guard=guard, device=device))
-    session.frame(image=image, style=style, persona=persona)
-    chat_with(session)
+        chat_with(bot, conversation)
 
 
 @app.command
@@ -69,31 +77,29 @@ def reply(
     style: Words = None,
     persona: Lines = (),
     gender: Gender = "checkpoint",
-    guard: bool = True,
+    no_guard: Switch = False,
     seed: int = 0,
-    json: bool = False,
+    json: Switch = False,
     device: Device = "auto",
 ) -> None:
     """Print one reply.
 
     Args:
         text: What is said to the bot; empty to let it speak first.
-        checkpoint: Folder of the model, or tiny for the bundled one.
+        checkpoint: Folder of a model; by default the bundled one, tiny.
         image: Picture that the text is about.
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
         persona: Who the bot is, each line in quotes.
         gender: Control of the reply: f0m0 asks for no gendered words.
-        guard: Judge what both sides say.
+        no_guard: Let both sides say everything.
         seed: Decides the draws of a search that draws.
         json: Print an object with the reply, its time and length, and the guard's verdicts.
         device: Where the model runs.
     """
-    from openmmb.chat.conversation import Conversation
-
-    bot = _load(checkpoint, gender=gender, guard=guard, device=device)
-    frame = Conversation(persona=persona, style=style)
-    answer = bot.reply(text, image=image, conversation=frame, seed=seed)
-    print(_as_json(answer) if json else answer.text)
+    bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+    conversation = _begin(bot, style, persona)
+    answer = bot.reply(text, image=image, conversation=conversation, seed=seed)
+    print(_as_json(answer) if json else printable(answer.text))
 
 
 @app.command
@@ -103,7 +109,7 @@ def features(
     images: tuple[Path, ...],
     out: Path,
     batch_size: int = 16,
-    flip: bool = False,
+    flip: Switch = False,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> None:
     """Compute image vectors once, to train on them many times.
@@ -126,9 +132,9 @@ def features(
     with counting("pictures") as progress:
         report = extract(opened, images, out, batch_size=batch_size, flip=flip, progress=progress)
     for line in report.unreadable:
-        print(f"unreadable: {line}", file=sys.stderr)
+        _complain(f"unreadable: {line}")
     print(
-        f"{out}: {report.written} written, {report.present} there before, "
+        f"{printable(str(out))}: {report.written} written, {report.present} there before, "
         f"{len(report.unreadable)} unreadable, {report.others} other files left out"
     )
 
@@ -137,7 +143,8 @@ def features(
 def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
     """Run a recipe: a TOML file, or the name of a bundled one.
 
-    Any key can be set after it, as in --optim.lr 1e-4; openmmb train RECIPE --help lists them.
+    Any key can be set after it: --optim.lr 1e-4. RECIPE --help lists them.
+
     Started again after it was stopped, a run goes on where it was.
 
     Args:
@@ -147,29 +154,47 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; a user's mistake is one line on standard error and exit code 2."""
+    """Run a command.
+
+    A user's mistake, and what the machine refuses, is one line on standard error and exit code 2.
+    """
     args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where the caller has closed it
+            stream.reconfigure(errors="replace")  # a character is no reason to fail
     try:
-        if args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
-            _train(args[1:])
-        else:
-            app.cli(prog="openmmb", description=DESCRIPTION, args=args)
+        try:
+            _run(args)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except OpenMMBError as error:
-        print(f"openmmb {args[0]}: {error}", file=sys.stderr)
+        _complain(f"openmmb {args[0]}: {error}")
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        _complain(f"openmmb {args[0]}: {place}{error.strerror or error}")
+        return 2
     return 0
+
+
+def _run(args: Sequence[str]) -> None:
+    if args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
+        _train(args[1:])
+    else:
+        # Without pairs, a switch has the one flag that changes something.
+        config = (tyro.conf.FlagCreatePairsOff,)
+        app.cli(prog="openmmb", description=DESCRIPTION, args=args, config=config)
 
 
 def _train(args: Sequence[str]) -> None:
     from openmmb import config
-    from openmmb.progress import watching
     from openmmb.train.config import Recipe
-    from openmmb.train.trainer import train as run
 
     path = _find_recipe(args[0])
     recipe = tyro.cli(
@@ -178,15 +203,22 @@ def _train(args: Sequence[str]) -> None:
         args=args[1:],
         prog=f"openmmb train {args[0]}",
     )
+
+    from openmmb.progress import watching
+    from openmmb.train.trainer import train as run
+
     with watching() as watch:
         checkpoint = run(recipe, watch=watch)
-    print(checkpoint)
+    if checkpoint.exists():
+        print(checkpoint)
+    else:
+        _complain("stopped before there was a checkpoint; the same command goes on")
 
 
 def _find_recipe(name: str) -> Path:
     path = Path(name)
     bundled = RECIPES / f"{name}.toml"
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():
         return path
     if bundled.exists():
         return bundled
@@ -195,15 +227,31 @@ def _find_recipe(name: str) -> Path:
 
 
 def _load(checkpoint: Path, *, gender: Gender, guard: bool, device: Device) -> "Bot":
-    from openmmb.chat.bot import load
-    from openmmb.safety.guard import GuardConfig, open_guard
+    from openmmb.progress import waiting
 
-    return load(
-        checkpoint,
-        gender=None if gender == "none" else gender,
-        guard=open_guard(GuardConfig(enabled=guard)),
-        device=device,
+    with waiting("loading"):
+        from openmmb.chat.bot import load
+        from openmmb.safety.guard import GuardConfig, open_guard
+
+        return load(
+            checkpoint,
+            gender=None if gender == "none" else gender,
+            guard=open_guard(GuardConfig(enabled=guard)),
+            device=device,
+        )
+
+
+def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversation":
+    from openmmb.chat.conversation import Conversation
+
+    return Conversation(
+        style=None if style is None else bot.admit(style),
+        persona=tuple(bot.admit(line) for line in persona),
     )
+
+
+def _complain(text: str) -> None:
+    print(printable(text), file=sys.stderr)
 
 
 def _as_json(reply: "Reply") -> str:

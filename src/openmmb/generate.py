@@ -15,6 +15,7 @@ from openmmb.data.encode import encode
 from openmmb.data.example import Example
 from openmmb.search.config import SearchConfig
 from openmmb.search.loop import search
+from openmmb.text.normalize import tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Generated:
     """One reply that a search found.
 
     Attributes:
-        text: In words.
-        num_tokens: Its length.
+        text: In words, on one line and without anything invisible.
+        num_tokens: Its length, without the end token.
         score: Log-probability divided by the length penalty; higher is better.
     """
 
@@ -71,7 +72,7 @@ def generate(
         generator=generator,
     )
     return [
-        [Generated(tokenizer.decode(h.tokens).strip(), len(h.tokens), h.score) for h in hypotheses]
+        [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]
         for hypotheses in found
     ]
 

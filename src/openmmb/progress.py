@@ -30,6 +30,17 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show that something takes a moment; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{what} ..."):
+        yield
+
+
+@contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; yield a function of how many are done and how many there are."""
     console = Console(stderr=True)
@@ -106,4 +117,4 @@ def _tell(console: Console, record: Record) -> None:
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in numbers.items()
     )
-    console.print(f"{record['kind']:6} {shown}", highlight=False, soft_wrap=True)
+    console.print(f"{record['kind']:6} {shown}", markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -50,10 +51,10 @@ def test_causal_attention_sees_no_later_place(training: bool) -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_fused_and_plain_attention_have_the_same_gradients(causal: bool) -> None:
-    inputs = [random(seed, B, H, 5, E).requires_grad_() for seed in range(3)]
-    mask = None if causal else torch.tensor([True, True, False, True, True])
-    plain = attend(*inputs, mask, causal=causal)
-    fused = torch.nn.functional.scaled_dot_product_attention(*inputs, mask, is_causal=causal)
+    q, k, v = inputs = [random(seed, B, H, 5, E).requires_grad_() for seed in range(3)]
+    mask = None if causal else torch.tensor([[True, True, False, True, True]])
+    plain = attend(q, k, v, mask, causal=causal)
+    fused = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
     weight = random(9, B, H, 5, E)
     for one, other in zip(
         torch.autograd.grad((plain * weight).sum(), inputs),

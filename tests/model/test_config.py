@@ -1,5 +1,7 @@
 """A shape that no network can have is refused by name; the published sizes have their weights."""
 
+import tomllib
+
 import pytest
 import torch
 
@@ -37,8 +39,6 @@ def test_there_are_two_segments_or_none(fusion: str) -> None:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_survive_toml(name: str) -> None:
-    import tomllib
-
     assert parse(ModelConfig, tomllib.loads(dump(SIZES[name]))) == SIZES[name]
 
 

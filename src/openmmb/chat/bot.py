@@ -1,11 +1,11 @@
 """A model that answers.
 
-Sizes: I image vectors, F features in each, K hypotheses.
+Sizes: I image vectors, F features in each.
 """
 
+import threading
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,18 +14,19 @@ from PIL import Image
 from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation, Picture
 from openmmb.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from openmmb.data.example import Example
-from openmmb.errors import ConfigError
+from openmmb.errors import CheckpointError, ConfigError
 from openmmb.generate import generate
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.replies import change_subject, explain
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
+from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.normalize import tidy
 from openmmb.vision.encoders import ImageEncoder, open_encoder
 from openmmb.vision.image import load_image
 
 MAX_CHARACTERS = 20_000
-"""Of one message; the model reads its last 128 tokens at most."""
+"""Of one message. A model reads far less: the last tokens that its context has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class Reply:
     """What the bot says, and how it came to it.
 
     Attributes:
-        text: The reply; where the person's message was refused, why.
+        text: The reply, on one line; where the person's message was refused, why.
         conversation: With this exchange in it, unless the message was refused.
         seconds: From the message to the reply.
-        tokens: Length of the reply.
+        tokens: Length of the reply; 0 where it is not the model's.
         seed: Gives the same reply again.
         heard: What the guard says of the person's message; None where there was none.
         said: What the guard says of the model's likeliest reply; None where it did not get to
@@ -61,7 +62,16 @@ class Reply:
 class Bot:
     """Answers, and remembers nothing: conversations are values that it is given and gives back.
 
-    Safe to share between any number of conversations.
+    Any number of conversations and threads may share one.
+
+    Attributes:
+        checkpoint: Its model answers, on the device where it is.
+        guard: Judges both sides.
+        search: How replies are searched for.
+        gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
+
+    Raises:
+        ConfigError: ``gender`` is no control.
     """
 
     def __init__(
@@ -72,10 +82,15 @@ class Bot:
         search: SearchConfig | None = None,
         gender: str | None = None,
     ) -> None:
+        if gender is not None and gender not in GENDER_TOKENS:
+            known = ", ".join(GENDER_TOKENS)
+            raise ConfigError(f"gender: no control {gender!r}; there are: {known}")
         self.checkpoint = checkpoint
         self.guard = guard
         self.search = search or checkpoint.config.search
         self.gender = gender
+        self._encoder: ImageEncoder | None = None
+        self._opening = threading.Lock()
 
     def reply(
         self,
@@ -85,33 +100,35 @@ class Bot:
         conversation: Conversation = EMPTY,
         seed: int = 0,
     ) -> Reply:
-        """Answer a message, or open the conversation if there is none.
+        """Answer a message, or say something first if there is none.
 
         Args:
             text: What the person says.
-            image: A picture to look at from now on: a path, a file's bytes, or an RGB picture.
+            image: A picture to look at from now on, as for ``look``.
             conversation: What was said before.
             seed: Decides the draws of a search that draws.
 
         Raises:
             ImageError: The picture cannot be read.
-            ConfigError: The message is too long.
+            ConfigError: The message is too long, or the seed is no 64-bit number.
         """
         started = time.perf_counter()
+        text = tidied(text)
+        if not -(2**63) <= seed < 2**63:
+            raise ConfigError(f"seed: {seed} does not fit into 64 bits; 0 would be right")
         if image is not None:
             conversation = self.look(image, conversation)
-        text = self._checked(text)
         heard = self.guard.judge(text, conversation.texts()) if text else None
         if heard is not None and not heard.safe:
-            seconds = time.perf_counter() - started
-            refusal = explain(heard)
-            return Reply(refusal, conversation, seconds, 0, seed, heard=heard, said=None)
-        if text:
-            conversation = conversation.said("person", text)
-        reply, tokens, said = self._answer(conversation, seed)
+            answer, tokens, said = explain(heard), 0, None
+        else:
+            if text:
+                conversation = conversation.said("person", text)
+            answer, tokens, said = self._answer(conversation, seed)
+            conversation = conversation.said("bot", answer)
         return Reply(
-            text=reply,
-            conversation=conversation.said("bot", reply),
+            text=answer,
+            conversation=conversation,
             seconds=time.perf_counter() - started,
             tokens=tokens,
             seed=seed,
@@ -120,50 +137,56 @@ class Bot:
         )
 
     def look(
-        self, image: Path | str | bytes | Image.Image, conversation: Conversation
+        self, image: Path | str | bytes | Image.Image, conversation: Conversation = EMPTY
     ) -> Conversation:
         """Return the conversation with another picture to look at.
 
+        Args:
+            image: A path, a file's bytes, or a picture that is decoded already.
+            conversation: What was said before.
+
         Raises:
             ImageError: The picture cannot be read.
+            CheckpointError: The picture encoder does not fit the model.
         """
         source = Path(image) if isinstance(image, str) else image
         pixels = source if isinstance(source, Image.Image) else load_image(source)
-        name = source.name if isinstance(source, Path) else "picture"
-        vectors = self.encoder.encode([pixels.convert("RGB")])[0]
+        name = tidy(source.name) if isinstance(source, Path) else "picture"
+        vectors = self._open_encoder().encode([pixels.convert("RGB")])[0]
         return replace(conversation, picture=Picture(name=name, vectors=vectors))
 
-    @cached_property
-    def encoder(self) -> ImageEncoder:
-        """The picture encoder, opened when the first picture comes."""
-        return open_encoder(self.checkpoint.config.encoder)
+    def admit(self, text: str) -> str:
+        """Return a style or a line of a persona, on one line, if a person might say it too.
 
-    def _checked(self, text: str) -> str:
-        if len(text) > MAX_CHARACTERS:
-            raise ConfigError(
-                f"message has {len(text)} characters; at most {MAX_CHARACTERS} are read"
-            )
-        return tidy(text)
+        Raises:
+            ConfigError: It is too long, or the guard refuses it; says why.
+        """
+        text = tidied(text)
+        verdict = self.guard.judge(text)
+        if not verdict.safe:
+            raise ConfigError(explain(verdict))
+        return text
 
     def _answer(self, conversation: Conversation, seed: int) -> tuple[str, int, Verdict]:
         """Return the first safe reply, its length, and the verdict on the likeliest one."""
         context = conversation.texts()
         picture = conversation.picture
-        device = self.checkpoint.model.embeddings.weight.device
-        found = generate(
+        [found] = generate(
             self.checkpoint,
             [self._example(conversation)],
             [None if picture is None else picture.vectors],
             self.search,
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=torch.Generator(self._device).manual_seed(seed),
         )
-        likeliest = self.guard.judge(found[0][0].text, context)
-        for reply in found[0]:
-            if reply.text and self.guard.judge(reply.text, context).safe:
-                return reply.text, reply.num_tokens, likeliest
-        return change_subject(seed + len(context)), 0, likeliest
+        verdicts = []
+        for reply in found:
+            verdicts.append(self.guard.judge(reply.text, context))
+            if reply.text and verdicts[-1].safe:
+                return reply.text, reply.num_tokens, verdicts[0]
+        return change_subject(seed + len(context)), 0, verdicts[0]
 
     def _example(self, conversation: Conversation) -> Example:
+        """Return the conversation as the model was trained to read it."""
         style = conversation.style
         if style is None and conversation.picture is not None:
             style = self.checkpoint.config.image_style
@@ -176,6 +199,39 @@ class Bot:
             style=None if style == NO_STYLE else style,
             gender=self.gender,
         )
+
+    @property
+    def _device(self) -> torch.device:
+        return self.checkpoint.model.embeddings.weight.device
+
+    def _open_encoder(self) -> ImageEncoder:
+        """Return the picture encoder, which is opened when the first picture comes."""
+        with self._opening:
+            if self._encoder is None:
+                config = self.checkpoint.config
+                encoder = open_encoder(config.encoder, device=str(self._device))
+                given = encoder.num_vectors, encoder.feature_dim
+                taken = config.model.image_vectors, config.model.image_dim
+                if given != taken:
+                    raise CheckpointError(
+                        f"{config.name}: the pictures of {config.encoder} have the shape {given}, "
+                        f"but the model takes {taken}"
+                    )
+                self._encoder = encoder
+            return self._encoder
+
+
+def tidied(text: str) -> str:
+    """Put what a person enters on one line, without anything invisible.
+
+    Raises:
+        ConfigError: It is longer than ``MAX_CHARACTERS``.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(
+            f"message: over {MAX_CHARACTERS} characters; a shorter one would be right"
+        )
+    return tidy(text)
 
 
 def load(
@@ -198,10 +254,10 @@ def load(
 
     Raises:
         CheckpointError: The folder is not a checkpoint.
-        ConfigError: There is no such device.
+        ConfigError: There is no such device or no such control.
     """
     loaded = load_checkpoint(find_checkpoint(checkpoint))
-    loaded.model.to(_device(device))
+    loaded.model.to(_open_device(device))
     return Bot(
         loaded,
         guard=guard or open_guard(GuardConfig()),
@@ -210,12 +266,11 @@ def load(
     )
 
 
-def _device(name: str) -> torch.device:
+def _open_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {name!r}: this machine has no GPU that PyTorch can use")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device {name!r}: expected auto, cpu or cuda") from error
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"device {name!r}: {reason}; cpu would be right") from error

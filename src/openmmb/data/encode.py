@@ -7,28 +7,44 @@ tokens mark them, which no text can contain.
 
 When a context is too long, the oldest turns go; style, persona and control stay (ParlAI cuts the
 left end, so the persona goes first).
+
+The layouts ``parlai`` and ``parlai_flat`` are ParlAI's own, for its models. Each line of the
+persona begins with ``your persona: ``, and the persona is one text. ``parlai`` is how its agents
+talk: each text is encoded on its own, with the delimiter's tokens between. ``parlai_flat`` is how
+Multi-Modal BlenderBot's training data was made: all of them are one text, which is encoded as one,
+so a newline between turns is one token there and two in ``parlai``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from openmmb.config import config
 from openmmb.data.example import Example
 from openmmb.text.tokenizer import PERSONA, STYLE, Tokenizer
+
+Layout = Literal["openmmb", "parlai", "parlai_flat"]
 
 
 @config
 class EncodeConfig:
     """How words become ids."""
 
+    layout: Layout = "openmmb"
+    """Of contexts: this project's, or one of ParlAI's for models that come from there."""
     max_context: int = 128
     """Most tokens of a context, end token included."""
     max_pinned: int = 64
-    """Most of those that style and persona may take."""
+    """Most of those that style and persona may take; not in ParlAI's layouts."""
     max_reply: int = 128
     """Most tokens of a reply, end token included; a longer one is cut on the right."""
     delimiter: str = "\n"
     """Between turns."""
+    end_context: bool = True
+    """Put the end token after a context. Only ParlAI's layouts can leave it out."""
+    parse_controls: bool = False
+    """Let ``__end__`` or ``f0m0`` in what somebody says steer the model, as ParlAI does. Only for
+    comparing with it: whoever talks to the model could then end its context or set its control."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_pinned <= self.max_context - 2:
@@ -38,6 +54,11 @@ class EncodeConfig:
             )
         if self.max_reply < 1:
             raise ValueError(f"max_reply must be at least 1, got {self.max_reply}")
+        if self.layout == "openmmb" and (self.parse_controls or not self.end_context):
+            raise ValueError(
+                f"parse_controls ({self.parse_controls}) and end_context ({self.end_context}) need "
+                "a layout of ParlAI's"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,8 @@ class Encoded:
 
 def encode_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
     """Turn everything that comes before a reply into at most ``max_context`` ids."""
+    if config.layout != "openmmb":
+        return _parlai_context(example, tokenizer, config)[-config.max_context :]
     delimiter = tokenizer.encode(config.delimiter)
     pinned: list[int] = []
     if example.style is not None:
@@ -76,7 +99,7 @@ def encode_reply(turns: Sequence[str], tokenizer: Tokenizer, config: EncodeConfi
     for turn in turns:
         if len(ids) >= config.max_reply:
             break
-        ids += [*tokenizer.encode(turn), tokenizer.end_id]
+        ids += [*_encode(turn, tokenizer, config), tokenizer.end_id]
     return ids[: config.max_reply]
 
 
@@ -87,6 +110,35 @@ def encode(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Enco
         reply=tuple(encode_reply((example.reply, *example.following), tokenizer, config)),
         image_id=example.image_id,
     )
+
+
+def _parlai_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
+    """Return the whole context; where nothing at all was said or is asked for, it has no token.
+
+    A style that is there is the first text: ParlAI's users send it as a message of its own.
+    """
+    persona = "\n".join(f"your persona: {line}" for line in example.persona)
+    frame = [text for text in (example.style, persona) if text]
+    control = [] if example.gender is None else tokenizer.control_ids(example.gender)
+    if config.layout == "parlai_flat":
+        ids = _encode(_flatten(frame, example.context, config.delimiter), tokenizer, config)
+    else:
+        ids = []
+        delimiter = _encode(config.delimiter, tokenizer, config)
+        for place, text in enumerate((*frame, *example.context)):
+            ids += [*(delimiter if place else ()), *_encode(text, tokenizer, config)]
+    ids += control
+    return [*ids, tokenizer.end_id] if ids and config.end_context else ids
+
+
+def _flatten(frame: Sequence[str], turns: Sequence[str], delimiter: str) -> str:
+    """Style and persona are lines of the first turn, whatever stands between turns."""
+    first = "\n".join((*frame, *turns[:1]))
+    return delimiter.join((first, *turns[1:]))
+
+
+def _encode(text: str, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
+    return tokenizer.encode(text, controls=config.parse_controls)
 
 
 def _last_tokens(

@@ -27,17 +27,14 @@ class Token(NamedTuple):
     forms: tuple[str, ...]
 
 
-MAX_FORMS = 32
+MAX_FORMS = 16
 """A token has at most this many forms, so that nonsense cannot cost more than words do."""
 
 MAX_LETTERS = 48
 """A longer word is not read for disguises, for the same reason; no listed word comes near."""
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|\U0001f595")  # one gesture says as much as a word
-_SYMBOLMAX_LETTERS = 48
-"""A longer word is not read for disguises, for the same reason; no listed word comes near."""
-
-_WORD = re.compile(r"[^\W_](?:[\w@$!|+*#%^~']|--+)*|[@$!|+](?:[\w@$!|+*#%^~']|--+)+")
+_SYMBOL_WORD = re.compile(r"[^\W_](?:[\w@$!|+*#%^~']|--+)*|[@$!|+](?:[\w@$!|+*#%^~']|--+)+")
 _SYMBOL = re.compile(r"[^\W_](?:[@$!|+*#%^~]+|__+|--+)[^\W_]|[@$!|+][^\W_]|[^\W_][@$*]")
 _STRETCH = re.compile(r"([^\W\d_])\1{2,}")
 _LONE = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
@@ -159,9 +156,8 @@ def _spell(word: str) -> list[str]:
     choices = [_LEET.get(c, c) for c in word]
     if word[0] == "@":  # a mention of someone, or an a
         choices[0] = "a"
-    return [
-        "".join(letters) for letters in itertools.islice(itertools.product(*choices), MAX_FORMS)
-    ]
+    spellings = itertools.islice(itertools.product(*choices), MAX_FORMS)
+    return ["".join(spelling) for spelling in spellings]
 
 
 def _shrink(word: str) -> list[str]:
@@ -190,6 +186,6 @@ def _join_lone_letters(row: list[Token]) -> list[Token]:
             continue
         word = "".join(token.forms[0] for token in tokens)
         forms = [word, word[1:]] if word[0] in "aiu" else [word]
-        forms += [spelt for form in forms for spelt in _spell(form)]
+        forms += [spelling for form in forms for spelling in _spell(form)]
         joined.append(Token(tokens[0].start, tokens[-1].end, tuple(dict.fromkeys(forms))))
     return joined

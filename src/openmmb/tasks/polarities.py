@@ -30,7 +30,7 @@ def read_polarities(root: Path) -> Mapping[str, str]:
         return {
             **MISSING,
             **{style: POSITIVE for name in ("positive", "neutral") for style in classes[name]},
-            **{style: NEGATIVE for style in classes["negative"]},
+            **dict.fromkeys(classes["negative"], NEGATIVE),
         }
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(

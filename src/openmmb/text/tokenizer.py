@@ -3,9 +3,16 @@
 Every text can be encoded and no text can encode to a control: the names of controls are not
 parsed out of text, so a person who types ``f1m1`` or ``__end__`` gets ordinary tokens. (ParlAI
 parses them, which lets a person end the context or set the control.)
+
+In ParlAI's own vocabularies a control is not a token but words, `` f0m0``, which were put after
+contexts in training. There the words of a control that stand in a text are spelled in other
+tokens than the control's.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -19,6 +26,8 @@ PAD, START, END, UNKNOWN = "__null__", "__start__", "__end__", "__unk__"
 STYLE, PERSONA = "__style__", "__persona__"
 """Stand before the words of a style and before a line of the persona."""
 SPECIALS = (PAD, START, END, UNKNOWN, STYLE, PERSONA, *GENDER_TOKENS)
+FILLER = re.compile(r"__FP16_PAD_\d+__")
+"""What pads ParlAI's vocabularies to a multiple of 8; no text has it."""
 
 
 class Tokenizer:
@@ -32,6 +41,7 @@ class Tokenizer:
         start_id: Stands before a reply.
         end_id: Ends contexts and replies.
         vocab_size: V.
+        has_controls: Whether controls are tokens; in ParlAI's vocabularies they are words.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
@@ -41,6 +51,12 @@ class Tokenizer:
         self.start_id = self.special_id(START)
         self.end_id = self.special_id(END)
         self.vocab_size: int = inner.get_vocab_size()
+        self.has_controls = inner.token_to_id(STYLE) is not None
+        self._words = (
+            ()
+            if self.has_controls
+            else tuple(tuple(self._encode(f" {name}")) for name in GENDER_TOKENS)
+        )
 
     def special_id(self, name: str) -> int:
         """Return the id of one of ``SPECIALS``.
@@ -54,32 +70,105 @@ class Tokenizer:
         return int(found)
 
     def special_ids(self) -> tuple[int, ...]:
-        """Return the ids of all ``SPECIALS``: what a reply is never made of."""
-        return tuple(self.special_id(name) for name in SPECIALS)
+        """Return the ids of all ``SPECIALS``: what a reply is never made of.
 
-    def encode(self, text: str) -> list[int]:
+        In ParlAI's vocabularies these are start and end: padding and the unknown token, which its
+        models never learn to say, keep the share of the probability that they have there.
+        """
+        names = SPECIALS if self.has_controls else (START, END)
+        return tuple(self.special_id(name) for name in names)
+
+    def control_ids(self, name: str) -> list[int]:
+        """Return the ids of the control ``name``, one of ``GENDER_TOKENS``."""
+        if self.has_controls:
+            return [self.special_id(name)]
+        return list(self._words[GENDER_TOKENS.index(name)])
+
+    def encode(self, text: str, *, controls: bool = False) -> list[int]:
         """Turn any text into ids, none of them special; the empty text has none.
 
         ``decode`` gives the text back, less one space if it starts with one. Halves of surrogate
         pairs, which are no characters, become question marks.
+
+        Args:
+            text: What somebody says.
+            controls: Let the text steer the model, as ParlAI does: ``__end__`` in it is the end
+                token and ``f0m0`` the control. Only for comparing with ParlAI.
         """
         if not text:
             return []
         whole = text.encode("utf-8", errors="replace").decode("utf-8")
-        ids: list[int] = self._inner.encode(whole, add_special_tokens=False).ids
+        if controls:
+            parsed: list[int] = self._parsing.encode(whole, add_special_tokens=False).ids
+            return parsed
+        ids = self._encode(whole)
+        while (spelled := self._spell(ids)) != ids:
+            ids = spelled
         return ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Turn ids into text, up to the first end token; special tokens are left out."""
+    def decode(self, ids: Sequence[int], *, controls: bool = False) -> str:
+        """Turn ids into text, up to the first end token; special tokens are left out.
+
+        Args:
+            ids: A reply.
+            controls: Write the names of special tokens and strip every space on the left, as
+                ParlAI does. Where ParlAI crashes, on ids that begin with no space, this does not.
+        """
         kept = list(ids)
         if self.end_id in kept:
             kept = kept[: kept.index(self.end_id)]
+        if controls:
+            shown = [at for at in map(self._as_parlai, kept) if at not in (None, self.start_id)]
+            written: str = self._inner.decode(shown, skip_special_tokens=False)
+            return written.lstrip(" ")
         text: str = self._inner.decode(kept, skip_special_tokens=True)
         return text.removeprefix(" ")
 
+    def to_json(self) -> str:
+        """Return the vocabulary as Hugging Face ``tokenizers`` JSON."""
+        text: str = self._inner.to_str(pretty=False)
+        return text
+
     def save(self, path: Path) -> None:
         """Write the vocabulary as Hugging Face ``tokenizers`` JSON."""
-        path.write_text(self._inner.to_str(pretty=False), encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _spell(self, ids: list[int]) -> list[int]:
+        """Spell the first token of a control in bytes, wherever the words of one stand.
+
+        If it is a byte already, a space, it is left out.
+        """
+        spelled: list[int] = []
+        for at, token in enumerate(ids):
+            if any(tuple(ids[at : at + len(words)]) == words for words in self._words):
+                letters = self._inner.id_to_token(token) or ""
+                known = map(self._inner.token_to_id, letters if len(letters) > 1 else "")
+                spelled += [letter for letter in known if letter is not None]
+            else:
+                spelled.append(token)
+        return spelled
+
+    @cached_property
+    def _parsing(self) -> tokenizers.Tokenizer:
+        """The same vocabulary, but ``__end__`` and the like in a text are what they name."""
+        data = json.loads(self.to_json())
+        data["added_tokens"] = [
+            token for token in data["added_tokens"] if not FILLER.fullmatch(token["content"])
+        ]
+        parsing = tokenizers.Tokenizer.from_str(json.dumps(data))
+        parsing.encode_special_tokens = False
+        return parsing
+
+    def _as_parlai(self, token: int) -> int | None:
+        """Return what ParlAI takes an id for when it writes: the first fillers for specials."""
+        first = self._inner.token_to_id("__FP16_PAD_0__")
+        if first is None or token < first:
+            return token
+        return token - first if token - first < 4 else None
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -102,9 +191,10 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
-    """Learn a vocabulary of at most ``vocab_size`` tokens, specials included.
+    """Learn a vocabulary of at most ``vocab_size`` tokens, specials and all 256 bytes included.
 
-    A newline is put after every text, so that the delimiter between turns becomes one token.
+    These come first, whatever ``vocab_size`` is. A newline is put after every text, so that the
+    delimiter between turns becomes one token.
     """
     inner = tokenizers.Tokenizer(models.BPE(unk_token=None))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

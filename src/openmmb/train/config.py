@@ -146,7 +146,8 @@ class Recipe:
     tasks: tuple[TaskConfig, ...]
     """The mixture."""
     start: str | None = None
-    """Checkpoint folder to start from; its network and vocabulary are taken with it."""
+    """Checkpoint to start from, a folder or the name of a bundled one. Its network and vocabulary
+    are taken with it; of ``model`` only the dropouts count, and nothing may contradict it."""
     seed: int = 0
     """Decides initial weights, order, controls, noise."""
     vocab_size: int = 8000

@@ -31,14 +31,19 @@ def claim(recipe: Recipe, run: Path) -> None:
                 f"{run}: holds a run of another recipe: {'; '.join(changed)}; "
                 "set another 'out', or remove the folder"
             )
-    elif not path.exists() or path.read_text(encoding="utf-8") != dump(recipe):
-        for name in ("tokenizer.json", "log.jsonl"):
-            (run / name).unlink(missing_ok=True)
     try:
         run.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != dump(recipe):
+            _begin(recipe, run)
     except OSError as error:
-        raise ConfigError(f"out: {run}: {error.strerror}; name a folder") from error
-    write_whole(path, dump(recipe))
+        raise ConfigError(f"out: {run}: {error.strerror}; name a folder to write to") from error
+
+
+def _begin(recipe: Recipe, run: Path) -> None:
+    if not any(run.glob(STATES)):
+        for name in ("tokenizer.json", "log.jsonl"):
+            (run / name).unlink(missing_ok=True)
+    write_whole(run / "recipe.toml", dump(recipe))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from openmmb.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
+from openmmb.checkpoint import Checkpoint, CheckpointConfig, find_checkpoint, load_checkpoint
 from openmmb.data.controls import Controls
 from openmmb.data.loader import Encoder, ImageVectors, Loader, lengths_of
 from openmmb.data.mixture import Mixture
@@ -67,21 +67,23 @@ def prepare(recipe: Recipe) -> Prepared:
         views=_views(recipe, tasks, model),
         image_shape=(model.image_vectors, model.image_dim),
     )
+    mixture = Mixture(
+        lengths=tuple(lengths_of(task.train) for task in tasks),
+        weights=tuple(task.config.weight for task in tasks),
+        batch_size=recipe.data.batch_size,
+        seed=recipe.seed,
+    )
     return Prepared(
         checkpoint=checkpoint,
         tasks=tasks,
-        loader=Loader(
-            tasks=tuple(task.train for task in tasks),
-            mixture=_mixture(recipe, tasks),
-            encoder=encoder,
-        ),
+        loader=Loader(tasks=tuple(t.train for t in tasks), mixture=mixture, encoder=encoder),
         valid_encoder=replace(encoder, views=encoder.views[:1]),
     )
 
 
 def _start_from(recipe: Recipe, start: str) -> Checkpoint:
     """Load the checkpoint ``start`` and give it this recipe's dropout and other settings."""
-    loaded = load_checkpoint(Path(start))
+    loaded = load_checkpoint(find_checkpoint(start))
     if loaded.config.encoder != recipe.data.encoder:
         raise ConfigError(
             f"data.encoder: {recipe.data.encoder!r}, but {start} knows the image vectors of "
@@ -133,18 +135,6 @@ def _checkpoint_config(recipe: Recipe, model: ModelConfig) -> CheckpointConfig:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def _mixture(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Mixture:
-    try:
-        return Mixture(
-            lengths=tuple(lengths_of(task.train) for task in tasks),
-            weights=tuple(task.config.weight for task in tasks),
-            batch_size=recipe.data.batch_size,
-            seed=recipe.seed,
-        )
-    except ValueError as error:
-        raise ConfigError(f"data.batch_size: {error}") from error
 
 
 def _views(

@@ -17,12 +17,12 @@ from openmmb.checkpoint import save_checkpoint
 from openmmb.data.batch import Batch
 from openmmb.data.draw import pick
 from openmmb.errors import TrainingError
+from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
 from openmmb.train.config import Recipe
 from openmmb.train.examples import some
 from openmmb.train.folder import claim
 from openmmb.train.log import Log, Record, Watch
-from openmmb.train.loss import perplexity, perplexity_of, reply_loss
-from openmmb.train.memory import keep_freed_memory
+from openmmb.train.memory import TRIM_EVERY, give_back_memory, keep_freed_memory
 from openmmb.train.optim import Update, build_optimizer, train_step
 from openmmb.train.prepare import Prepared, prepare
 from openmmb.train.schedule import lr_scale
@@ -94,6 +94,8 @@ class _Run:
         with closing(self._batches(progress.step)) as stream:
             while not reason:
                 progress = self._update(progress, next(stream))
+                if progress.step % TRIM_EVERY == 0:
+                    give_back_memory()
                 if self._is_time(progress, self.recipe.valid.every_steps):
                     progress = self._validate(progress)
                 reason = self._reason(progress)

@@ -1,0 +1,8 @@
+"""Run the commands with ``python -m openmmb``."""
+
+import sys
+
+from openmmb.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

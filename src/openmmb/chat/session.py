@@ -1,0 +1,176 @@
+"""A person's chat: what each line that they enter does to their conversation."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from openmmb.chat.bot import Bot, tidied
+from openmmb.chat.conversation import EMPTY, Conversation
+from openmmb.errors import ConfigError
+
+HELP = """\
+/image PATH     show a picture; it stays until the next one; /image none takes it away
+/style WORDS    how the bot talks: positive/neutral, negative, a trait such as Curious;
+                /style none for no style, /style default for the model's own
+/persona LINE   add a line about who the bot is; /persona none forgets them all
+/reset          start over; picture, style and persona stay
+/save FILE      write the conversation to a file, as JSON
+/help           this text
+/quit           leave; so do Ctrl-C and Ctrl-D
+Anything else is said to the bot."""
+
+NOTHING = "none"
+"""Takes away the picture, the style, or the persona."""
+
+DEFAULT = "default"
+"""Leaves the style to the model."""
+
+
+class Quit(Exception):  # noqa: N818 no error: the person wants to leave
+    """The person wants to leave."""
+
+
+class Screen(Protocol):
+    """Where a chat is shown."""
+
+    def say(self, text: str) -> None:
+        """Show what the bot says."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show something about the chat itself."""
+        ...
+
+    def complain(self, text: str) -> None:
+        """Show why a line could not be done."""
+        ...
+
+    def thinking(self) -> AbstractContextManager[object]:
+        """Show that the bot thinks, for as long as it does."""
+        ...
+
+
+@dataclass
+class Session:
+    """One person's chat.
+
+    Attributes:
+        bot: Answers.
+        screen: Shows.
+        conversation: So far.
+    """
+
+    bot: Bot
+    screen: Screen
+    conversation: Conversation = EMPTY
+
+    def handle(self, line: str) -> None:
+        """Do what a line says.
+
+        Raises:
+            OpenMMBError: The line asks for what cannot be; nothing has changed then.
+            Quit: The person wants to leave.
+        """
+        text = tidied(line)
+        if text.startswith("/"):
+            # A path may contain what tidying removes.
+            command, _, rest = line.strip().partition(" ")
+            _find_command(command)(self, rest.strip())
+        elif text:
+            with self.screen.thinking():
+                reply = self.bot.reply(text, conversation=self.conversation)
+            self.conversation = reply.conversation
+            self.screen.say(reply.text)
+
+    def describe_picture(self) -> None:
+        """Let the bot say something about the picture, whatever was said before."""
+        with self.screen.thinking():
+            reply = self.bot.reply(conversation=replace(self.conversation, turns=()))
+        self.conversation = self.conversation.said("bot", reply.text)
+        self.screen.say(reply.text)
+
+    def image(self, path: str) -> None:
+        """Show a picture and let the bot describe it, or take it away, or name it."""
+        if path not in ("", NOTHING):
+            with self.screen.thinking():
+                self.conversation = self.bot.look(parse_path(path), self.conversation)
+            self.describe_picture()
+            return
+        if path == NOTHING:
+            self.conversation = replace(self.conversation, picture=None)
+        picture = self.conversation.picture
+        self.screen.note(f"picture: {NOTHING if picture is None else picture.name}")
+
+    def style(self, words: str) -> None:
+        """Set how the bot talks, and show it."""
+        if words:
+            style = None if words == DEFAULT else self.bot.admit(words)
+            self.conversation = replace(self.conversation, style=style)
+        self.screen.note(f"style: {self.conversation.style or DEFAULT}")
+
+    def persona(self, line: str) -> None:
+        """Add a line to who the bot is, or forget them all, and show it."""
+        if line:
+            added = (*self.conversation.persona, self.bot.admit(line))
+            self.conversation = replace(self.conversation, persona=() if line == NOTHING else added)
+        self.screen.note("persona: " + ("\n".join(self.conversation.persona) or NOTHING))
+
+    def reset(self, _: str) -> None:
+        """Forget what was said."""
+        self.conversation = replace(self.conversation, turns=())
+        self.screen.note("started over")
+
+    def save(self, path: str) -> None:
+        """Write the conversation to a file."""
+        if not path:
+            raise ConfigError("/save: no file name; /save FILE would be right")
+        target = parse_path(path)
+        try:
+            target.write_text(self.conversation.to_json() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"/save: {target}: {error.strerror}") from error
+        self.screen.note(f"saved to {target}")
+
+    def help(self, _: str) -> None:
+        """Show the commands."""
+        self.screen.note(HELP)
+
+    def quit(self, _: str) -> None:
+        """Leave."""
+        raise Quit
+
+
+COMMANDS: dict[str, Callable[[Session, str], None]] = {
+    "/image": Session.image,
+    "/style": Session.style,
+    "/persona": Session.persona,
+    "/reset": Session.reset,
+    "/save": Session.save,
+    "/help": Session.help,
+    "/quit": Session.quit,
+}
+
+
+def parse_path(text: str) -> Path:
+    """Read a path as people type it or drop it on a terminal: quoted, escaped, or with ``~``."""
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    elif os.name != "nt" and not Path(text).exists():
+        text = re.sub(r"\\(.)", r"\1", text)  # my\ photo.jpg
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of somebody who is not there
+        return Path(text)
+
+
+def _find_command(name: str) -> Callable[[Session, str], None]:
+    if name in COMMANDS:
+        return COMMANDS[name]
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
+    raise ConfigError(f"{name}: no such command; {hint}")

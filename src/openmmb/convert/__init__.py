@@ -1,0 +1,1 @@
+"""Published checkpoints into this project's folders, and back."""

@@ -1,0 +1,226 @@
+"""What ParlAI writes beside a model, its options, as this project's settings.
+
+Options that are missing mean what they mean to ParlAI when it loads an old model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from openmmb.checkpoint import CheckpointConfig
+from openmmb.config import parse
+from openmmb.convert.weights import image_shape
+from openmmb.data.encode import EncodeConfig
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.config import ModelConfig
+from openmmb.search.config import SearchConfig
+
+TEXT_AGENTS = (
+    "transformer/generator",
+    "parlai.agents.transformer.transformer:TransformerGeneratorAgent",
+)
+IMAGE_AGENTS = ("image_seq2seq", "parlai.agents.image_seq2seq.image_seq2seq:ImageSeq2seqAgent")
+BIAS_AGENTS = ("projects.multimodal_blenderbot.agents:BiasAgent",)
+METHODS = {
+    "beam": "beam",
+    "greedy": "greedy",
+    "topk": "topk",
+    "nucleus": "nucleus",
+    "delayedbeam": "delayed_beam",
+}
+LONGEST_REPLY = 256
+"""Tokens of a reply where nothing limits it."""
+REQUIRED: dict[str, tuple[Any, ...]] = {
+    "dict_tokenizer": ("bytelevelbpe",),
+    "dict_lower": (False, None),
+    "bpe_add_prefix_space": (True, None),
+    "special_tok_lst": ("", None),
+    "share_word_embeddings": (True,),
+    "include_image_token": (False,),
+    "n_image_tokens": (1,),
+    "person_tokens": (False,),
+    "add_p1_after_newln": (False,),
+    "split_lines": (False,),
+    "history_reversed": (False,),
+    "history_size": (-1,),
+}
+"""Options that can be converted only with one of these values, the first of which is their default.
+Any other would make other contexts, or another network, than this project's."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a model.
+
+    Attributes:
+        values: As in ``model.opt``.
+        path: Of that file.
+        num_positions: Rows of the table of positions.
+        vocab_size: Rows of the table of words.
+    """
+
+    values: Mapping[str, Any]
+    path: Path
+    num_positions: int
+    vocab_size: int
+
+    def get(self, key: str, default: Any) -> Any:
+        """Return an option; null counts as missing."""
+        value = self.values.get(key)
+        return default if value is None else value
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the model was made to look at pictures."""
+        return self.values.get("model") not in TEXT_AGENTS
+
+    def check(self) -> None:
+        """See that the model is of a kind that can be converted.
+
+        Raises:
+            CheckpointError: It is not; names the option.
+        """
+        agents = (*TEXT_AGENTS, *IMAGE_AGENTS, *BIAS_AGENTS)
+        agent = self.values.get("model")
+        if agent not in agents:
+            raise CheckpointError(
+                f"{self.path}: model is {agent!r}; these can be converted: {', '.join(agents)}"
+            )
+        for key, allowed in REQUIRED.items():
+            value = self.values.get(key, allowed[0])
+            if value not in allowed:
+                raise CheckpointError(
+                    f"{self.path}: {key} is {value!r}; only {allowed[0]!r} can be converted"
+                )
+
+    def checkpoint(self, name: str, *, encoder: str) -> CheckpointConfig:
+        """Return the settings of the whole checkpoint.
+
+        Args:
+            name: For people.
+            encoder: The picture encoder that a model of text alone is prepared for.
+
+        Raises:
+            CheckpointError: An option has a value that it cannot have.
+        """
+        is_bias = self.values.get("model") in BIAS_AGENTS
+        return self._built(
+            CheckpointConfig,
+            {
+                "name": name,
+                "encoder": self.get("image_mode", "raw") if self.has_image else encoder,
+                "model": self._model(encoder),
+                "encode": self._encode(),
+                "search": self._search(),
+                "gender": self.get("bias_class", "f0m0") if is_bias else None,
+            },
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is not carried over."""
+        notes = []
+        if (
+            self.get("beam_block_full_context", False)
+            and self.get("beam_context_block_ngram", -1) > 0
+        ):
+            notes.append(
+                "beam_block_full_context: n-grams are blocked that stand in the context as the "
+                "model reads it, not in what was cut off before"
+            )
+        if self.get("beam_block_list_filename", None):
+            notes.append("beam_block_list_filename: its phrases are not carried over")
+        if self.get("inference", "greedy") not in METHODS:
+            notes.append(f"inference: no {self.values['inference']!r} here; set to beam")
+        return tuple(notes)
+
+    def _model(self, encoder: str) -> ModelConfig:
+        return self._built(ModelConfig, {**self._network(), **self._picture(encoder)})
+
+    def _network(self) -> dict[str, Any]:
+        for key in ("embedding_size", "ffn_size", "n_heads", "n_layers"):
+            if key not in self.values:
+                raise CheckpointError(f"{self.path}: {key} is missing")
+        return {
+            "vocab_size": self.vocab_size,
+            "embed_dim": self.values["embedding_size"],
+            "ffn_dim": self.values["ffn_size"],
+            "num_heads": self.values["n_heads"],
+            "num_encoder_layers": self._layers("n_encoder_layers"),
+            "num_decoder_layers": self._layers("n_decoder_layers"),
+            "num_positions": self.num_positions,
+            "learned_positions": self.get("learn_positional_embeddings", False),
+            "scale_embeddings": self.get("embeddings_scale", True),
+            "variant": self.get("variant", "aiayn"),
+            "activation": self.get("activation", "relu"),
+            "output_scaling": self.get("output_scaling", 1.0),
+            "dropout": self.get("dropout", 0.0),
+            "attention_dropout": self.get("attention_dropout", 0.0),
+            "activation_dropout": self.get("relu_dropout", 0.0),
+        }
+
+    def _picture(self, encoder: str) -> dict[str, Any]:
+        if self.has_image:
+            return {
+                "num_segments": self.get("n_segments", 0),
+                "fusion": self.get("image_fusion_type", "late"),
+                "image_vectors": self.get("n_image_channels", 1),
+                "image_dim": self.get("image_features_dim", 2048),
+                "image_layers": self.get("image_encoder_num_layers", 1),
+            }
+        vectors, features = image_shape(encoder)
+        shape = {"image_vectors": vectors, "image_dim": features}
+        # Early fusion in the variant bart leaves out a norm that the text has without pictures.
+        if self.get("variant", "aiayn") == "bart":
+            return {"num_segments": self.get("n_segments", 0), "fusion": "late", **shape}
+        return {"num_segments": 2, "fusion": "early", **shape}
+
+    def _layers(self, key: str) -> Any:
+        count = self.get(key, -1)
+        return self.values["n_layers"] if count == -1 else count
+
+    def _encode(self) -> EncodeConfig:
+        return self._built(
+            EncodeConfig,
+            {
+                "layout": "parlai",
+                "max_context": self._limit("text_truncate", self.num_positions),
+                "max_pinned": 0,
+                "max_reply": self._limit("label_truncate", self.num_positions),
+                "delimiter": self.get("delimiter", "\n"),
+                "end_context": self.values.get("history_add_global_end_token") is not None,
+            },
+        )
+
+    def _search(self) -> SearchConfig:
+        longest = min(self._limit("label_truncate", LONGEST_REPLY), self.num_positions)
+        size = self.get("beam_size", 1)
+        method = self.get("inference", "greedy" if size == 1 else "beam")
+        return self._built(
+            SearchConfig,
+            {
+                "method": METHODS.get(method, "beam"),
+                "beam_size": size,
+                "min_length": self.get("beam_min_length", 1),
+                "max_length": longest,
+                "block_ngram": max(0, self.get("beam_block_ngram", -1)),
+                "block_context_ngram": max(0, self.get("beam_context_block_ngram", -1)),
+                "length_penalty": self.get("beam_length_penalty", 0.65),
+                "temperature": self.get("temperature", 1.0),
+                "top_k": self.get("topk", 10),
+                "top_p": self.get("topp", 0.9),
+                "beam_delay": self.get("beam_delay", 30),
+            },
+        )
+
+    def _limit(self, key: str, unlimited: int) -> Any:
+        """Return how many tokens ``key``, or ``truncate`` where that says nothing, lets pass."""
+        limit = self.get(key, 0) or self.get("truncate", -1)
+        return unlimited if limit == -1 else limit
+
+    def _built(self, cls: type[T], values: dict[str, Any]) -> T:
+        try:
+            return parse(cls, values, source=str(self.path))
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from error

@@ -1,0 +1,88 @@
+"""ParlAI's checkpoints: Multi-Modal BlenderBot and BlenderBot.
+
+``model``                   weights, a pickle of PyTorch
+``model.opt``               options, JSON
+``model.dict``              tokens, one a line
+``model.dict-vocab.json``   the BPE's tokens
+``model.dict-merges.txt``   its merges
+
+A model of text alone becomes what the recipe of Multi-Modal BlenderBot starts from: its projection
+of pictures is random and its two segments are zero (ParlAI's begin random), so that it says what it
+said before.
+"""
+
+from pathlib import Path
+
+from openmmb.checkpoint import Precision
+from openmmb.convert.files import read_json
+from openmmb.convert.folder import Converted, write_checkpoint
+from openmmb.convert.names import PARLAI
+from openmmb.convert.options import Options
+from openmmb.convert.stream import Weight, load_pickle, pickled_weights
+from openmmb.convert.vocabulary import read_parlai_vocabulary
+from openmmb.convert.weights import adopt
+from openmmb.errors import CheckpointError
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    precision: Precision | None = None,
+    encoder: str = "faster_r_cnn_152_32x8d",
+) -> Converted:
+    """Write ParlAI's checkpoint as this project's, replacing one that is there.
+
+    Args:
+        source: A folder with ``model`` in it, or the model file itself, whatever its name.
+        out: The folder to write.
+        precision: Of the weights; None keeps what is stored.
+        encoder: For a model of text alone, the picture encoder that it is prepared for.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
+            are not those of its options. A pickle that names code to run is refused.
+    """
+    path = source / "model" if source.is_dir() else source
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; ParlAI keeps a model's weights there")
+    values = read_json(Path(f"{path}.opt"))
+    state = load_pickle(path)
+    if not isinstance(state, dict) or "model" not in state:
+        raise CheckpointError(f"{path}: no 'model' in it, which is what ParlAI calls the weights")
+    weights = pickled_weights(state["model"], path)
+    state.clear()  # the optimiser's memory may be as large
+    vocab_size, _ = _shape(weights, "embeddings.weight", path)
+    num_positions, _ = _shape(weights, "encoder.position_embeddings.weight", path)
+    options = Options(values, Path(f"{path}.opt"), num_positions, vocab_size)
+    options.check()
+    config = options.checkpoint(_name(path), encoder=encoder)
+    tokenizer = read_parlai_vocabulary(Path(f"{path}.dict"), size=vocab_size)
+    adopted = adopt(
+        weights, PARLAI, config.model, path, precision=precision, fresh=not options.has_image
+    )
+    write_checkpoint(out, config, tokenizer, adopted)
+    return Converted(folder=out, config=config, notes=(*_notes(options, encoder), *options.notes()))
+
+
+def _notes(options: Options, encoder: str) -> tuple[str, ...]:
+    if options.has_image:
+        return ()
+    return (
+        f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
+        "untrained",
+    )
+
+
+def _name(path: Path) -> str:
+    """Return the file's name, or its folder's where every model is called ``model``."""
+    return path.resolve().parent.name if path.name == "model" else path.name
+
+
+def _shape(weights: dict[str, Weight], name: str, path: Path) -> tuple[int, int]:
+    if name not in weights:
+        raise CheckpointError(f"{path}: lacks {name}")
+    shape = weights[name].shape
+    if len(shape) != 2:
+        raise CheckpointError(f"{path}: {name} is {shape}, expected two sizes")
+    return shape[0], shape[1]

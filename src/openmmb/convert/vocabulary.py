@@ -1,0 +1,148 @@
+"""Byte-level BPE vocabularies: ParlAI's dictionaries and Hugging Face's ``vocab.json``.
+
+Both hold the same: four special tokens with the ids 0 to 3, the BPE's own tokens after them (in
+ParlAI's ``-vocab.json`` they count from 0), and at the end what pads the table to a multiple of 8
+for half precision.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+
+from openmmb.convert.files import read_json, read_text, write_json
+from openmmb.errors import CheckpointError
+from openmmb.text.tokenizer import END, FILLER, PAD, START, UNKNOWN, Tokenizer
+
+PARLAI_SPECIALS = (PAD, START, END, UNKNOWN)
+HF_SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+Merges = list[tuple[str, str]]
+
+
+def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
+    """Read ``model.dict`` with ``model.dict-vocab.json`` and ``model.dict-merges.txt``.
+
+    Args:
+        dictionary: ``model.dict``; the other files stand beside it.
+        size: Rows of the model's table. Dictionaries saved before ParlAI padded them lack the
+            fillers at the end, up to 7.
+
+    Raises:
+        CheckpointError: A file is missing or they do not fit each other.
+    """
+    tokens = [line.rpartition("\t")[0] for line in read_text(dictionary).split("\n") if line]
+    ids = _read_ids(Path(f"{dictionary}-vocab.json"))
+    expected = [*PARLAI_SPECIALS, *ids]
+    for place, token in enumerate(expected):
+        found = tokens[place] if place < len(tokens) else None
+        if found != token:
+            raise CheckpointError(
+                f"{dictionary}: token {place} is {found!r}, expected {token!r} as in "
+                f"{dictionary.name}-vocab.json"
+            )
+    return build_tokenizer(
+        _filled(tokens, len(expected), size, dictionary),
+        read_merges(Path(f"{dictionary}-merges.txt")),
+        dictionary,
+    )
+
+
+def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
+    """Read ``vocab.json`` and ``merges.txt``.
+
+    Raises:
+        CheckpointError: A file is missing or they do not fit each other.
+    """
+    path = folder / "vocab.json"
+    tokens = _read_ids(path)
+    for place, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
+        found = tokens[place] if place < len(tokens) else None
+        if found not in names:
+            raise CheckpointError(f"{path}: token {place} is {found!r}, expected {names[0]!r}")
+    tokens[:4] = PARLAI_SPECIALS
+    own = sum(not FILLER.fullmatch(token) for token in tokens)
+    return build_tokenizer(
+        _filled(tokens, own, size, path), read_merges(folder / "merges.txt"), folder
+    )
+
+
+def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write ``vocab.json`` and ``merges.txt``, the inverse of ``read_hf_vocabulary``.
+
+    Raises:
+        CheckpointError: The vocabulary has tokens for controls, which is this project's own kind.
+    """
+    if tokenizer.has_controls:
+        raise CheckpointError(
+            "tokenizer.json: has tokens for controls, which Hugging Face's Blenderbot has not"
+        )
+    model = json.loads(tokenizer.to_json())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    tokens[:4] = HF_SPECIALS
+    write_json(folder / "vocab.json", {token: place for place, token in enumerate(tokens)})
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_merges(path: Path) -> Merges:
+    """Read pairs of tokens, one a line, best first; a line with the version may stand on top.
+
+    Raises:
+        CheckpointError: The file is missing, or a line is no pair.
+    """
+    merges = []
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line or (number == 1 and line.startswith("#version")):
+            continue
+        pair = line.split(" ")
+        if len(pair) != 2:
+            raise CheckpointError(f"{path}: line {number} is {line[:40]!r}, expected two tokens")
+        merges.append((pair[0], pair[1]))
+    return merges
+
+
+def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Tokenizer:
+    """Make the tokenizer of a vocabulary in the order of its ids.
+
+    Raises:
+        CheckpointError: A merge makes a token that is not in the vocabulary.
+    """
+    vocabulary = {token: place for place, token in enumerate(tokens)}
+    if len(vocabulary) != len(tokens):
+        twice = next(token for place, token in enumerate(tokens) if vocabulary[token] != place)
+        raise CheckpointError(f"{source}: token {twice!r} is there twice")
+    try:
+        inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    except Exception as error:  # the library raises bare Exception and nothing else
+        raise CheckpointError(f"{source}: vocabulary and merges do not fit: {error}") from error
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    inner.decoder = decoders.ByteLevel()
+    specials = [*PARLAI_SPECIALS, *(token for token in tokens if FILLER.fullmatch(token))]
+    inner.add_special_tokens([AddedToken(name, normalized=False) for name in specials])
+    return Tokenizer(inner)
+
+
+def _read_ids(path: Path) -> list[str]:
+    """Read an object of token -> id as tokens in the order of their ids."""
+    ids: Mapping[str, Any] = read_json(path)
+    by_id = {place: token for token, place in ids.items() if isinstance(place, int)}
+    missing = next((place for place in range(len(ids)) if place not in by_id), None)
+    if missing is not None:
+        raise CheckpointError(f"{path}: no token has the id {missing}, of {len(ids)} tokens")
+    return [by_id[place] for place in range(len(ids))]
+
+
+def _filled(tokens: list[str], own: int, size: int, source: Path) -> list[str]:
+    """Check the fillers after ``own`` tokens, and add those that are missing up to ``size``."""
+    for token in tokens[own:]:
+        if not FILLER.fullmatch(token):
+            raise CheckpointError(
+                f"{source}: token {token!r} is not one of the BPE; added tokens are not supported"
+            )
+    if not len(tokens) <= size < len(tokens) + 8:
+        raise CheckpointError(f"{source}: {len(tokens)} tokens, but the model has {size}")
+    added = range(len(tokens) - own, size - own)
+    return [*tokens, *(f"__FP16_PAD_{number}__" for number in added)]

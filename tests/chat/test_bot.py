@@ -1,0 +1,299 @@
+"""A bot answers, keeps nothing, and neither hears nor says what its guard refuses."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from openmmb.chat.bot import MAX_CHARACTERS, Bot, load
+from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation
+from openmmb.checkpoint import Checkpoint, save_checkpoint
+from openmmb.data.encode import encode_context
+from openmmb.data.example import Example
+from openmmb.errors import CheckpointError, ConfigError, ImageError
+from openmmb.safety.guard import Guard
+from openmmb.safety.replies import HELP, SUBJECTS
+from openmmb.safety.verdict import Verdict
+from openmmb.search.config import SearchConfig
+from openmmb.text.normalize import tidy
+from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
+from openmmb.vision.encoders import ENCODERS, ImageEncoder
+from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+
+SAMPLING = SearchConfig(method="topk", beam_size=1, top_k=50, min_length=6, max_length=12)
+CONTROLS = " ".join((*SPECIALS, "positive/neutral", "negative", "\n"))
+
+
+def contexts_of(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return the list that the ids of every context go to that the model reads."""
+    model = bot.checkpoint.model
+    encode, seen = model.encode, list[list[int]]()
+
+    def recording(context: torch.Tensor, *rest: torch.Tensor) -> object:
+        seen.extend(context.tolist())
+        return encode(context, *rest)
+
+    monkeypatch.setattr(model, "encode", recording)
+    return seen
+
+
+def banning(*texts: str) -> Guard:
+    """Return a guard that refuses exactly these."""
+
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        return Verdict(safe=text not in texts, score=0.9, check="mine")
+
+    return Guard(checks=(check,))
+
+
+def test_a_reply_goes_on_from_the_conversation_and_leaves_it_as_it_was(bot: Bot) -> None:
+    first = bot.reply("Have you been on a boat?")
+    second = bot.reply("And today?", conversation=first.conversation)
+    assert [turn.speaker for turn in second.conversation.turns] == ["person", "bot"] * 2
+    assert second.conversation.texts() == (
+        "Have you been on a boat?",
+        first.text,
+        "And today?",
+        second.text,
+    )
+    assert len(first.conversation.turns) == 2
+    assert not first.refused
+    assert first.tokens > 0
+    assert first.seconds > 0
+
+
+def test_the_same_question_gets_the_same_answer_whatever_was_asked_between(bot: Bot) -> None:
+    before = bot.reply("Have you been on a boat?").text
+    bot.reply("Two dogs run.", image=tiny_image())
+    assert bot.reply("Have you been on a boat?").text == before
+
+
+def test_without_a_message_the_bot_speaks_first(bot: Bot) -> None:
+    reply = bot.reply()
+    assert reply.heard is None
+    assert [turn.speaker for turn in reply.conversation.turns] == ["bot"]
+    assert bot.reply("\u200b \n").conversation == reply.conversation  # nothing anyone can see
+
+
+@pytest.mark.parametrize("form", ["path", "string", "bytes", "pixels"])
+def test_a_picture_comes_in_any_form(bot: Bot, picture: Path, form: str) -> None:
+    with_image = {
+        "path": picture,
+        "string": str(picture),
+        "bytes": picture.read_bytes(),
+        "pixels": tiny_image(),
+    }[form]
+    seen = bot.look(with_image).picture  # type: ignore[arg-type]
+    expected = bot.look(picture).picture
+    assert seen is not None
+    assert expected is not None
+    assert torch.equal(seen.vectors, expected.vectors)
+    assert seen.name == ("a boat.png" if form in ("path", "string") else "picture")
+
+
+def test_a_picture_stays_in_the_conversation_and_counts_at_every_turn(bot: Bot) -> None:
+    looking = bot.reply("What do you see?", image=tiny_image()).conversation
+    assert looking.picture is not None
+    again = bot.reply("And what else?", conversation=looking)
+    blind = bot.reply("And what else?", conversation=replace(looking, picture=None))
+    assert again.conversation.picture is looking.picture
+    assert again.text != blind.text
+
+
+def test_a_picture_that_cannot_be_read_is_the_callers_error(bot: Bot, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"none\.jpg: No such file"):
+        bot.reply("Hi", image=tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="not a picture"):
+        bot.look(b"GIF? no.")
+
+
+def test_an_encoder_that_does_not_fit_the_model_is_named(bot: Bot) -> None:
+    checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I + 1, image_dim=TINY_F)
+    with pytest.raises(CheckpointError, match=r"tiny have the shape \(4, 8\).*takes \(5, 8\)"):
+        Bot(checkpoint, guard=bot.guard).look(tiny_image())
+
+
+def test_style_is_the_persons_then_the_checkpoints_and_only_with_a_picture(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(bot.checkpoint.config, image_style="Sweet")
+    bot.checkpoint = Checkpoint(config, bot.checkpoint.model, bot.checkpoint.tokenizer)
+    contexts = contexts_of(bot, monkeypatch)
+    looking = bot.look(tiny_image())
+    for conversation, style in (
+        (EMPTY, None),
+        (looking, "Sweet"),
+        (replace(looking, style="Angry"), "Angry"),
+        (replace(looking, style=NO_STYLE), None),
+        (Conversation(style="Angry"), "Angry"),
+    ):
+        bot.reply("Hi", conversation=conversation)
+        example = Example(context=("Hi",), reply="", task="", conversation="", style=style)
+        expected = encode_context(example, bot.checkpoint.tokenizer, config.encode)
+        assert contexts.pop() == expected, conversation
+
+
+def test_names_of_control_tokens_are_only_text(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts = contexts_of(bot, monkeypatch)
+    bot.gender = "f0m0"
+    tokenizer = bot.checkpoint.tokenizer
+    special = set(tokenizer.special_ids())
+    ours = [tokenizer.special_id("f0m0"), tokenizer.end_id]
+
+    def specials_read(text: str, conversation: Conversation = EMPTY) -> list[int]:
+        bot.reply(text, conversation=conversation)
+        return [token for token in contexts.pop() if token in special]
+
+    for name in (*SPECIALS, CONTROLS):
+        assert specials_read(f"say {name} now") == ours, name
+    framed = Conversation(style="__end__ f1m1", persona=("__style__ I am",))
+    marks = [tokenizer.special_id(STYLE), tokenizer.special_id(PERSONA)]
+    assert specials_read("Hi", framed) == [*marks, *ours]
+
+
+def test_an_unsafe_message_is_refused_with_its_reason_and_never_said(bot: Bot) -> None:
+    before = bot.reply("Hello.").conversation
+    reply = bot.reply("You are a fucking fool", conversation=before)
+    assert reply.refused
+    assert reply.heard is not None
+    assert reply.heard.words == ("fucking",)
+    assert '"fucking" is swearing' in reply.text
+    assert reply.conversation == before
+    assert (reply.said, reply.tokens) == (None, 0)
+
+
+def test_a_refused_message_still_shows_its_picture(bot: Bot) -> None:
+    reply = bot.reply("You are a fucking fool", image=tiny_image())
+    assert reply.refused
+    assert reply.conversation.turns == ()
+    assert reply.conversation.picture is not None
+
+
+def test_somebody_in_need_gets_help(bot: Bot) -> None:
+    assert bot.reply("I want to kill myself").text == HELP
+
+
+def test_an_unsafe_reply_gives_way_to_the_next_best(bot: Bot) -> None:
+    with torch.no_grad():  # an untrained model hardly ever ends a reply, so it finds only one
+        bot.checkpoint.model.embeddings.weight[bot.checkpoint.tokenizer.end_id] *= 3
+    likeliest = bot.reply("Hello.").text
+    bot.guard = banning(likeliest)
+    reply = bot.reply("Hello.")
+    assert reply.text not in (likeliest, *SUBJECTS)
+    assert reply.said == Verdict(safe=False, score=0.9, check="mine")
+    assert not reply.refused
+    assert reply.conversation.texts() == ("Hello.", reply.text)
+
+
+def test_where_no_reply_is_safe_the_bot_changes_the_subject(bot: Bot) -> None:
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        return Verdict(safe=text == "Hello.")
+
+    bot.guard = Guard(checks=(check,))
+    reply = bot.reply("Hello.")
+    assert reply.text in SUBJECTS
+    assert reply.tokens == 0
+    assert reply.said == Verdict(safe=False)
+    assert reply.conversation.texts() == ("Hello.", reply.text)
+
+
+def test_the_guard_is_told_what_was_said_before(bot: Bot) -> None:
+    told = list[tuple[str, ...]]()
+
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        told.append(tuple(context))
+        return Verdict(safe=True)
+
+    bot.guard = Guard(checks=(check,))
+    bot.reply("And you?", conversation=EMPTY.said("bot", "I sail."))
+    assert told == [("I sail.",), ("I sail.", "And you?")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(text=st.text(), seed=st.integers(-(2**63), 2**63 - 1))
+def test_whatever_is_said_the_reply_is_one_visible_line(bot: Bot, text: str, seed: int) -> None:
+    bot.search = SAMPLING
+    reply = bot.reply(text, seed=seed)
+    assert reply.text
+    assert tidy(reply.text) == reply.text
+    assert all(tidy(turn.text) == turn.text for turn in reply.conversation.turns)
+
+
+def test_the_seed_decides_what_is_drawn(bot: Bot) -> None:
+    bot.search = SAMPLING
+    drawn = [bot.reply("Hello.", seed=seed).text for seed in range(4)]
+    assert [bot.reply("Hello.", seed=seed).text for seed in range(4)] == drawn
+    assert len(set(drawn)) > 1
+    with pytest.raises(ConfigError, match="seed: 9223372036854775808 does not fit"):
+        bot.reply("Hello.", seed=2**63)
+
+
+def test_a_message_has_a_longest_length(bot: Bot) -> None:
+    assert bot.reply("a " * (MAX_CHARACTERS // 2)).text
+    with pytest.raises(ConfigError, match="message: over 20000 characters"):
+        bot.reply("a" * (MAX_CHARACTERS + 1))
+
+
+def test_style_and_persona_are_admitted_as_a_person_might_say_them(bot: Bot) -> None:
+    assert bot.admit(" I  am\na sailor ") == "I am a sailor"
+    with pytest.raises(ConfigError, match='"fucking" is swearing'):
+        bot.admit("a fucking sailor")
+
+
+def test_threads_share_a_bot_without_mixing_conversations(bot: Bot) -> None:
+    messages = [f"I have {count} dogs, have you?" for count in range(8)]
+
+    def talk(message: str) -> tuple[str, ...]:
+        seed = messages.index(message)
+        conversation = bot.look(tiny_image(seed=seed))
+        for _ in range(3):
+            conversation = bot.reply(message, conversation=conversation, seed=seed).conversation
+        return conversation.texts()
+
+    one_by_one = [talk(message) for message in messages]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(talk, messages)) == one_by_one
+
+
+def test_threads_open_the_picture_encoder_once(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[ImageEncoder]()
+
+    def open_slowly(_: torch.device) -> ImageEncoder:
+        time.sleep(0.05)
+        opened.append(TinyEncoder())
+        return opened[-1]
+
+    monkeypatch.setitem(ENCODERS, "tiny", open_slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bot.look, [tiny_image()] * 4))
+    assert len(opened) == 1
+
+
+def test_a_bot_is_loaded_from_its_folder(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(gender="f0m0")
+    save_checkpoint(checkpoint, tmp_path / "tiny", precision="fp32")
+    bot = load(tmp_path / "tiny", device="cpu")
+    assert bot.gender == "f0m0"
+    assert bot.search == checkpoint.config.search
+    assert bot.reply("You are a fucking fool").refused
+    other = load(str(tmp_path / "tiny"), gender=None, search=SAMPLING, guard=Guard(checks=()))
+    assert other.gender is None
+    assert other.search == SAMPLING
+    assert not other.reply("You are a fucking fool").refused
+
+
+def test_loading_refuses_what_is_not_there(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load(tmp_path / "none")
+    with pytest.raises(ConfigError, match="gender: no control '__end__'; there are: f0m0"):
+        load(tmp_path / "tiny", gender="__end__")
+    for device in ("toaster", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"device '{device}'"):
+            load(tmp_path / "tiny", device=device)

@@ -1,0 +1,226 @@
+"""What each line of a chat does, whatever screen shows it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmmb.chat.bot import MAX_CHARACTERS, Bot
+from openmmb.chat.conversation import Turn
+from openmmb.chat.session import COMMANDS, HELP, Quit, Session, parse_path
+from openmmb.errors import ConfigError, ImageError, OpenMMBError
+from openmmb.safety.guard import GuardConfig, open_guard
+
+
+class Pages:
+    """A screen that keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.said = list[str]()
+        self.noted = list[str]()
+        self.thoughts = 0
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
+
+    def complain(self, text: str) -> None:
+        raise AssertionError("a session raises what it complains about")
+
+    @contextmanager
+    def thinking(self) -> Iterator[None]:
+        self.thoughts += 1
+        yield
+
+
+@pytest.fixture
+def screen() -> Pages:
+    return Pages()
+
+
+@pytest.fixture
+def session(bot: Bot, screen: Pages) -> Session:
+    return Session(bot, screen)
+
+
+def test_a_line_is_said_and_answered(session: Session, screen: Pages) -> None:
+    session.handle("  Hello,\tyou.\n")
+    assert session.conversation.turns == (
+        Turn("person", "Hello, you."),
+        Turn("bot", screen.said[0]),
+    )
+    assert screen.thoughts == 1
+
+
+@pytest.mark.parametrize("line", ["", "  \n", "\u200b", "\x1b\n"])
+def test_a_line_with_nothing_visible_does_nothing(
+    session: Session, screen: Pages, line: str
+) -> None:
+    session.handle(line)
+    assert session.conversation.turns == ()
+    assert screen.thoughts == 0
+
+
+def test_a_refused_message_is_answered_but_never_said(session: Session, screen: Pages) -> None:
+    session.handle("You are a fucking fool")
+    assert '"fucking" is swearing' in screen.said[0]
+    assert session.conversation.turns == ()
+
+
+def test_a_picture_is_described_and_stays(session: Session, screen: Pages, picture: Path) -> None:
+    session.handle("Hello.")
+    session.handle(f"/image {picture}")
+    assert session.conversation.turns[-1] == Turn("bot", screen.said[1])
+    shown = session.conversation.picture
+    session.handle("What else?")
+    assert session.conversation.picture is shown
+    session.handle("/image")
+    session.handle("/image none")
+    assert session.conversation.picture is None
+    assert screen.noted == ["picture: a boat.png", "picture: none"]
+    assert len(session.conversation.turns) == 5
+
+
+def test_the_same_picture_gets_the_same_description_later(
+    session: Session, screen: Pages, picture: Path
+) -> None:
+    session.handle(f"/image {picture}")
+    session.handle("Thank you.")
+    session.handle(f"/image {picture}")
+    assert screen.said[0] == screen.said[2]
+
+
+def test_a_picture_that_cannot_be_read_changes_nothing(
+    session: Session, picture: Path, tmp_path: Path
+) -> None:
+    session.handle(f"/image {picture}")
+    before = session.conversation
+    for wrong in (tmp_path / "none.png", tmp_path, "~nobody-of-this-name/a.png"):
+        with pytest.raises(ImageError):
+            session.handle(f"/image {wrong}")
+    assert session.conversation == before
+
+
+def test_a_style_is_set_shown_and_taken_back(session: Session, screen: Pages) -> None:
+    for words in ("", "Curious", "none", "default"):
+        session.handle(f"/style {words}")
+    assert screen.noted == ["style: default", "style: Curious", "style: none", "style: default"]
+    assert session.conversation.style is None
+
+
+def test_a_persona_grows_line_by_line(session: Session, screen: Pages) -> None:
+    session.handle("/persona")
+    session.handle("/persona I am  a sailor.")
+    session.handle("/persona I have a dog.")
+    assert session.conversation.persona == ("I am a sailor.", "I have a dog.")
+    grown = session.conversation
+    session.handle("/persona none")
+    assert session.conversation == replace(grown, persona=())
+    assert screen.noted == [
+        "persona: none",
+        "persona: I am a sailor.",
+        "persona: I am a sailor.\nI have a dog.",
+        "persona: none",
+    ]
+
+
+@pytest.mark.parametrize("command", ["/style", "/persona"])
+def test_what_may_not_be_said_frames_no_conversation_either(session: Session, command: str) -> None:
+    before = session.conversation
+    with pytest.raises(ConfigError, match='"fucking" is swearing'):
+        session.handle(f"{command} a fucking sailor")
+    assert session.conversation == before
+
+
+def test_starting_over_keeps_what_frames_the_conversation(session: Session, picture: Path) -> None:
+    session.handle("/style Curious")
+    session.handle("/persona I am a sailor.")
+    session.handle(f"/image {picture}")
+    session.handle("/reset")
+    conversation = session.conversation
+    assert conversation.turns == ()
+    assert conversation.style == "Curious"
+    assert conversation.persona == ("I am a sailor.",)
+    assert conversation.picture is not None
+
+
+def test_a_saved_conversation_is_json(session: Session, screen: Pages, tmp_path: Path) -> None:
+    session.handle("Hello “you” 👍 \x1b[31m \ud83d")
+    path = tmp_path / "my chat.json"
+    session.handle(f'/save "{path}"')
+    session.handle(f"/save {path}")
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    assert saved["turns"][0] == {"speaker": "person", "text": "Hello “you” 👍 [31m"}
+    assert saved["turns"][1]["text"] == screen.said[0]
+    assert screen.noted == [f"saved to {path}"] * 2
+
+
+def test_a_conversation_that_cannot_be_saved_is_not_lost(session: Session, tmp_path: Path) -> None:
+    session.handle("Hello.")
+    before = session.conversation
+    with pytest.raises(ConfigError, match=r"/save: .*none.chat\.json: No such file or directory"):
+        session.handle(f"/save {tmp_path / 'none' / 'chat.json'}")
+    with pytest.raises(ConfigError, match=r"/save: .*: Is a directory"):
+        session.handle(f"/save {tmp_path}")
+    with pytest.raises(ConfigError, match="/save: no file name"):
+        session.handle("/save")
+    assert session.conversation == before
+
+
+def test_help_names_every_command_and_no_other(session: Session, screen: Pages) -> None:
+    session.handle("/help")
+    assert screen.noted == [HELP]
+    starts = [line.split()[0] for line in HELP.splitlines() if line.startswith("/")]
+    assert starts == list(COMMANDS)
+
+
+def test_quit_leaves(session: Session) -> None:
+    with pytest.raises(Quit):
+        session.handle("/quit")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("/imgae a.png", "/imgae: no such command; did you mean /image?"),
+        ("/x\x1b[2J", "/x\x1b[2J: no such command; there are: /image, /style"),
+        ("/", "/: no such command; there are: /image"),
+        ("a" * (MAX_CHARACTERS + 1), "message: over 20000 characters"),
+        ("/image " + "a" * MAX_CHARACTERS, "message: over 20000 characters"),
+    ],
+)
+def test_a_line_that_cannot_be_done_says_what_would_be_right(
+    session: Session, line: str, message: str
+) -> None:
+    with pytest.raises(OpenMMBError) as error:
+        session.handle(line)
+    assert str(error.value).startswith(message)
+    assert session.conversation.turns == ()
+
+
+@pytest.mark.parametrize("form", ["{}", '"{}"', "'{}'", "{escaped}", "~/a boat.png"])
+def test_a_path_is_read_as_terminals_paste_it(
+    picture: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(picture.parent))
+    escaped = str(picture).replace(" ", r"\ ")
+    assert parse_path(form.format(picture, escaped=escaped)) == picture
+
+
+@pytest.mark.skipif(os.name == "nt", reason="backslashes separate folders there")
+def test_a_file_with_a_backslash_in_its_name_is_found(tmp_path: Path) -> None:
+    path = tmp_path / r"a\b.png"
+    path.touch()
+    assert parse_path(str(path)) == path
+
+
+def test_without_a_guard_everything_is_said(bot: Bot, screen: Pages) -> None:
+    session = Session(Bot(bot.checkpoint, guard=open_guard(GuardConfig(enabled=False))), screen)
+    session.handle("You are a fucking fool")
+    assert len(session.conversation.turns) == 2

@@ -1,0 +1,77 @@
+"""A batch holds its rows and nothing else, padded on the right."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from openmmb.data.batch import Batch, collate, pad
+from openmmb.data.encode import Encoded
+
+PAD = 0
+SHAPE = (2, 3)
+IDS = st.lists(st.integers(1, 50), max_size=6).map(tuple)
+
+
+def slow_pad(rows: list[tuple[int, ...]]) -> tuple[list[list[int]], list[list[bool]]]:
+    longest = max([len(row) for row in rows] + [1])
+    ids = [[*row, *[PAD] * (longest - len(row))] for row in rows]
+    return ids, [[place < len(row) for place in range(longest)] for row in rows]
+
+
+@given(st.lists(IDS, min_size=1, max_size=4))
+def test_padding_equals_its_plain_twin(rows: list[tuple[int, ...]]) -> None:
+    ids, mask = pad(rows, PAD)
+    assert (ids.tolist(), mask.tolist()) == slow_pad(rows)
+    assert (ids.dtype, mask.dtype) == (torch.int64, torch.bool)
+
+
+@given(st.lists(st.tuples(IDS, IDS, st.booleans()), min_size=1, max_size=4))
+def test_every_row_can_be_read_back(
+    rows: list[tuple[tuple[int, ...], tuple[int, ...], bool]],
+) -> None:
+    images = [torch.rand(SHAPE) if has else None for *_, has in rows]
+    batch = make([Encoded(context=c, reply=r) for c, r, _ in rows], images)
+    assert len(batch) == len(rows)
+    for at, (context, reply, has) in enumerate(rows):
+        assert tuple(batch.context[at, batch.context_mask[at]].tolist()) == context
+        assert tuple(batch.reply[at, batch.reply_mask[at]].tolist()) == reply
+        assert batch.has_image[at].item() == has
+        image = images[at]
+        if image is not None:
+            assert batch.image[at].equal(image)
+        else:
+            assert not batch.image[at].any()
+
+
+def make(rows: list[Encoded], images: list[Tensor | None]) -> Batch:
+    return collate(rows, images, pad_id=PAD, image_shape=SHAPE)
+
+
+def test_a_batch_without_a_picture_has_no_image_vectors() -> None:
+    batch = make([Encoded((5,), (6,)), Encoded((5, 7), (6,))], [None, None])
+    assert batch.image.shape == (2, 0, 3)
+    assert batch.has_image.tolist() == [False, False]
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    batch = make([Encoded((5,), (6,))], [torch.rand(SHAPE)])
+    moved = batch.to(torch.device("meta"))
+    assert {part.device.type for part in (moved.context, moved.reply_mask, moved.image)} == {"meta"}
+    assert len(moved) == 1
+
+
+def test_zero_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot collate zero rows"):
+        make([], [])
+
+
+def test_a_picture_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image is \(3, 2\), expected \(2, 3\)"):
+        make([Encoded((5,), (6,))], [torch.rand(3, 2)])
+
+
+def test_images_of_other_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 images for 1 rows"):
+        make([Encoded((5,), (6,))], [None, None])

@@ -1,0 +1,199 @@
+"""Steps become batches of the examples, controls and pictures that their draws name."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from openmmb.data.batch import Batch
+from openmmb.data.controls import Controls, ControlsConfig
+from openmmb.data.encode import EncodeConfig
+from openmmb.data.example import Example
+from openmmb.data.loader import (
+    Encoder,
+    ImageVectors,
+    Loader,
+    example_length,
+    in_order,
+    lengths_of,
+    one_caption,
+    with_following,
+)
+from openmmb.data.mixture import Mixture
+from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_tokenizer
+
+
+def vectors(image_id: str) -> Tensor:
+    return torch.full((TINY_I, TINY_F), float(image_id))
+
+
+def mirrored(image_id: str) -> Tensor:
+    return -vectors(image_id)
+
+
+def encoder(
+    *, views: tuple[ImageVectors, ...] = (vectors,), config: ControlsConfig | None = None
+) -> Encoder:
+    return Encoder(
+        tokenizer=tiny_tokenizer(),
+        config=EncodeConfig(),
+        controls=Controls(config=config or ControlsConfig(), polarities={}, seed=0),
+        views=views,
+        image_shape=(TINY_I, TINY_F),
+    )
+
+
+def loader(*, views: tuple[ImageVectors, ...] = (vectors,)) -> Loader:
+    text = [tiny_example(reply=sentence, conversation=sentence) for sentence in SENTENCES]
+    pictures = [caption(number) for number in range(1, 11)]
+    mixture = Mixture(
+        lengths=(lengths_of(text), lengths_of(pictures)),
+        weights=(1.0, 1.0),
+        batch_size=4,
+        seed=0,
+    )
+    return Loader(tasks=(text, pictures), mixture=mixture, encoder=encoder(views=views))
+
+
+def caption(number: int) -> Example:
+    return tiny_example(
+        context=(),
+        reply=f"{number} dogs",
+        image_id=str(number),
+        references=(f"{number} cats", f"{number} boats"),
+        conversation=str(number),
+    )
+
+
+def replies(batch: Batch) -> list[str]:
+    return [tiny_tokenizer().decode(ids) for ids in batch.reply.tolist()]
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return all(
+        getattr(one, name).equal(getattr(other, name))
+        for name in ("context", "context_mask", "reply", "reply_mask", "image", "has_image")
+    )
+
+
+def test_a_batch_is_decided_by_its_step() -> None:
+    one, other = loader(), loader()
+    backwards = {step: other.batch(step) for step in reversed(range(12))}
+    assert all(equal(one.batch(step), backwards[step]) for step in range(12))
+
+
+def test_an_epoch_has_every_example_and_each_picture_its_own_vectors() -> None:
+    source = loader()
+    said: Counter[str] = Counter()
+    for step in range(source.mixture.steps_per_epoch):
+        batch = source.batch(step)
+        for reply, has_image, image in zip(
+            replies(batch), batch.has_image, batch.image, strict=True
+        ):
+            said[reply.split()[0] if has_image else reply] += 1
+            if has_image:
+                assert image.equal(vectors(reply.split()[0]))
+    assert said == Counter([*SENTENCES, *map(str, range(1, 11))])
+
+
+def test_a_picture_is_seen_either_way() -> None:
+    source = loader(views=(vectors, mirrored))
+    seen: Counter[float] = Counter()
+    for step in range(20 * source.mixture.steps_per_epoch):
+        batch = source.batch(step)
+        seen.update(image.sign().mean().item() for image in batch.image[batch.has_image])
+    assert sum(seen.values()) == 200
+    assert seen[1.0] == pytest.approx(100, abs=30)
+
+
+@given(st.integers(1, 99), st.integers(0, 5))
+def test_captions_take_turns_from_pass_to_pass(number: int, start: int) -> None:
+    example = caption(number)
+    taken = [one_caption(example, epoch).reply for epoch in range(start, start + 3)]
+    assert sorted(taken) == sorted([example.reply, *example.references])
+    assert one_caption(example, start + 3).reply == taken[0]
+
+
+def test_not_every_picture_starts_with_its_first_caption() -> None:
+    firsts = {one_caption(caption(number), 0).reply.split()[1] for number in range(30)}
+    assert firsts == {"dogs", "cats", "boats"}
+
+
+def test_a_reply_without_others_stays() -> None:
+    assert one_caption(tiny_example(), 7) == tiny_example()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_evaluation_covers_every_example_once(batch_size: int) -> None:
+    examples = [tiny_example(reply=sentence) for sentence in SENTENCES] + [
+        replace(caption(number), references=()) for number in range(1, 6)
+    ]
+    batches = list(in_order(examples, encoder(), batch_size=batch_size))
+    assert all(len(batch) <= batch_size for batch in batches)
+    said = [reply for batch in batches for reply in replies(batch)]
+    assert sorted(said) == sorted(example.reply for example in examples)
+
+
+def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
+    config = ControlsConfig(question_frac=0.5)
+    (batch,) = in_order([caption(3)], encoder(config=config), batch_size=2)
+    assert equal(batch, encoder(config=config).batch([(caption(3), 0)]))
+
+
+def test_evaluation_of_nothing_is_nothing() -> None:
+    assert list(in_order([], encoder(), batch_size=2)) == []
+
+
+def test_lengths_put_pictures_apart_and_long_texts_together() -> None:
+    short, long = tiny_example(reply="yes"), tiny_example(reply="yes " * 50)
+    persona = replace(short, persona=("i sail .",))
+    followed = replace(short, following=("no " * 50,))
+    picture = replace(short, image_id="1")
+    order = sorted([picture, long, followed, persona, short], key=example_length)
+    assert order[0] == short
+    assert order[-1] == picture
+    assert lengths_of([short, picture]).tolist() == [example_length(short), example_length(picture)]
+    endless = replace(long, reply="yes " * 10_000)
+    assert example_length(endless) < example_length(picture)
+
+
+def slow_following(examples: Sequence[Example]) -> list[tuple[str, ...]]:
+    """The plain twin: the replies after this one in its conversation."""
+    return [
+        tuple(
+            other.reply
+            for other in examples[at + 1 :]
+            if other.conversation == example.conversation
+        )
+        for at, example in enumerate(examples)
+    ]
+
+
+@given(st.lists(st.integers(1, 5), max_size=4), st.integers(0, 2))
+def test_each_reply_is_followed_by_the_rest_of_its_conversation(
+    turns: list[int], opening: int
+) -> None:
+    said = [tuple(f"{number}.{turn}" for turn in range(9)) for number in range(len(turns))]
+    examples = [
+        tiny_example(
+            context=said[number][: opening + turn],
+            reply=said[number][opening + turn],
+            conversation=str(number),
+        )
+        for number, count in enumerate(turns)
+        for turn in range(count)
+    ]
+    found = list(with_following(examples))
+    assert [replace(example, following=()) for example in found] == examples
+    assert [example.following for example in found] == slow_following(examples)
+
+
+def test_where_one_speaker_is_learnt_the_other_still_speaks_on() -> None:
+    said = ("a", "b", "c", "d")
+    examples = [tiny_example(context=said[:at], reply=said[at]) for at in (1, 3)]
+    assert [example.following for example in with_following(examples)] == [("c", "d"), ()]

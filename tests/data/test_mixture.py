@@ -1,0 +1,156 @@
+"""Every batch is a pure function of its step, and tasks are drawn fairly."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.data.mixture import WINDOW, Draw, Mixture
+from openmmb.errors import ConfigError
+
+
+def mixture(
+    sizes: tuple[int, ...],
+    weights: tuple[float, ...] | None = None,
+    *,
+    batch_size: int = 4,
+    seed: int = 0,
+) -> Mixture:
+    lengths = tuple(np.arange(size, dtype=np.int64) % 17 for size in sizes)
+    return Mixture(
+        lengths=lengths,
+        weights=weights or (1.0,) * len(sizes),
+        batch_size=batch_size,
+        seed=seed,
+    )
+
+
+def epochs(mix: Mixture, count: int) -> list[Draw]:
+    steps = range(count * mix.steps_per_epoch)
+    return [draw for step in steps for draw in mix.draws(step)]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    batch_size=st.integers(1, 3),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_batches_are_the_same_in_whatever_order_they_are_asked_for(
+    sizes: list[int], batch_size: int, seed: int, data: st.DataObject
+) -> None:
+    if sum(sizes) < batch_size:
+        batch_size = 1
+    one = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
+    other = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
+    steps = list(range(min(30, 4 * one.steps_per_epoch)))
+    in_order = {step: one.draws(step) for step in steps}
+    shuffled = data.draw(st.permutations(steps))
+    assert {step: other.draws(step) for step in shuffled} == in_order
+
+
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=3).map(tuple),
+    seed=st.integers(0, 99),
+)
+def test_an_epoch_has_every_example_once(sizes: tuple[int, ...], seed: int) -> None:
+    found = epochs(mixture(sizes, batch_size=1, seed=seed), 3)
+    wanted = [
+        (task, index, number)
+        for number in range(3)
+        for task, size in enumerate(sizes)
+        for index in range(size)
+    ]
+    assert sorted(found) == sorted(wanted)
+
+
+@given(
+    sizes=st.lists(st.integers(3, 60), min_size=1, max_size=3).map(tuple),
+    weights=st.lists(st.floats(0.3, 2.5), min_size=3, max_size=3),
+    batch_size=st.integers(1, 5),
+)
+def test_no_example_comes_twice_in_a_pass(
+    sizes: tuple[int, ...], weights: list[float], batch_size: int
+) -> None:
+    mix = mixture(sizes, tuple(weights[: len(sizes)]), batch_size=min(batch_size, sizes[0] // 3))
+    found = epochs(mix, 4)
+    assert len(set(found)) == len(found)
+    assert all(0 <= index < sizes[task] for task, index, _ in found)
+
+
+def test_what_an_epoch_leaves_over_may_be_any_example() -> None:
+    """Not the longest, though batches are sorted by length."""
+    left: Counter[int] = Counter()
+    for seed in range(370):
+        found = epochs(mixture((37,), seed=seed), 1)
+        (index,) = set(range(37)) - {index for _, index, _ in found}
+        left[index] += 1
+    assert len(left) > 30
+    assert max(left.values()) < 30
+
+
+def test_a_light_task_leaves_no_example_out_in_the_long_run() -> None:
+    found = epochs(mixture((40, 40), (0.25, 1.0), batch_size=5), 8)
+    light = Counter(index for task, index, _ in found if task == 0)
+    assert set(light) == set(range(40))
+    assert set(light.values()) == {2}
+    assert {number for task, _, number in found if task == 0} == {0, 1}
+
+
+def test_an_epoch_goes_through_each_task_as_often_as_its_weight_says() -> None:
+    found = Counter(
+        task for task, *_ in epochs(mixture((100, 50, 10), (0.5, 2.0, 3.0), batch_size=5), 1)
+    )
+    assert found == {0: 50, 1: 100, 2: 30}
+
+
+def test_tasks_of_one_size_are_shuffled_apart() -> None:
+    drawn = epochs(mixture((40, 40), (0.5, 0.5), batch_size=5), 1)
+    one, other = ({index for task, index, _ in drawn if task == number} for number in (0, 1))
+    assert len(one) == len(other) == 20
+    assert one != other
+
+
+def test_another_epoch_and_another_seed_have_another_order() -> None:
+    mix = mixture((60,))
+    first, second = (
+        [mix.draws(step) for step in range(start, start + mix.steps_per_epoch)]
+        for start in (0, mix.steps_per_epoch)
+    )
+    assert [[index for _, index, _ in batch] for batch in first] != [
+        [index for _, index, _ in batch] for batch in second
+    ]
+    assert first != [mixture((60,), seed=1).draws(step) for step in range(mix.steps_per_epoch)]
+
+
+def test_a_batch_holds_examples_of_like_length() -> None:
+    mix = mixture((17 * 4 * WINDOW,))
+    spread = [
+        max(index % 17 for _, index, _ in batch) - min(index % 17 for _, index, _ in batch)
+        for batch in (mix.draws(step) for step in range(mix.steps_per_epoch))
+    ]
+    assert sum(spread) / len(spread) < 1
+    shortest = [min(index % 17 for _, index, _ in mix.draws(step)) for step in range(40)]
+    assert shortest != sorted(shortest)
+
+
+def test_mixtures_side_by_side_do_not_meet() -> None:
+    one, other = mixture((20,)), mixture((30,), seed=4)
+    wanted = [mixture((20,)).draws(step) for step in range(10)]
+    found = []
+    for step in range(10):
+        found.append(one.draws(step))
+        other.draws(step)
+    assert found == wanted
+
+
+def test_a_batch_larger_than_an_epoch_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size: 4, but an epoch has only 3 examples"):
+        mixture((3,))
+
+
+def test_a_weight_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tasks\.1: weight 0\.1 of 4 examples leaves none"):
+        mixture((40, 4), (1.0, 0.1))

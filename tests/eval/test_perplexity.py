@@ -1,0 +1,67 @@
+"""A perplexity is over tokens, however they are batched."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from openmmb.data.batch import collate
+from openmmb.data.controls import Controls, ControlsConfig
+from openmmb.data.encode import EncodeConfig, encode
+from openmmb.data.loader import Encoder
+from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
+from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_model, tiny_tokenizer
+
+EXAMPLES = [
+    tiny_example(context=(said,), reply=reply, image_id="p" if place == 2 else None)
+    for place, (said, reply) in enumerate(pairwise(SENTENCES))
+]
+ENCODER = Encoder(
+    tokenizer=tiny_tokenizer(),
+    config=EncodeConfig(max_context=64, max_pinned=8, max_reply=64),
+    controls=Controls(config=ControlsConfig(), polarities={}, seed=0),
+    views=(lambda image_id: torch.ones(TINY_I, TINY_F) * len(image_id),),
+    image_shape=(TINY_I, TINY_F),
+)
+
+
+def slow_loss(place: int) -> tuple[float, int]:
+    """One example on its own, token by token."""
+    model, row = tiny_model(), encode(EXAMPLES[place], ENCODER.tokenizer, ENCODER.config)
+    image = torch.ones(1, TINY_I, TINY_F) if row.image_id else None
+    context = torch.tensor([row.context])
+    states, mask = model.encode(context, torch.ones_like(context, dtype=torch.bool), image)
+    reply = torch.tensor([row.reply])
+    logits = model.logits(model.decode(reply, states, mask, ENCODER.tokenizer.start_id))[0]
+    chances = F.log_softmax(logits, dim=-1)
+    return -sum(chances[at, token].item() for at, token in enumerate(row.reply)), len(row.reply)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_it_does_not_depend_on_the_batches(batch_size: int) -> None:
+    losses, counts = zip(*(slow_loss(place) for place in range(len(EXAMPLES))), strict=True)
+    expected = math.exp(sum(losses) / sum(counts))
+    found = perplexity_of(tiny_model(), EXAMPLES, ENCODER, batch_size=batch_size)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothing_and_bf16_arrive() -> None:
+    rows = [encode(replace(EXAMPLES[0]), ENCODER.tokenizer, ENCODER.config)]
+    shape = ENCODER.image_shape
+    batch = collate(rows, [None], pad_id=ENCODER.tokenizer.pad_id, image_shape=shape)
+    model, start_id = tiny_model(), ENCODER.tokenizer.start_id
+    plain, _ = reply_loss(model, batch, start_id=start_id)
+    smooth, _ = reply_loss(model, batch, start_id=start_id, label_smoothing=0.5)
+    half, _ = reply_loss(model, batch, start_id=start_id, bf16=True)
+    assert smooth.item() != plain.item()
+    assert half.item() != plain.item()
+    assert half.item() == pytest.approx(plain.item(), rel=0.02)
+
+
+def test_extremes_have_a_perplexity() -> None:
+    assert perplexity(0.0, 0) == 1
+    assert math.isfinite(perplexity(1e6, 1))
+    assert math.isnan(perplexity(math.nan, 1))

@@ -1,0 +1,372 @@
+"""The commands: what comes out, and one line and exit code 2 for a mistake."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openmmb import config
+from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, save_checkpoint
+from openmmb.cli import RECIPES, main
+from openmmb.errors import TrainingError
+from openmmb.train.config import Recipe
+from openmmb.vision.features import Features
+from tests.build import tiny_checkpoint, tiny_image
+
+COMMAND = [sys.executable, "-m", "openmmb"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a checkpoint."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    save_checkpoint(tiny_checkpoint(), folder, precision="fp32")
+    return str(folder)
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that cannot be done and return its one line."""
+
+    def run(*args: str) -> str:
+        assert main(args) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith(f"openmmb {args[0]}: ")
+        assert shown.err.count("\n") == 1
+        return shown.err
+
+    return run
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """Return a PNG that says how large it would be, and is not."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR" + size, b"IDAT" + zlib.compress(b"\0"), b"IEND")
+    framed = [
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def write_bad_pictures(folder: Path) -> dict[str, str]:
+    """Write files that are no pictures; return what is said of each."""
+    tiny_image(width=300, height=200).save(folder / "whole.jpg")
+    data = (folder / "whole.jpg").read_bytes()
+    (folder / "text.jpg").write_text("I am no picture.")
+    (folder / "truncated.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "bomb.png").write_bytes(huge_png(100_000, 100_000))
+    (folder / "folder.png").mkdir()
+    (folder / "empty.png").touch()
+    return {
+        "missing.jpg": "No such file or directory",
+        "text.jpg": "not a picture",
+        "truncated.jpg": "damaged JPEG",
+        "bomb.png": "at most 64000000 pixels are decoded",
+        "folder.png": "not a file",
+        "empty.png": "empty",
+    }
+
+
+def write_odd_pictures(folder: Path) -> list[str]:
+    """Write pictures of less common kinds; return their names."""
+    image = tiny_image()
+    frames = [tiny_image(seed=seed) for seed in range(3)]
+    frames[0].save(folder / "animated.gif", save_all=True, append_images=frames[1:])
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    grey = np.asarray(image.convert("L")).astype(np.uint16) << 8
+    Image.fromarray(grey).save(folder / "grey16.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "rotated.jpg", exif=exif)
+    image.resize((1, 1)).save(folder / "dot.png")
+    image.convert("RGBA").save(folder / "naïve “quoted” 犬.webp")
+    names = ["animated.gif", "cmyk.jpg", "grey16.png", "rotated.jpg", "dot.png"]
+    return [*names, "naïve “quoted” 犬.webp"]
+
+
+def test_help_is_quick() -> None:
+    """It imports neither PyTorch nor what else takes long."""
+    program = (
+        "import sys; from openmmb.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, {'torch', 'numpy', 'PIL', 'prompt_toolkit'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("0 set()\n")
+    assert all(f"• {command}" in done.stdout for command in ("chat", "reply", "features", "train"))
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([])
+    assert "Multi-Modal BlenderBot" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [["rely"], ["reply"], ["reply", "Hi", "--sed", "3"], ["train"]])
+def test_a_wrong_flag_or_command_exits_with_2(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(args)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_reply_is_one_line(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reply", "Hello, “you” 👍.", tiny]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1
+    assert shown.err == ""
+
+
+def test_a_reply_as_json_says_how_it_came_about(
+    tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["reply", "Hello.", tiny])
+    text = capsys.readouterr().out.removesuffix("\n")
+    assert main(["reply", "Hello.", tiny, "--json", "--seed", "5"]) == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert set(reply) == {"text", "seconds", "tokens", "seed", "refused", "guard"}
+    assert (reply["text"], reply["seed"], reply["refused"]) == (text, 5, False)
+    assert reply["guard"]["user"]["safe"]
+    assert reply["guard"]["reply"]["safe"]
+
+
+def test_a_refused_message_is_answered_with_the_reason(
+    tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reply", "You are a fucking fool", tiny, "--json"]) == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert reply["refused"]
+    assert reply["guard"]["reply"] is None
+    assert reply["guard"]["user"]["words"] == ["fucking"]
+    assert main(["reply", "You are a fucking fool", tiny, "--json", "--no-guard"]) == 0
+    assert not json.loads(capsys.readouterr().out)["refused"]
+
+
+def test_without_words_the_bot_speaks_first(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--style", "Curious", "--persona", "I sail.", "I have a dog.", "--gender", "f0m0"]
+    assert main(["reply", "", tiny, "--json", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["guard"]["user"] is None
+
+
+def test_each_bad_picture_is_one_line(
+    tiny: str, complaint: Callable[..., str], tmp_path: Path
+) -> None:
+    for name, reason in write_bad_pictures(tmp_path).items():
+        line = complaint("reply", "Hi", tiny, "--image", str(tmp_path / name))
+        assert line.startswith(f"openmmb reply: {tmp_path / name}: ")
+        assert reason in line
+    assert "missing.jpg" in complaint("chat", tiny, "--image", str(tmp_path / "missing.jpg"))
+
+
+def test_pictures_of_every_kind_in_one_real_chat(tiny: str, tmp_path: Path) -> None:
+    odd = write_odd_pictures(tmp_path)
+    bad = write_bad_pictures(tmp_path)
+    lines = [f"/image {name}" for pair in zip(odd, bad, strict=True) for name in pair]
+    done = subprocess.run(
+        [*COMMAND, "chat", tiny, "--image", odd[0]],
+        input="\n".join(lines).encode(),
+        capture_output=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 1 + len(odd)
+    complaints = done.stderr.decode().splitlines()
+    assert [line.partition(": ")[0] for line in complaints] == list(bad)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: (folder / WEIGHTS).unlink(), f"no {WEIGHTS}"),
+        (lambda folder: (folder / TOKENIZER).unlink(), f"no {TOKENIZER}"),
+        (lambda folder: (folder / CONFIG).unlink(), f"no {CONFIG}"),
+        (lambda folder: (folder / WEIGHTS).write_bytes(b"none"), "not safetensors"),
+        (lambda folder: (folder / TOKENIZER).write_text("{}"), "not a tokenizer"),
+        (lambda folder: (folder / CONFIG).write_bytes(b"\xff"), "not a text file"),
+        (
+            lambda folder: (folder / CONFIG).write_text(
+                (folder / CONFIG).read_text().replace("num_heads", "num_haeds")
+            ),
+            "num_haeds: no such key; did you mean 'num_heads'?",
+        ),
+    ],
+)
+def test_each_wrong_file_of_a_checkpoint_is_named(
+    spoil: Callable[[Path], object],
+    reason: str,
+    complaint: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
+    spoil(tmp_path / "tiny")
+    assert reason in complaint("reply", "Hi", str(tmp_path / "tiny"))
+
+
+@pytest.mark.parametrize("name", ["no/such", "pyproject.toml", "a" * 5000, "\x1b[2J"])
+def test_a_checkpoint_that_is_none_is_one_line(name: str, complaint: Callable[..., str]) -> None:
+    assert "\x1b" not in complaint("reply", "Hi", name)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--seed", str(2**70)], "seed: "),
+        (["--device", "cuda"], "device 'cuda'"),
+        (["--style", "a fucking fool"], "is swearing"),
+        (["--persona", "I sail.", "a fucking fool"], "is swearing"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_one_line(
+    flags: list[str], reason: str, tiny: str, complaint: Callable[..., str]
+) -> None:
+    assert reason in complaint("reply", "Hi", tiny, *flags)
+
+
+def test_a_message_has_a_longest_length(tiny: str, complaint: Callable[..., str]) -> None:
+    assert "message: over 20000 characters" in complaint("reply", "a" * 20_001, tiny)
+
+
+def test_what_the_machine_refuses_is_one_line(
+    complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "runs/a")
+
+    monkeypatch.setattr("openmmb.chat.bot.load", full)
+    assert complaint("reply", "Hi") == "openmmb reply: runs/a: No space left on device\n"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openmmb.chat.bot.load", interrupted)
+    assert main(["reply", "Hi"]) == 130
+    assert main(["chat"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")
+@pytest.mark.parametrize("command", ["--help", "reply Hi $TINY"])
+def test_a_reader_that_has_left_is_no_traceback(tiny: str, command: str) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m openmmb {command} | head -0',
+        shell=True,
+        check=False,
+        capture_output=True,
+        env=os.environ | {"TINY": tiny},
+    )
+    assert done.stderr == b""
+
+
+def test_features_are_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(3):
+        tiny_image(seed=seed).save(photos / f"{seed}.png")
+    (photos / "bad.png").write_text("no")
+    (photos / "notes.md").write_text("no")
+    out = tmp_path / "features"
+    args = ["features", "efficientnet_lite0", "--images", str(photos), "--out", str(out)]
+    assert main(args) == 0
+    shown = capsys.readouterr()
+    rest = "there before, 1 unreadable, 1 other files left out\n"
+    assert shown.out == f"{out}: 3 written, 0 {rest}"
+    assert "unreadable: " in shown.err
+    assert sorted(Features(out)) == ["0", "1", "2"]
+    assert main(args) == 0
+    assert capsys.readouterr().out == f"{out}: 0 written, 3 {rest}"
+
+
+def test_features_of_nothing_are_one_line(tmp_path: Path, complaint: Callable[..., str]) -> None:
+    flags = ["--images", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert "none: no such file or folder" in complaint("features", "efficientnet_lite0", *flags)
+    assert "did you mean 'efficientnet_lite0'?" in complaint("features", "efficientnet", *flags)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(RECIPES.glob("*.toml"))])
+def test_each_bundled_recipe_is_found_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = list[Recipe]()
+
+    def train(recipe: Recipe, *, watch: object) -> Path:
+        ran.append(recipe)
+        return tmp_path
+
+    monkeypatch.setattr("openmmb.train.trainer.train", train)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()  # a run of that name is no recipe
+    assert main(["train", name, "--optim.lr", "0.5", "--tasks.0.weight", "3"]) == 0
+    assert ran[0].out == config.load(Recipe, RECIPES / f"{name}.toml").out
+    assert ran[0].optim.lr == 0.5
+    assert ran[0].tasks[0].weight == 3
+    assert capsys.readouterr().out == f"{tmp_path}\n"
+
+
+def test_a_run_without_a_checkpoint_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("openmmb.train.trainer.train", lambda _, watch: tmp_path / "none")
+    assert main(["train", "tiny-1-text"]) == 0
+    assert capsys.readouterr() == (
+        "",
+        "stopped before there was a checkpoint; the same command goes on\n",
+    )
+
+
+def test_a_run_that_cannot_go_on_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, complaint: Callable[..., str]
+) -> None:
+    def fail(recipe: Recipe, *, watch: object) -> Path:
+        raise TrainingError("runs/a: step 3: loss is not finite")
+
+    monkeypatch.setattr("openmmb.train.trainer.train", fail)
+    assert "step 3" in complaint("train", "tiny-1-text")
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "reason"),
+    [
+        ("", "[optim]\nlrr = 1", "optim.lrr: no such key; did you mean 'lr'?"),
+        ("vocab_sise = 8", "", "vocab_sise: no such key; did you mean 'vocab_size'?"),
+        ("", "wieght = 2", "tasks.0.wieght: no such key; did you mean 'weight'?"),
+        ("", "[optim]\nlr = -1", "lr must be above 0, got -1"),
+        ("seed = 'one'", "", "seed: Input should be a valid integer"),
+        ("x = = 1", "", "not TOML"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_named(
+    top: str, bottom: str, reason: str, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{top}\nname = "a"\nout = "b"\n[[tasks]]\nname = "convai2"\n{bottom}\n')
+    assert reason in complaint("train", str(path))
+
+
+def test_a_recipe_that_is_none_is_one_line(complaint: Callable[..., str]) -> None:
+    assert "no.toml: No such file" in complaint("train", "no.toml")
+    assert "tiny-1-text" in complaint("train", "tiny-one")
+
+
+def test_a_flag_that_no_recipe_has_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in (["--optim.lrr", "1"], ["--optim.lr", "-1"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["train", "tiny-1-text", *flags])
+        assert "--optim.lr" in (shown := capsys.readouterr().err) or "above 0" in shown

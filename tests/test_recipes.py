@@ -1,0 +1,112 @@
+"""Every recipe of the package is one, and every recipe survives being written and read."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.checkpoint import CheckpointConfig
+from openmmb.config import dump, load, parse
+from openmmb.data.controls import ControlsConfig
+from openmmb.data.encode import EncodeConfig
+from openmmb.model.config import SIZES
+from openmmb.search.config import SearchConfig
+from openmmb.tasks import TASKS
+from openmmb.text.gender import GENDER_TOKENS
+from openmmb.train.config import (
+    DataConfig,
+    OptimConfig,
+    Recipe,
+    ScheduleConfig,
+    TaskConfig,
+    ValidConfig,
+)
+from openmmb.vision.encoders import ENCODERS
+
+RECIPES = sorted(Path(str(resources.files("openmmb") / "recipes")).glob("*.toml"))
+
+shares = st.floats(0, 1, exclude_max=True)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+counts = st.integers(1, 10**6)
+tasks = st.builds(
+    TaskConfig,
+    name=texts,
+    weight=st.floats(0, 100, exclude_min=True),
+    split=st.sampled_from(["train", "test"]),
+    holdout=shares,
+    both_sides=st.booleans(),
+    write_on=st.booleans(),
+)
+models = st.sampled_from(sorted(SIZES)).map(SIZES.__getitem__)
+encodes = st.builds(
+    EncodeConfig,
+    max_context=st.integers(2, 128),
+    max_pinned=st.just(0),
+    max_reply=st.integers(1, 128),
+    delimiter=texts,
+)
+searches = st.builds(SearchConfig, top_p=st.floats(0, 1, exclude_min=True), beam_size=counts)
+genders = st.none() | st.sampled_from(GENDER_TOKENS)
+recipes = st.builds(
+    Recipe,
+    name=texts,
+    out=texts,
+    tasks=st.lists(tasks, min_size=1, max_size=3, unique_by=lambda t: t.name).map(tuple),
+    start=st.none() | texts,
+    seed=st.integers(0, 2**62),
+    vocab_tasks=st.lists(tasks, max_size=2).map(tuple),
+    precision=st.sampled_from(["fp32", "bf16"]),
+    gender=genders,
+    image_style=st.none() | texts,
+    data=st.builds(DataConfig, features=st.none() | texts, batch_size=counts),
+    model=models,
+    encode=encodes,
+    controls=st.builds(ControlsConfig, gender=st.booleans(), question_frac=shares),
+    optim=st.builds(OptimConfig, betas=st.tuples(shares, shares), label_smoothing=shares),
+    schedule=st.builds(ScheduleConfig, max_steps=counts, final_lr=shares),
+    valid=st.builds(ValidConfig, patience=counts),
+    search=searches,
+)
+checkpoints = st.builds(
+    CheckpointConfig,
+    name=texts,
+    encoder=texts,
+    model=models,
+    encode=encodes,
+    search=searches,
+    gender=genders,
+    image_style=st.none() | texts,
+)
+
+
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_of_the_package_is_one(path: Path) -> None:
+    recipe = load(Recipe, path)
+    assert Path(recipe.out).name == path.stem
+    assert {task.name for task in (*recipe.tasks, *recipe.vocab_tasks)} <= TASKS.keys()
+    assert recipe.data.encoder in ENCODERS
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_starts_from_another_or_anew(path: Path) -> None:
+    start = load(Recipe, path).start
+    made = {f"{load(Recipe, other).out}/checkpoint" for other in RECIPES if other != path}
+    assert start is None or start in made
+
+
+@given(recipe=recipes)
+def test_parse_inverts_dump_of_recipes(recipe: Recipe) -> None:
+    assert parse(Recipe, tomllib.loads(dump(recipe))) == recipe
+
+
+@given(checkpoint=checkpoints)
+def test_parse_inverts_dump_of_checkpoints(checkpoint: CheckpointConfig) -> None:
+    assert parse(CheckpointConfig, tomllib.loads(dump(checkpoint))) == checkpoint
