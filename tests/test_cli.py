@@ -19,7 +19,8 @@ from openmmb.cli import RECIPES, main
 from openmmb.errors import TrainingError
 from openmmb.train.config import Recipe
 from openmmb.vision.features import Features
-from tests.build import tiny_checkpoint, tiny_image
+from tests.build import tiny_checkpoint, tiny_features, tiny_image
+from tests.train.build import PICTURES, tiny_recipe
 
 COMMAND = [sys.executable, "-m", "openmmb"]
 
@@ -370,3 +371,26 @@ def test_a_flag_that_no_recipe_has_exits_with_2(capsys: pytest.CaptureFixture[st
         with pytest.raises(SystemExit, match="2"):
             main(["train", "tiny-1-text", *flags])
         assert "--optim.lr" in (shown := capsys.readouterr().err) or "above 0" in shown
+
+
+def test_a_model_is_measured_on_what_its_recipe_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_recipe(
+        tmp_path, tasks=PICTURES, features=tiny_features(tmp_path / "features"), max_steps=2
+    )
+    path = tmp_path / "recipe.toml"
+    path.write_text(config.dump(recipe), encoding="utf-8")
+    assert main(["train", str(path)]) == 0
+    checkpoint = capsys.readouterr().out.strip()
+    assert main(["evaluate", checkpoint, str(path), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["task"] for row in rows] == [task.name for task in PICTURES]
+    assert [row["bleu4"] is None for row in rows] == [True, False]
+    logged = (Path(recipe.out) / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    valid = [r for line in logged if (r := json.loads(line))["kind"] == "valid"][-1]
+    for row in rows:
+        saved_as_fp16 = pytest.approx(valid[f"ppl/{row['task']}"], rel=1e-3)
+        assert row["perplexity"] == saved_as_fp16
+    assert main(["evaluate", checkpoint, str(path), "--max-examples", "1"]) == 0
+    assert "1 examples  perplexity" in capsys.readouterr().out

@@ -1,9 +1,9 @@
 """What README.md and docs/cli.md show is what happens.
 
-In docs/cli.md, a ``console`` block holds commands after ``$`` and below each what it prints. Help is
-compared word for word; of the other commands, which print replies, times and paths, only that they
-succeed and, where an object is shown, its keys. ``python tests/test_docs.py`` runs every command and
-writes what it prints into the file.
+In docs/cli.md, a ``console`` block holds commands after ``$`` and below each what it prints. Help
+is compared word for word; of the other commands, which print replies, times and paths, only that
+they succeed and, where an object is shown, its keys. ``python tests/test_docs.py`` runs them all
+and writes what they print into the file.
 """
 
 import json

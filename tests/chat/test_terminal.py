@@ -20,6 +20,7 @@ from openmmb.search.config import SearchConfig
 from tests.build import tiny_checkpoint, tiny_image
 
 COMMAND = [sys.executable, "-m", "openmmb", "chat"]
+PROMPT = "you  "
 GOODBYE = "\x1b[2mGoodbye.\x1b[0m\r\n"
 SLOW = SearchConfig(beam_size=10, min_length=60, max_length=64)
 """About a second a reply."""
@@ -54,6 +55,12 @@ def spawn(folder: Path, *arguments: str, home: Path) -> pexpect.spawn:
     )
 
 
+def answered(child: pexpect.spawn, pattern: str) -> None:
+    """Wait for an answer and the next prompt; keys that come before it are not yet a chat's."""
+    child.expect(pattern)
+    child.expect(PROMPT)
+
+
 def last_words(child: pexpect.spawn) -> str:
     """Wait for a clean end and return what was shown last."""
     child.expect(pexpect.EOF)
@@ -65,27 +72,25 @@ def last_words(child: pexpect.spawn) -> str:
 def test_a_person_chats_on_a_terminal(folder: Path) -> None:
     child = spawn(folder, "tiny", home=folder)
     child.expect("/help shows the commands")
-    child.expect("you")
+    child.expect(PROMPT)
     child.send("Hello there.\r")
-    child.expect("bot")
-    child.expect("you")
+    answered(child, "bot")
     child.send("/im\t")
     child.expect("/image")
     child.send(" a bo\t")
     child.expect(r"a boat\.png")
     child.send("\r")
-    child.expect("bot")
-    child.expect("you")
+    answered(child, "bot")
     child.send("/image\r")
-    child.expect("picture: a boat.png")
+    answered(child, r"picture: a boat\.png")
     child.send("/help\r")
-    child.expect("/save FILE")
+    answered(child, "/save FILE")
     child.send("/nonsense\r")
-    child.expect("no such command")
+    answered(child, "no such command")
     child.send("/image tiny\r")
-    child.expect("tiny: not a file")
+    answered(child, "tiny: not a file")
     child.send("/save chat.json\r")
-    child.expect("saved to")
+    answered(child, "saved to chat")
     child.sendcontrol("d")
     assert last_words(child).endswith(GOODBYE)
     turns = json.loads((folder / "chat.json").read_text(encoding="utf-8"))["turns"]
@@ -97,8 +102,7 @@ def test_a_person_chats_on_a_terminal(folder: Path) -> None:
 
 def test_the_bot_speaks_first_about_a_picture_and_ctrl_c_leaves(folder: Path) -> None:
     child = spawn(folder, "tiny", "--image", "a boat.png", home=folder)
-    child.expect("bot")
-    child.expect("you")
+    answered(child, "bot")
     child.sendcontrol("c")
     assert last_words(child).endswith(GOODBYE)
 
@@ -107,7 +111,7 @@ def test_a_home_that_cannot_be_written_to_and_ctrl_c_while_it_thinks(folder: Pat
     home = folder / "no folder"
     home.touch()
     child = spawn(folder, "slow", home=home)
-    child.expect("you")
+    child.expect(PROMPT)
     child.send("Hello there.\r")
     child.expect("thinking")
     child.sendcontrol("c")
