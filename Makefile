@@ -2,11 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 IMAGE ?=
+export IMAGE
+
+# The programs in .venv name the folder that they were made in: one that was moved needs new ones.
+ifneq "$(shell cat .venv/base 2>/dev/null)" "$(CURDIR)"
+.PHONY: .venv/base
+CLEAR := --clear
+endif
 
 .PHONY: chat test check lint types layers cover format clean help
 
 chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=photo.jpg shows it a picture
-	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$(IMAGE)")
+	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$$IMAGE")
 
 test: .venv/dev ## Set up and run the tests, on all cores
 	$(BIN)/pytest -n auto -q
@@ -37,9 +44,12 @@ help: ## This text
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/base: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "OpenMMB needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." \
+		"Name another: make chat PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(CLEAR) .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 .venv/dev: .venv/base
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

@@ -7,19 +7,24 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from openmmb import config
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, save_checkpoint
 from openmmb.cli import RECIPES, main
+from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
 from openmmb.train.config import Recipe
 from openmmb.vision.features import Features
-from tests.build import tiny_checkpoint, tiny_features, tiny_image
+from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
+from tests.convert.build import as_text_model, copy_micro
 from tests.train.build import PICTURES, tiny_recipe
 
 COMMAND = [sys.executable, "-m", "openmmb"]
@@ -107,7 +112,10 @@ def test_help_is_quick() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.endswith("0 set()\n")
-    assert all(f"• {command}" in done.stdout for command in ("chat", "reply", "features", "train"))
+    assert all(
+        f"• {command}" in done.stdout
+        for command in ("chat", "reply", "features", "evaluate", "train")
+    )
 
 
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,9 +166,20 @@ def test_a_refused_message_is_answered_with_the_reason(
 
 
 def test_without_words_the_bot_speaks_first(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--style", "Curious", "--persona", "I sail.", "I have a dog.", "--gender", "f0m0"]
+    flags = ["--style", "Curious", "--gender", "f0m0", "--persona", "I sail.", "--persona", "Ahoy."]
     assert main(["reply", "", tiny, "--json", *flags]) == 0
     assert json.loads(capsys.readouterr().out)["guard"]["user"] is None
+
+
+def test_a_line_of_the_persona_ends_before_the_checkpoint(complaint: Callable[..., str]) -> None:
+    assert "no/such: no such folder" in complaint("chat", "--persona", "I sail.", "no/such")
+
+
+def test_an_empty_flag_is_none(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reply", "Hi", tiny]) == 0
+    assert main(["reply", "Hi", tiny, "--style", "", "--persona", " "]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
 
 
 def test_each_bad_picture_is_one_line(
@@ -228,7 +247,7 @@ def test_a_checkpoint_that_is_none_is_one_line(name: str, complaint: Callable[..
         (["--seed", str(2**70)], "seed: "),
         (["--device", "cuda"], "device 'cuda'"),
         (["--style", "a fucking fool"], "is swearing"),
-        (["--persona", "I sail.", "a fucking fool"], "is swearing"),
+        (["--persona", "I sail.", "--persona", "a fucking fool"], "is swearing"),
     ],
 )
 def test_a_flag_that_cannot_be_is_one_line(
@@ -274,6 +293,21 @@ def test_a_reader_that_has_left_is_no_traceback(tiny: str, command: str) -> None
         env=os.environ | {"TINY": tiny},
     )
     assert done.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_traceback(tiny: str, closed: str) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m openmmb chat "$TINY" {closed}',
+        shell=True,
+        check=True,
+        input=b"Hello.\n/imgae\n",
+        capture_output=True,
+        env=os.environ | {"TINY": tiny},
+    )
+    assert len(done.stdout.splitlines()) == (closed == "2>&-")
+    assert len(done.stderr.splitlines()) == (closed == ">&-")
 
 
 def test_features_are_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,3 +428,63 @@ def test_a_model_is_measured_on_what_its_recipe_kept(
         assert row["perplexity"] == saved_as_fp16
     assert main(["evaluate", checkpoint, str(path), "--max-examples", "1"]) == 0
     assert "1 examples  perplexity" in capsys.readouterr().out
+
+
+def test_a_model_is_measured_as_it_reads_whatever_the_recipe_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_recipe(tmp_path, max_steps=2)
+    path = tmp_path / "recipe.toml"
+    path.write_text(config.dump(recipe), encoding="utf-8")
+    assert main(["train", str(path)]) == 0
+    checkpoint = capsys.readouterr().out.strip()
+    other = replace(
+        recipe,
+        model=tiny_config(num_positions=200),
+        encode=EncodeConfig(max_context=150, max_pinned=2),
+        data=replace(recipe.data, encoder="efficientnet_lite0"),
+    )
+    (tmp_path / "other.toml").write_text(config.dump(other), encoding="utf-8")
+    for name in ("recipe.toml", "other.toml"):
+        assert main(["evaluate", checkpoint, str(tmp_path / name)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[:2] == rows[2:]
+
+
+def test_counts_below_one_are_one_line(complaint: Callable[..., str]) -> None:
+    flags = ["--images", "a", "--out", "b", "--batch-size", "0"]
+    right = "must be at least 1, got 0"
+    assert f"--batch-size: {right}" in complaint("features", "efficientnet_lite0", *flags)
+    flags = ["tiny", "tiny-1-text", "--max-examples", "0"]
+    assert f"--max-examples: {right}" in complaint("evaluate", *flags)
+
+
+def test_a_model_goes_from_parlai_to_hugging_face_and_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = copy_micro(tmp_path / "parlai")
+    as_text_model(source)
+    ours, theirs, back = (str(tmp_path / name) for name in ("ours", "theirs", "back"))
+    assert main(["convert", "parlai", str(source), ours, "--precision", "fp32"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{ours}\n"
+    assert "untrained" in printed.err
+    assert main(["convert", "huggingface", ours, theirs, "--to", "huggingface"]) == 0
+    assert main(["convert", "huggingface", theirs, back]) == 0
+    assert capsys.readouterr().out == f"{theirs}\n{back}\n"
+    replies = []
+    for folder in (ours, back):
+        assert main(["reply", "hi there", folder]) == 0
+        replies.append(capsys.readouterr().out)
+    assert replies[0].count("\n") == 1
+    before, after = (load_file(Path(folder) / WEIGHTS) for folder in (ours, back))
+    words = [name for name in before if "image" not in name and "segment" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in words)
+
+
+def test_what_cannot_be_converted_is_one_line(
+    tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    assert "nowhere" in complaint("convert", "parlai", "nowhere", str(tmp_path / "out"))
+    flags = ("parlai", "nowhere", str(tmp_path / "out"), "--to", "huggingface")
+    assert "convert parlai first" in complaint("convert", *flags)

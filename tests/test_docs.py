@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from openmmb.config import dump
 from tests.build import tiny_image
+from tests.convert.build import copy_micro
 from tests.train.build import tiny_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -60,11 +61,12 @@ def run(command: str, folder: Path) -> str:
 
 
 def furnish(folder: Path) -> None:
-    """Put what the examples speak of into a folder: a photo, photos, a recipe and its data."""
+    """Put what the examples speak of into a folder: photos, a model, a recipe and its data."""
     tiny_image().save(folder / "photo.jpg")
     (folder / "photos").mkdir()
     for seed in range(2):
         tiny_image(seed=seed).save(folder / "photos" / f"{seed}.jpg")
+    copy_micro(folder / "parlai-model")
     recipe = tiny_recipe(folder, max_steps=2, valid_every_steps=2)
     mine = replace(recipe, out="runs/mine", data=replace(recipe.data, root="data"))
     (folder / "my-recipe.toml").write_text(dump(mine), encoding="utf-8")

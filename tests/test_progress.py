@@ -1,12 +1,14 @@
 """Progress is a bar on a terminal and plain lines elsewhere, always on standard error."""
 
 import io
-from contextlib import redirect_stderr
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
 from openmmb import progress
-from openmmb.progress import Record, counting, waiting, watching
+from openmmb.progress import counting, waiting, watching
+from openmmb.train.log import Record
 
 RECORDS: tuple[Record, ...] = (
     {"kind": "start", "step": 0, "max_steps": 200, "examples/convai2": 10},
@@ -39,6 +41,18 @@ def test_counting_on_a_terminal_is_a_bar() -> None:
         show(4, 4)
     assert "pictures" in terminal.getvalue()
     assert "4/4" in terminal.getvalue()
+
+
+def test_what_is_printed_beside_a_bar_goes_where_it_should() -> None:
+    """Into the file that standard output is, and above the bar where it is the terminal too."""
+    file = io.StringIO()
+    with redirect_stderr(Terminal()) as terminal, redirect_stdout(file), counting("captions"):
+        sys.stdout.write("a row\n")
+    assert file.getvalue() == "a row\n"
+    assert "a row" not in terminal.getvalue()
+    with redirect_stderr(Terminal()) as terminal, redirect_stdout(terminal), counting("captions"):
+        sys.stdout.write("a row\n")
+    assert "a row" in terminal.getvalue()
 
 
 def test_counting_in_a_file_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

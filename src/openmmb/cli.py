@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
 from openmmb.chat.printable import printable
@@ -28,7 +28,8 @@ DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything e
 CheckpointArg = Annotated[Positional[Path], arg(metavar="[CHECKPOINT]", help_behavior_hint="")]
 PathOrNone = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 Words = Annotated[str | None, arg(metavar="WORDS", help_behavior_hint="")]
-Lines = Annotated[tuple[str, ...], arg(metavar="LINE [LINE ...]", help_behavior_hint="")]
+# Once a line: a flag that takes several words would take the checkpoint behind them too.
+Lines = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="LINE", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -53,7 +54,7 @@ def chat(
         checkpoint: Folder of a model; by default the bundled one, tiny.
         image: Picture to talk about; the bot speaks first.
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
-        persona: Who the bot is, each line in quotes.
+        persona: A line about who the bot is; once for each line.
         gender: Control of every reply: f0m0 asks for no gendered words.
         no_guard: Let both sides say everything.
         device: Where the model runs.
@@ -90,7 +91,7 @@ def reply(
         checkpoint: Folder of a model; by default the bundled one, tiny.
         image: Picture that the text is about.
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
-        persona: Who the bot is, each line in quotes.
+        persona: A line about who the bot is; once for each line.
         gender: Control of the reply: f0m0 asks for no gendered words.
         no_guard: Let both sides say everything.
         seed: Decides the draws of a search that draws.
@@ -129,6 +130,7 @@ def features(
     from openmmb.vision.encoders import open_encoder
     from openmmb.vision.features import extract
 
+    _require_one("--batch-size", batch_size)
     opened = open_encoder(encoder, device=device)
     with counting("pictures") as progress:
         report = extract(opened, images, out, batch_size=batch_size, flip=flip, progress=progress)
@@ -152,6 +154,7 @@ def evaluate(
 ) -> None:
     """Measure a model on the validation examples of a recipe.
 
+    The recipe says which data and controls; how words and pictures are read is the model's own.
     Prints perplexity for every data set, and BLEU-4 of captions where there are captions: written
     freely, and with the gender control that the model chats with.
 
@@ -173,15 +176,20 @@ def evaluate(
     from openmmb.train.examples import some
     from openmmb.train.prepare import prepare
 
+    _require_one("--max-examples", max_examples)
     settings = config.load(Recipe, _find_recipe(recipe))
+    loaded = load_checkpoint(find_checkpoint(checkpoint))
     data = replace(
         settings.data,
+        encoder=loaded.config.encoder,
         root=settings.data.root if root is None else str(root),
         features=settings.data.features if features is None else str(features),
         mirrored_features=None,
     )
-    prepared = prepare(replace(settings, start=str(checkpoint), data=data))
-    loaded = load_checkpoint(find_checkpoint(checkpoint))
+    own = loaded.config
+    prepared = prepare(
+        replace(settings, start=str(checkpoint), data=data, model=own.model, encode=own.encode)
+    )
     tasks = {t.config.name: some(t.valid, max_examples) for t in prepared.tasks if t.valid}
     with counting("captions") as progress:
         for report in measure(loaded, tasks, prepared.valid_encoder, progress=progress):
@@ -202,21 +210,60 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
     _train([recipe])
 
 
+@app.command
+def convert(
+    kind: Annotated[Positional[Literal["parlai", "huggingface"]], arg(metavar="KIND")],
+    source: Annotated[Positional[Path], arg(metavar="DIR")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    to: Literal["openmmb", "huggingface"] = "openmmb",
+    precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
+    encoder: str = "faster_r_cnn_152_32x8d",
+) -> None:
+    """Turn another program's checkpoint into one of ours, or ours into theirs.
+
+    No pickle that would run code is opened. What begins untrained is said at the end.
+
+    Args:
+        kind: parlai or huggingface: whose checkpoint it is, or is to be.
+        source: Its folder.
+        out: Folder of the new checkpoint; one that is there is replaced.
+        to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
+        precision: Of the weights, as they are stored by default.
+        encoder: Picture encoder that a model of text alone is prepared for.
+    """
+    from openmmb.checkpoint import find_checkpoint
+    from openmmb.convert import huggingface, parlai
+
+    stored = None if precision == "stored" else precision
+    if to == "huggingface":
+        if kind == "parlai":
+            raise ConfigError("--to huggingface: of a checkpoint of ours; convert parlai first")
+        huggingface.export(find_checkpoint(source), out, precision=stored)
+    else:
+        room = parlai if kind == "parlai" else huggingface
+        for note in room.convert(source, out, precision=stored, encoder=encoder).notes:
+            _complain(note)
+    print(printable(str(out)))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     A user's mistake, and what the machine refuses, is one line on standard error and exit code 2.
     """
     args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller has closed it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 it stays open
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where the caller has closed it
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character is no reason to fail
     try:
         try:
             _run(args)
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except OpenMMBError as error:
         _complain(f"openmmb {args[0]}: {error}")
         return 2
@@ -275,6 +322,11 @@ def _find_recipe(name: str) -> Path:
     raise ConfigError(f"{name}: no such recipe; give a .toml file or one of {names}")
 
 
+def _require_one(flag: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{flag}: must be at least 1, got {value}")
+
+
 def _load(checkpoint: Path, *, gender: Gender, guard: bool, device: Device) -> "Bot":
     from openmmb.progress import waiting
 
@@ -294,8 +346,8 @@ def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversati
     from openmmb.chat.conversation import Conversation
 
     return Conversation(
-        style=None if style is None else bot.admit(style),
-        persona=tuple(bot.admit(line) for line in persona),
+        style=bot.admit(style or "") or None,
+        persona=tuple(filter(None, map(bot.admit, persona))),
     )
 
 

@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, shorten
 
 T = TypeVar("T")
 
@@ -24,6 +24,16 @@ def config(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown keys."""
     cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+def require(name: str, value: object, right: str, *, holds: bool) -> None:
+    """Refuse a setting that does not hold.
+
+    Raises:
+        ValueError: It does not; says what it must be.
+    """
+    if not holds:
+        raise ValueError(f"{name} must be {right}, got {value}")
 
 
 def load(cls: type[T], path: Path) -> T:
@@ -77,7 +87,7 @@ def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     where = f"{source}: {key}" if key else source
     if detail["type"] == "value_error":  # our own checks name the value themselves
         return f"{where}: {message}"
-    return f"{where}: {message}, got {_shorten(repr(detail['input']))}"
+    return f"{where}: {message}, got {shorten(repr(detail['input']))}"
 
 
 def _fields_at(cls: Any, place: tuple[int | str, ...]) -> list[str]:
@@ -91,7 +101,3 @@ def _fields_at(cls: Any, place: tuple[int | str, ...]) -> list[str]:
     return (
         [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
     )
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."

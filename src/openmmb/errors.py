@@ -31,3 +31,8 @@ class CheckpointError(OpenMMBError):
 
 class TrainingError(OpenMMBError):
     """A training run cannot go on: its numbers are no longer finite."""
+
+
+def shorten(text: str) -> str:
+    """Cut what a message quotes, so that it stays one line."""
+    return text if len(text) <= 80 else f"{text[:77]}..."

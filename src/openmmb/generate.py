@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint
-from openmmb.data.batch import collate
-from openmmb.data.encode import encode
+from openmmb.data.batch import collate, pad
+from openmmb.data.encode import encode, encode_context
 from openmmb.data.example import Example
 from openmmb.search.config import SearchConfig
 from openmmb.search.loop import search
 from openmmb.text.normalize import tidy
+
+UNCUT = 1_000_000
+"""Tokens that no context reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +62,31 @@ def generate(
     rows = [encode(example, tokenizer, checkpoint.config.encode) for example in examples]
     batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
     batch = batch.to(model.embeddings.weight.device)
-    image = batch.image.to(model.dtype) if batch.image.shape[1] else None
+    image = batch.image.to(model.dtype)
     states, mask = model.encode(batch.context, batch.context_mask, image, batch.has_image)
     config = _within(config, model.config.num_positions)
     found = search(
         model.stepper(states, mask, num_beams=config.num_beams, max_tokens=config.max_length),
-        batch.context,
+        _uncut(checkpoint, examples).to(states.device)
+        if config.block_full_context
+        else batch.context,
         config,
         start_id=tokenizer.start_id,
         end_id=tokenizer.end_id,
-        banned_ids=[token for token in tokenizer.special_ids() if token != tokenizer.end_id],
+        banned_ids=tokenizer.unsaid_ids(),
         generator=generator,
     )
     return [
         [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]
         for hypotheses in found
     ]
+
+
+def _uncut(checkpoint: Checkpoint, examples: Sequence[Example]) -> Tensor:
+    """Return contexts (B, S) with what was cut off before the model read them."""
+    encoding = replace(checkpoint.config.encode, max_context=UNCUT)
+    rows = [encode_context(example, checkpoint.tokenizer, encoding) for example in examples]
+    return pad(rows, checkpoint.tokenizer.pad_id)[0]
 
 
 def _within(config: SearchConfig, num_positions: int) -> SearchConfig:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -18,10 +19,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from openmmb.train.log import Record
+
 PLAIN_EVERY_S = 30.0
 """Between two lines where nobody watches a bar."""
-
-Record = dict[str, float | str]
 
 
 class _Rate(ProgressColumn):
@@ -55,7 +57,10 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    # A bar takes what is printed meanwhile, to print it above itself; where standard output is a
+    # file, it belongs in there.
+    shared = sys.stdout.isatty()
+    with Progress(*columns, console=console, redirect_stdout=shared) as bar:
         task = bar.add_task(what, total=None)
 
         def show(done: int, total: int) -> None:
@@ -77,7 +82,7 @@ def _plain_counting(what: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[Record], None]]:
+def watching() -> Iterator[Callable[["Record"], None]]:
     """Show a training run; yield the function that its records go to."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -94,7 +99,7 @@ def watching() -> Iterator[Callable[[Record], None]]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(record: Record) -> None:
+        def show(record: "Record") -> None:
             if record["kind"] == "start":
                 bar.update(task, total=float(record["max_steps"]))
             if record["kind"] in ("start", "step"):
@@ -108,7 +113,7 @@ def watching() -> Iterator[Callable[[Record], None]]:
         yield show
 
 
-def _tell(console: Console, record: Record) -> None:
+def _tell(console: Console, record: "Record") -> None:
     """Print one record as a line; of the steps, only every tenth record."""
     numbers = {key: value for key, value in record.items() if key != "kind"}
     if record["kind"] == "step" and int(record["step"]) % 100:

@@ -73,6 +73,12 @@ def test_a_refused_message_is_answered_but_never_said(session: Session, screen: 
     assert session.conversation.turns == ()
 
 
+@pytest.mark.parametrize("line", ["/style\tCurious\n", "\ufeff/style Curious", " /style  Curious "])
+def test_a_command_is_known_whatever_stands_around_it(session: Session, line: str) -> None:
+    session.handle(line)
+    assert session.conversation.style == "Curious"
+
+
 def test_a_picture_is_described_and_stays(session: Session, screen: Pages, picture: Path) -> None:
     session.handle("Hello.")
     session.handle(f"/image {picture}")
@@ -166,6 +172,8 @@ def test_a_conversation_that_cannot_be_saved_is_not_lost(session: Session, tmp_p
     before = session.conversation
     with pytest.raises(ConfigError, match=r"/save: .*none.chat\.json: No such file or directory"):
         session.handle(f"/save {tmp_path / 'none' / 'chat.json'}")
+    with pytest.raises(ConfigError, match=r"/save: a\0b: embedded null byte"):
+        session.handle("/save a\0b")
     with pytest.raises(ConfigError, match=r"/save: .*: Is a directory"):
         session.handle(f"/save {tmp_path}")
     with pytest.raises(ConfigError, match="/save: no file name"):
@@ -191,8 +199,10 @@ def test_quit_leaves(session: Session) -> None:
         ("/imgae a.png", "/imgae: no such command; did you mean /image?"),
         ("/x\x1b[2J", "/x\x1b[2J: no such command; there are: /image, /style"),
         ("/", "/: no such command; there are: /image"),
+        ("/a/b.png", "/a/b.png: no such command; did you mean /image /a/b.png?"),
         ("a" * (MAX_CHARACTERS + 1), "message: over 20000 characters"),
         ("/image " + "a" * MAX_CHARACTERS, "message: over 20000 characters"),
+        ("/image " + "a" * 300, f"{'a' * 300}: File name too long"),
     ],
 )
 def test_a_line_that_cannot_be_done_says_what_would_be_right(

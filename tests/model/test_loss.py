@@ -25,6 +25,25 @@ def test_loss_equals_its_plain_twin(smoothing: float) -> None:
     assert found.item() == pytest.approx(slow(logits, targets, smoothing), rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_what_is_banned_might_as_well_not_be_in_the_vocabulary(smoothing: float) -> None:
+    logits, targets = torch.randn(5, 7), torch.tensor([1, 6, 3, 3, 1])
+    found = token_loss(logits, targets, label_smoothing=smoothing, banned_ids=[0, 2])
+    kept = [1, 3, 4, 5, 6]
+    shorter = torch.tensor([kept.index(target) for target in targets.tolist()])
+    assert found.item() == pytest.approx(slow(logits[:, kept], shorter, smoothing), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_what_is_banned_learns_nothing(smoothing: float) -> None:
+    logits = torch.randn(5, 7, requires_grad=True)
+    targets = torch.tensor([1, 6, 3, 3, 1])
+    token_loss(logits, targets, label_smoothing=smoothing, banned_ids=[0, 2]).backward()
+    assert logits.grad is not None
+    assert logits.grad[:, [0, 2]].abs().max() == 0
+    assert logits.grad[:, [1, 3, 4, 5, 6]].abs().min() > 0
+
+
 def test_losses_of_parts_add_up() -> None:
     logits, targets = torch.randn(6, 9), torch.arange(6)
     parts = token_loss(logits[:2], targets[:2]) + token_loss(logits[2:], targets[2:])

@@ -86,6 +86,16 @@ def test_all_pictures_is_what_no_mask_of_pictures_means() -> None:
     assert unsaid[1].equal(all_true[1])
 
 
+def test_pictures_of_no_vectors_are_no_pictures() -> None:
+    model, given = tiny_model(), inputs()
+    with torch.no_grad():
+        none = model.encode(given["context"], given["context_mask"])
+        empty = model.encode(
+            given["context"], given["context_mask"], given["image"][:, :0], torch.zeros(3).bool()
+        )
+    assert all(torch.equal(a, b) for a, b in zip(none, empty, strict=True))
+
+
 def test_a_picture_without_a_word_can_be_read() -> None:
     model = tiny_model()
     empty = torch.zeros(2, 0, dtype=torch.int64)

@@ -71,6 +71,12 @@ def test_csv_rows_have_the_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_csv_rows_end_at_line_breaks_only(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffa,b\r\n1,still\u2028two\x0c\r\n".encode())
+    assert list(read_csv(path, ("a", "b"))) == [{"a": "1", "b": "still\u2028two\x0c"}]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -27,6 +27,7 @@ MINIMAL: dict[str, Any] = {"name": "n", "out": "o", "tasks": [{"name": "convai2"
         ({"tasks": [{"name": "a", "weight": 0}]}, r"tasks\.0: weight must be above 0, got 0\.0"),
         ({"tasks": [{"name": "a", "weight": math.nan}]}, "weight must be above 0, got nan"),
         ({"tasks": [{"name": "a", "holdout": 1.0}]}, "holdout must be at least 0 and below 1"),
+        ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
         ({"save_every_steps": 0}, "save_every_steps must be at least 1, got 0"),
         ({"gender": "f2m2"}, "gender must be one of f0m0, f0m1, f1m0, f1m1, got 'f2m2'"),

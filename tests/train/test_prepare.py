@@ -9,6 +9,7 @@ import torch
 from openmmb.checkpoint import load_checkpoint, save_checkpoint
 from openmmb.errors import CheckpointError, ConfigError, DataError
 from openmmb.model.config import ModelConfig
+from openmmb.text.tokenizer import CONTROLS
 from openmmb.train.config import Recipe, TaskConfig
 from openmmb.train.folder import claim
 from openmmb.train.prepare import Prepared, prepare
@@ -68,6 +69,20 @@ def test_a_start_has_the_network_that_it_has(
     recipe = replace(tiny_recipe(tmp_path, start=write_start(tmp_path)), model=model)
     with pytest.raises(ConfigError, match=message):
         prepared(recipe)
+
+
+def test_controls_can_be_drawn_anew(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, start=write_start(tmp_path))
+    kept = prepared(recipe).checkpoint
+    drawn = prepared(replace(recipe, fresh_controls=True)).checkpoint
+    again = prepared(replace(recipe, fresh_controls=True)).checkpoint
+    controls = [kept.tokenizer.special_id(name) for name in CONTROLS]
+    others = [token for token in range(kept.tokenizer.vocab_size) if token not in controls]
+    before, after = kept.model.embeddings.weight, drawn.model.embeddings.weight
+    assert torch.equal(before[others], after[others])
+    assert (before[controls] != after[controls]).all()
+    assert torch.equal(after, again.model.embeddings.weight)
+    assert after.requires_grad
 
 
 def test_a_start_with_another_encoder_is_refused(tmp_path: Path) -> None:
@@ -160,5 +175,5 @@ def test_styles_need_their_polarities(tmp_path: Path) -> None:
     found = prepared(recipe)
     assert found.loader.encoder.controls.polarities["Angry"] == "negative"
     (tmp_path / "data" / "image_chat" / "personalities.json").unlink()
-    with pytest.raises(DataError, match=r"personalities\.json: no such file"):
+    with pytest.raises(DataError, match=r"no file .*personalities\.json"):
         prepared(recipe)

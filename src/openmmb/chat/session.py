@@ -1,7 +1,7 @@
 """A person's chat: what each line that they enter does to their conversation."""
 
 import difflib
-import os
+import os.path
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -78,9 +78,9 @@ class Session:
         """
         text = tidied(line)
         if text.startswith("/"):
-            # A path may contain what tidying removes.
-            command, _, rest = line.strip().partition(" ")
-            _find_command(command)(self, rest.strip())
+            # What follows the command stays as it is: a path may contain what tidying removes.
+            command, *rest = line[line.index("/") :].split(maxsplit=1)
+            _find_command(command)(self, "".join(rest).strip())
         elif text:
             with self.screen.thinking():
                 reply = self.bot.reply(text, conversation=self.conversation)
@@ -134,6 +134,8 @@ class Session:
             target.write_text(self.conversation.to_json() + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"/save: {target}: {error.strerror}") from error
+        except ValueError as error:  # a path with a null byte
+            raise ConfigError(f"/save: {target}: {error}") from error
         self.screen.note(f"saved to {target}")
 
     def help(self, _: str) -> None:
@@ -160,7 +162,7 @@ def parse_path(text: str) -> Path:
     """Read a path as people type it or drop it on a terminal: quoted, escaped, or with ``~``."""
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1]
-    elif os.name != "nt" and not Path(text).exists():
+    elif os.name != "nt" and not os.path.exists(text):  # noqa: PTH110 Path.exists can raise
         text = re.sub(r"\\(.)", r"\1", text)  # my\ photo.jpg
     try:
         return Path(text).expanduser()
@@ -171,6 +173,8 @@ def parse_path(text: str) -> Path:
 def _find_command(name: str) -> Callable[[Session, str], None]:
     if name in COMMANDS:
         return COMMANDS[name]
+    if "/" in name[1:]:  # a picture that was dropped on the terminal
+        raise ConfigError(f"{name}: no such command; did you mean /image {name}?")
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
     raise ConfigError(f"{name}: no such command; {hint}")

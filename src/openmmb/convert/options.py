@@ -121,14 +121,6 @@ class Options:
     def notes(self) -> tuple[str, ...]:
         """Say what is not carried over."""
         notes = []
-        if (
-            self.get("beam_block_full_context", False)
-            and self.get("beam_context_block_ngram", -1) > 0
-        ):
-            notes.append(
-                "beam_block_full_context: n-grams are blocked that stand in the context as the "
-                "model reads it, not in what was cut off before"
-            )
         if self.get("beam_block_list_filename", None):
             notes.append("beam_block_list_filename: its phrases are not carried over")
         if self.get("inference", "greedy") not in METHODS:
@@ -206,6 +198,7 @@ class Options:
                 "max_length": longest,
                 "block_ngram": max(0, self.get("beam_block_ngram", -1)),
                 "block_context_ngram": max(0, self.get("beam_context_block_ngram", -1)),
+                "block_full_context": self.get("beam_block_full_context", False),
                 "length_penalty": self.get("beam_length_penalty", 0.65),
                 "temperature": self.get("temperature", 1.0),
                 "top_k": self.get("topk", 10),

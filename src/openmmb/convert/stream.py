@@ -7,6 +7,7 @@ nothing here keeps a tensor longer than it takes to write it.
 import json
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ def load_pickle(path: Path) -> Any:
     """
     try:
         mapped = zipfile.is_zipfile(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is refused a moment later
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0].removeprefix("Weights only load failed. ")
         raise CheckpointError(

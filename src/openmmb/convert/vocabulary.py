@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
 from openmmb.convert.files import read_json, read_text, write_json
 from openmmb.errors import CheckpointError
@@ -72,6 +72,9 @@ def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
 def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     """Write ``vocab.json`` and ``merges.txt``, the inverse of ``read_hf_vocabulary``.
 
+    The same stands in ``tokenizer.json`` once more, with the rule that a text ends with the end
+    token, which recent ``transformers`` take from there.
+
     Raises:
         CheckpointError: The vocabulary has tokens for controls, which is this project's own kind.
     """
@@ -79,10 +82,19 @@ def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
         raise CheckpointError(
             "tokenizer.json: has tokens for controls, which Hugging Face's Blenderbot has not"
         )
-    model = json.loads(tokenizer.to_json())["model"]
+    whole = json.loads(tokenizer.to_json())
+    model = whole["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     tokens[:4] = HF_SPECIALS
-    write_json(folder / "vocab.json", {token: place for place, token in enumerate(tokens)})
+    model["vocab"] = {token: place for place, token in enumerate(tokens)}
+    for added in whole["added_tokens"]:
+        added["content"] = tokens[added["id"]]
+    end = HF_SPECIALS[2]
+    ending = processors.TemplateProcessing(f"$A {end}", f"$A {end} $B {end}", [(end, 2)])
+    inner = tokenizers.Tokenizer.from_str(json.dumps(whole))
+    inner.post_processor = ending
+    inner.save(str(folder / "tokenizer.json"), pretty=False)
+    write_json(folder / "vocab.json", model["vocab"])
     lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from openmmb.config import config
+from openmmb.config import config, require
 from openmmb.data.draw import pick, uniform
 from openmmb.data.example import Example
 from openmmb.text.gender import GENDER_RULES
@@ -34,8 +34,7 @@ class ControlsConfig:
 
     def __post_init__(self) -> None:
         for name in ("category_frac", "question_frac", "caption_style_frac"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+            require(name, getattr(self, name), "from 0 to 1", holds=0 <= getattr(self, name) <= 1)
         if self.gender_rule not in GENDER_RULES:
             raise ValueError(
                 f"gender_rule must be one of {', '.join(GENDER_RULES)}, got {self.gender_rule!r}"

@@ -41,7 +41,8 @@ def evaluate(
 
     Args:
         checkpoint: The model.
-        tasks: Examples by task; where they have references, captions are written and compared.
+        tasks: Examples by task, at least one each; where they have references, captions are
+            written and compared.
         encoder: Makes batches of them; its first view gives image vectors.
         batch_size: Examples side by side.
         progress: Called while captions are written, with those done so far and all there are.

@@ -4,6 +4,8 @@ import re
 import warnings
 from collections.abc import Sequence
 
+from openmmb.errors import ConfigError
+
 _WORD = re.compile(r"[a-z0-9']+")
 
 
@@ -18,9 +20,13 @@ def bleu(
     """Corpus BLEU (Papineni et al. 2002) with several references each, 0 to 1, not smoothed.
 
     Raises:
+        ConfigError: NLTK is not installed.
         ValueError: There are no candidates, or not as many lists of references.
     """
-    from nltk.translate.bleu_score import corpus_bleu  # slow to import, and an extra
+    try:
+        from nltk.translate.bleu_score import corpus_bleu  # slow to import, and an extra
+    except ImportError as error:
+        raise ConfigError("BLEU needs NLTK: pip install 'openmmb[train]'") from error
 
     if not candidates or len(candidates) != len(references):
         raise ValueError(f"{len(candidates)} candidates, {len(references)} lists of references")

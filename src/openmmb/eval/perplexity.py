@@ -18,6 +18,7 @@ def reply_loss(
     batch: Batch,
     *,
     start_id: int,
+    banned_ids: Sequence[int] = (),
     label_smoothing: float = 0.0,
     bf16: bool = False,
 ) -> tuple[Tensor, int]:
@@ -27,16 +28,21 @@ def reply_loss(
         model: In training or evaluation mode.
         batch: At least one example.
         start_id: Stands before a reply.
+        banned_ids: Tokens that no reply is made of.
         label_smoothing: Share of each target spread over the vocabulary.
         bf16: Compute the network's products in bfloat16.
     """
-    image = batch.image if batch.image.shape[1] else None
     with torch.autocast(model.embeddings.weight.device.type, torch.bfloat16, enabled=bf16):
         hidden = model(
-            batch.context, batch.context_mask, image, batch.has_image, batch.reply, start_id
+            batch.context, batch.context_mask, batch.image, batch.has_image, batch.reply, start_id
         )
         hidden, targets = hidden[batch.reply_mask], batch.reply[batch.reply_mask]
-        loss = token_loss(model.logits(hidden), targets, label_smoothing=label_smoothing)
+        loss = token_loss(
+            model.logits(hidden),
+            targets,
+            label_smoothing=label_smoothing,
+            banned_ids=banned_ids,
+        )
     return loss, len(targets)
 
 
@@ -53,7 +59,13 @@ def perplexity_of(
     model.eval()
     total, count = 0.0, 0
     for batch in in_order(examples, encoder, batch_size=batch_size):
-        loss, tokens = reply_loss(model, batch, start_id=encoder.tokenizer.start_id, bf16=bf16)
+        loss, tokens = reply_loss(
+            model,
+            batch,
+            start_id=encoder.tokenizer.start_id,
+            banned_ids=encoder.tokenizer.unsaid_ids(),
+            bf16=bf16,
+        )
         total, count = total + loss.item(), count + tokens
     return perplexity(total, count)
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from openmmb.config import config
+from openmmb.config import config, require
 
 Variant = Literal["prelayernorm", "xlm", "aiayn", "bart"]
 Fusion = Literal["early", "late"]
@@ -65,19 +65,15 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
         for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            require(name, value, "at least 0 and below 1", holds=0 <= value < 1)
         if self.embed_dim % self.num_heads:
             raise ValueError(
                 f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
             )
-        if self.num_segments not in (0, 2):
-            raise ValueError(f"num_segments must be 0 or 2, got {self.num_segments}")
+        require("num_segments", self.num_segments, "0 or 2", holds=self.num_segments in (0, 2))
 
 
 SIZES: dict[str, ModelConfig] = {

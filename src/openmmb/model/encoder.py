@@ -47,7 +47,12 @@ class Encoder(nn.Module):
         words = words + self.positions(0, words.shape[1])
         if self.segments is not None:
             words = words + self.segments.weight[TEXT]
-        projected = self.image_projector(image)
+        # Without a picture the projector stays out of it: no gradient at all, as in ParlAI, where a
+        # gradient of zero would let an optimiser's momentum move its weights on.
+        if image.shape[1]:
+            projected = self.image_projector(image)
+        else:
+            projected = words.new_empty(len(words), 0, words.shape[2])
         if self.config.fusion == "late":
             text = self._run(self._norm_embeddings(words), words_mask)
             return append_image(text, words_mask, projected, image_mask)

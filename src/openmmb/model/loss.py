@@ -3,11 +3,20 @@
 Sizes: N tokens, V vocabulary.
 """
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def token_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+def token_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    banned_ids: Sequence[int] = (),
+) -> Tensor:
     """Sum of the tokens' cross-entropies, in nats: a scalar.
 
     A sum, never a mean: batches, ranks and accumulation are divided once, by the count of all
@@ -16,8 +25,19 @@ def token_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0)
     Args:
         logits: (N, V).
         targets: (N,) int64.
-        label_smoothing: Share of the target spread evenly over the vocabulary.
+        label_smoothing: Share of the target spread evenly over what is not banned.
+        banned_ids: Tokens that are never a target and get no probability, as in a search. They
+            learn nothing from being wrong: controls whose only lesson is that they are never said
+            grow alike, and then steer nothing.
     """
-    return F.cross_entropy(
-        logits.float(), targets, reduction="sum", label_smoothing=label_smoothing
-    )
+    logits = logits.float()
+    if not banned_ids:
+        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
+    banned = torch.tensor(banned_ids, device=logits.device)
+    logits = logits.index_fill(-1, banned, -torch.inf)
+    exact = F.cross_entropy(logits, targets, reduction="sum")
+    if not label_smoothing:
+        return exact
+    allowed = logits.shape[-1] - len(banned_ids)
+    spread = -logits.log_softmax(-1).index_fill(-1, banned, 0.0).sum() / allowed
+    return (1 - label_smoothing) * exact + label_smoothing * spread

@@ -53,7 +53,8 @@ class Seq2Seq(nn.Module):
         Args:
             context: (B, S) int64, padded on the right.
             context_mask: (B, S) bool, True at real tokens.
-            image: (B, I, F) float; anything where a row has no picture. None: no row has one.
+            image: (B, I, F) float; anything where a row has no picture. None, or I = 0: no row
+                has one.
             has_image: (B,) bool; None: every row has one.
 
         Returns:

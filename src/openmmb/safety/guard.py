@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmmb.config import config
+from openmmb.config import config, require
 from openmmb.safety.lists import bundled_allowed, bundled_phrases, read_phrases
 from openmmb.safety.verdict import Check, Verdict
 from openmmb.safety.words import PhraseCheck, PhraseMatcher
@@ -30,8 +30,8 @@ class GuardConfig:
     """More lists of what to let pass although a listed phrase is in it."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.threshold <= 1.0:
-            raise ValueError(f"threshold must be above 0 and at most 1, got {self.threshold}")
+        holds = 0 < self.threshold <= 1
+        require("threshold", self.threshold, "above 0 and at most 1", holds=holds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from openmmb.config import config
+from openmmb.config import config, require
 
 Method = Literal["beam", "greedy", "topk", "nucleus", "delayed_beam"]
 
@@ -36,6 +36,10 @@ class SearchConfig:
     block_context_ngram: int = 3
     """No n-gram of this many tokens of the context comes in the reply; 0 turns it off."""
 
+    block_full_context: bool = False
+    """The context is all that was said, also what was cut off before the model reads it (ParlAI's
+    ``--beam-block-full-context``)."""
+
     length_penalty: float = 0.65
     """Exponent of the length that scores are divided by: higher prefers longer replies."""
 
@@ -53,12 +57,13 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "top_k"):
-            _require(name, getattr(self, name), ">= 1", holds=getattr(self, name) >= 1)
+            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
         for name in ("min_length", "block_ngram", "block_context_ngram", "beam_delay"):
-            _require(name, getattr(self, name), ">= 0", holds=getattr(self, name) >= 0)
-        _require("length_penalty", self.length_penalty, ">= 0", holds=self.length_penalty >= 0)
-        _require("temperature", self.temperature, "> 0", holds=self.temperature > 0)
-        _require("top_p", self.top_p, "> 0 and <= 1", holds=0 < self.top_p <= 1)
+            require(name, getattr(self, name), "at least 0", holds=getattr(self, name) >= 0)
+        penalty = self.length_penalty
+        require("length_penalty", penalty, "at least 0", holds=penalty >= 0)
+        require("temperature", self.temperature, "above 0", holds=self.temperature > 0)
+        require("top_p", self.top_p, "above 0 and at most 1", holds=0 < self.top_p <= 1)
         if self.method != "greedy" and self.min_length >= self.max_length:
             raise ValueError(
                 f"min_length is {self.min_length} and max_length is {self.max_length}; "
@@ -69,8 +74,3 @@ class SearchConfig:
     def num_beams(self) -> int:
         """K: hypotheses that grow side by side for each input."""
         return 1 if self.method == "greedy" else self.beam_size
-
-
-def _require(name: str, value: float, right: str, *, holds: bool) -> None:
-    if not holds:
-        raise ValueError(f"{name} is {value}; it must be {right}")

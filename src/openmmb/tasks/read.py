@@ -1,6 +1,7 @@
 """What every data set needs: its raw files, checked, and its turns as examples."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,7 +9,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from openmmb.data.example import Example
-from openmmb.errors import DataError
+from openmmb.errors import DataError, shorten
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def read_json(path: Path, cls: type[T]) -> T:
         )
         message = f"{where}: {first['msg']}"
         if first["type"] != "json_invalid":
-            message += f", got {_shorten(repr(first['input']))}"
+            message += f", got {shorten(repr(first['input']))}"
         raise DataError(message) from None
 
 
@@ -62,7 +63,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     Raises:
         DataError: The file cannot be read, has other columns, or a row has too few or too many.
     """
-    rows = csv.reader(_read_text(path).splitlines(keepends=True), strict=True)
+    # A stream ends its lines at line breaks only, where splitlines would also at form feeds.
+    rows = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         header = next(rows, [])
         if header != list(columns):
@@ -123,7 +125,3 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."

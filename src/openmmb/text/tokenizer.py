@@ -25,7 +25,9 @@ PAD, START, END, UNKNOWN = "__null__", "__start__", "__end__", "__unk__"
 """ParlAI's names, at its ids 0 to 3."""
 STYLE, PERSONA = "__style__", "__persona__"
 """Stand before the words of a style and before a line of the persona."""
-SPECIALS = (PAD, START, END, UNKNOWN, STYLE, PERSONA, *GENDER_TOKENS)
+CONTROLS = (STYLE, PERSONA, *GENDER_TOKENS)
+"""What steers the model."""
+SPECIALS = (PAD, START, END, UNKNOWN, *CONTROLS)
 FILLER = re.compile(r"__FP16_PAD_\d+__")
 """What pads ParlAI's vocabularies to a multiple of 8; no text has it."""
 
@@ -83,6 +85,10 @@ class Tokenizer:
         if self.has_controls:
             return [self.special_id(name)]
         return list(self._words[GENDER_TOKENS.index(name)])
+
+    def unsaid_ids(self) -> list[int]:
+        """Return the special tokens that no reply is made of: all but the end token."""
+        return [token for token in self.special_ids() if token != self.end_id]
 
     def encode(self, text: str, *, controls: bool = False) -> list[int]:
         """Turn any text into ids, none of them special; the empty text has none.

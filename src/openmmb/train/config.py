@@ -4,23 +4,13 @@ import math
 from typing import Literal
 
 from openmmb.checkpoint import Precision
-from openmmb.config import config
+from openmmb.config import config, require
 from openmmb.data.controls import ControlsConfig
 from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Split
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
 from openmmb.text.gender import GENDER_TOKENS
-
-
-def require(name: str, value: object, right: str, *, holds: bool) -> None:
-    """Refuse a setting that does not hold.
-
-    Raises:
-        ValueError: It does not; says what it must be.
-    """
-    if not holds:
-        raise ValueError(f"{name} must be {right}, got {value}")
 
 
 @config
@@ -148,6 +138,8 @@ class Recipe:
     start: str | None = None
     """Checkpoint to start from, a folder or the name of a bundled one. Its network and vocabulary
     are taken with it; of ``model`` only the dropouts count, and nothing may contradict it."""
+    fresh_controls: bool = False
+    """Draw the control tokens' vectors anew, for a ``start`` that has never seen a control."""
     seed: int = 0
     """Decides initial weights, order, controls, noise."""
     vocab_size: int = 8000
@@ -185,6 +177,7 @@ class Recipe:
                     f"tasks: {task.name!r} learns from split 'valid', so it needs a holdout above "
                     "0 to be validated on"
                 )
+        require("seed", self.seed, "from 0 to 2**63 - 1", holds=0 <= self.seed < 2**63)
         for name in ("vocab_size", "save_every_steps"):
             require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
         if self.gender is not None and self.gender not in GENDER_TOKENS:

@@ -15,6 +15,7 @@ from openmmb.errors import ConfigError, DataError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tasks.polarities import read_polarities
+from openmmb.text.tokenizer import CONTROLS, Tokenizer
 from openmmb.train.config import Recipe
 from openmmb.train.examples import TaskExamples, read_task
 from openmmb.train.vocabulary import learn_vocabulary
@@ -95,7 +96,18 @@ def _start_from(recipe: Recipe, start: str) -> Checkpoint:
     with torch.device("meta"):
         model = Seq2Seq(shape)
     model.load_state_dict(loaded.model.state_dict(), assign=True)
+    if recipe.fresh_controls:
+        _draw_controls_anew(model, loaded.tokenizer, recipe.seed)
     return Checkpoint(config=config, model=model, tokenizer=loaded.tokenizer)
+
+
+def _draw_controls_anew(model: Seq2Seq, tokenizer: Tokenizer, seed: int) -> None:
+    """Give the control tokens the vectors that an untrained network has."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name in CONTROLS:
+            vector = model.embeddings.weight[tokenizer.special_id(name)]
+            torch.nn.init.normal_(vector, std=len(vector) ** -0.5)
 
 
 def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:

@@ -143,6 +143,7 @@ class _Run:
                 self.model,
                 batch,
                 start_id=self.prepared.checkpoint.tokenizer.start_id,
+                banned_ids=self.prepared.checkpoint.tokenizer.unsaid_ids(),
                 label_smoothing=config.label_smoothing,
                 bf16=self.recipe.precision == "bf16",
             ),

@@ -32,7 +32,11 @@ def learn_vocabulary(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Tokenizer
 
 
 def _texts(tasks: Sequence[Sequence[Example]]) -> Iterator[str]:
-    """Yield every text once: replies, other captions, first turns, personas, styles."""
+    """Yield replies, other captions, what the first reply answers, personas, styles.
+
+    Where every turn but the first is a reply, that is every text, once. A style, or a line of a
+    persona, is yielded once a task.
+    """
     yield from (POSITIVE, NEGATIVE, *picture_questions())
     for examples in tasks:
         seen: set[str] = set()

@@ -1,0 +1,186 @@
+"""The settings of Hugging Face's Blenderbot as this project's, and back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openmmb.checkpoint import CheckpointConfig
+from openmmb.config import parse
+from openmmb.convert.files import read_json, write_json
+from openmmb.convert.vocabulary import HF_SPECIALS
+from openmmb.convert.weights import image_shape
+from openmmb.errors import CheckpointError, ConfigError
+
+DELIMITER = "  "
+"""Between turns, as in the chat template of the published models."""
+SHAPE = {
+    "vocab_size": "vocab_size",
+    "d_model": "embed_dim",
+    "encoder_ffn_dim": "ffn_dim",
+    "encoder_attention_heads": "num_heads",
+    "encoder_layers": "num_encoder_layers",
+    "decoder_layers": "num_decoder_layers",
+    "max_position_embeddings": "num_positions",
+    "scale_embedding": "scale_embeddings",
+    "activation_function": "activation",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+}
+"""Their keys, which ``config.json`` must have, and ours."""
+SEARCH = {
+    "num_beams": "beam_size",
+    "min_length": "min_length",
+    "max_length": "max_length",
+    "no_repeat_ngram_size": "block_ngram",
+    "encoder_no_repeat_ngram_size": "block_context_ngram",
+    "length_penalty": "length_penalty",
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+}
+"""Their keys and ours; what is missing is as Multi-Modal BlenderBot has it."""
+DRAWING = ("temperature", "top_k", "top_p")
+"""What only a search that draws looks at."""
+DEFAULTS: dict[str, Any] = {
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "scale_embedding": False,
+    "activation_function": "gelu",
+    "dropout": 0.1,
+}
+"""What Hugging Face leaves out of ``config.json`` where it is the usual value."""
+
+
+def check_kind(data: Mapping[str, Any], source: Path) -> None:
+    """See that ``config.json`` is that of a model that can be converted.
+
+    Raises:
+        CheckpointError: It is not; names the key.
+    """
+    path = source / "config.json"
+    if data.get("model_type") != "blenderbot":
+        raise CheckpointError(
+            f"{path}: model_type is {data.get('model_type')!r}; only 'blenderbot' can be converted"
+        )
+    for ours, theirs in (
+        ("encoder_ffn_dim", "decoder_ffn_dim"),
+        ("encoder_attention_heads", "decoder_attention_heads"),
+    ):
+        if data.get(ours) != data.get(theirs):
+            raise CheckpointError(
+                f"{path}: {ours} is {data.get(ours)}, {theirs} is {data.get(theirs)}; only one "
+                "size for both can be converted"
+            )
+    for place, key in enumerate(("pad_token_id", "bos_token_id", "eos_token_id")):
+        if data.get(key, place) != place:
+            raise CheckpointError(f"{path}: {key} is {data[key]}; only {place} can be converted")
+
+
+def read_settings(
+    data: Mapping[str, Any], source: Path, encoder: str, *, learned: bool
+) -> CheckpointConfig:
+    """Return the settings of a checkpoint.
+
+    Args:
+        data: ``config.json``.
+        source: The folder.
+        encoder: The picture encoder that the model is prepared for.
+        learned: Whether the positions are trained ones.
+
+    Raises:
+        CheckpointError: A key is missing, or has a value that it cannot have.
+    """
+    vectors, features = image_shape(encoder)
+    values = {**DEFAULTS, **data}
+    for key in SHAPE:
+        if key not in values:
+            raise CheckpointError(f"{source / 'config.json'}: {key} is missing")
+    longest = values["max_position_embeddings"]
+    model = {ours: values[theirs] for theirs, ours in SHAPE.items()} | {
+        "learned_positions": learned,
+        "image_vectors": vectors,
+        "image_dim": features,
+    }
+    path = source / "generation_config.json"
+    generation = read_json(path) if path.is_file() else {}
+    search = {
+        ours: value
+        for theirs, ours in SEARCH.items()
+        if (value := generation.get(theirs, data.get(theirs))) is not None
+    }
+    drawn = "nucleus" if search.get("top_p", 1.0) < 1 else "topk"
+    if generation.get("do_sample", data.get("do_sample", False)):
+        search["method"] = drawn
+    elif search.get("beam_size") == 1:
+        search["method"] = "greedy"
+    try:
+        return parse(
+            CheckpointConfig,
+            {
+                "name": source.resolve().name,
+                "encoder": encoder,
+                "model": model,
+                "encode": {
+                    "layout": "parlai",
+                    "max_context": longest,
+                    "max_pinned": 0,
+                    "max_reply": longest,
+                    "delimiter": DELIMITER,
+                },
+                "search": search,
+            },
+            source=str(source / "config.json"),
+        )
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def write_settings(
+    config: CheckpointConfig,
+    folder: Path,
+    stored: torch.dtype,
+) -> None:
+    """Write ``config.json`` and the rest that ``transformers`` reads, for weights ``stored`` so."""
+    model = config.model
+    ids = {
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "decoder_start_token_id": 1,
+        "eos_token_id": 2,
+        "forced_eos_token_id": 2,
+    }
+    shape = {theirs: getattr(model, ours) for theirs, ours in SHAPE.items()} | {
+        "decoder_ffn_dim": model.ffn_dim,
+        "decoder_attention_heads": model.num_heads,
+    }
+    draws = config.search.method in ("topk", "nucleus")
+    kept = [key for key in SEARCH if draws or key not in DRAWING]
+    search = {key: getattr(config.search, SEARCH[key]) for key in kept}
+    search |= {"num_beams": config.search.num_beams, "do_sample": draws}
+    write_json(
+        folder / "config.json",
+        {
+            "model_type": "blenderbot",
+            "architectures": ["BlenderbotForConditionalGeneration"],
+            "torch_dtype": str(stored).removeprefix("torch."),
+            "is_encoder_decoder": True,
+            **ids,
+            **shape,
+        },
+    )
+    write_json(folder / "generation_config.json", {**ids, **search, "suppress_tokens": [1]})
+    named = ("pad_token", "bos_token", "eos_token", "unk_token")
+    specials = dict(zip(named, HF_SPECIALS, strict=True))
+    write_json(folder / "special_tokens_map.json", dict(specials))
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "BlenderbotTokenizer",
+            "add_prefix_space": True,
+            "model_max_length": model.num_positions,
+            **specials,
+        },
+    )

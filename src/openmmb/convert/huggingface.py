@@ -1,0 +1,228 @@
+"""Hugging Face's Blenderbot: ``facebook/blenderbot-400M-distill``, ``-1B-distill``, ``-3B``.
+
+``config.json``                          shape, and how replies were searched for
+``pytorch_model.bin`` or ``model.safetensors``   weights, in one file or in several with an index
+``vocab.json``, ``merges.txt``           the byte-level BPE
+``generation_config.json``, ``tokenizer_config.json``   optional
+
+There is no picture in it, so it becomes what ``convert.parlai`` makes of a model of text alone, and
+only such a model goes back. Hugging Face's network is ParlAI's, ``prelayernorm`` with one more bias
+on the logits, which is zero in every published model.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openmmb.checkpoint import (
+    CONFIG,
+    DTYPES,
+    TOKENIZER,
+    WEIGHTS,
+    CheckpointConfig,
+    Precision,
+    convert_weight,
+)
+from openmmb.config import load as load_config
+from openmmb.convert.blenderbot import check_kind, read_settings, write_settings
+from openmmb.convert.files import read_json
+from openmmb.convert.folder import Converted, replacing, write_checkpoint
+from openmmb.convert.names import HUGGING_FACE
+from openmmb.convert.stream import (
+    Weight,
+    load_pickle,
+    open_safetensors,
+    pickled_weights,
+    write_safetensors,
+)
+from openmmb.convert.vocabulary import read_hf_vocabulary, write_hf_vocabulary
+from openmmb.convert.weights import FRESH, adopt
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.config import ModelConfig
+from openmmb.model.layers import sinusoids
+from openmmb.text.tokenizer import load_tokenizer
+
+BIAS = "final_logits_bias"
+SEGMENTS = "encoder.segments.weight"
+FILES = ("model.safetensors", "pytorch_model.bin")
+"""Weights; with ``.index.json`` after the name where they are in several files."""
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    precision: Precision | None = None,
+    encoder: str = "faster_r_cnn_152_32x8d",
+) -> Converted:
+    """Write Hugging Face's checkpoint as this project's, replacing one that is there.
+
+    Args:
+        source: A folder as it is published.
+        out: The folder to write.
+        precision: Of the weights; None keeps what is stored.
+        encoder: The picture encoder that the model is prepared for.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
+            are not those of its configuration. A pickle that names code to run is refused.
+    """
+    data = read_json(source / "config.json")
+    check_kind(data, source)
+    with _open_weights(source) as found:
+        weights = dict(found)
+        _check_bias(weights.pop(BIAS, None), source)
+        config = read_settings(data, source, encoder, learned=_are_learned(weights))
+        tokenizer = read_hf_vocabulary(source, size=config.model.vocab_size)
+        adopted = adopt(
+            weights, HUGGING_FACE, config.model, source, precision=precision, fresh=True
+        )
+        write_checkpoint(out, config, tokenizer, adopted)
+    note = (
+        f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
+        "untrained"
+    )
+    return Converted(folder=out, config=config, notes=(note,))
+
+
+def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -> None:
+    """Write a checkpoint of this project as Hugging Face's, replacing one that is there.
+
+    Args:
+        checkpoint: Its folder; the model must never have been trained on pictures.
+        out: The folder to write.
+        precision: Of the weights; None keeps what is stored.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or the model is not one that Hugging Face's
+            Blenderbot can be.
+    """
+    try:
+        config = load_config(CheckpointConfig, checkpoint / CONFIG)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    tokenizer = load_tokenizer(checkpoint / TOKENIZER)
+    with open_safetensors(checkpoint / WEIGHTS) as weights:
+        _check_exportable(config, weights, checkpoint)
+        with replacing(out) as partial:
+            write_hf_vocabulary(tokenizer, partial)
+            write_safetensors(partial / FILES[0], _split(weights, config.model, precision))
+            stored = DTYPES[precision] if precision else weights["embeddings.weight"].dtype
+            write_settings(config, partial, stored)
+
+
+def _check_bias(bias: Weight | None, source: Path) -> None:
+    if bias is not None and bias.read().any():
+        raise CheckpointError(f"{source}: {BIAS} is not zero; this network has no such bias")
+
+
+@contextmanager
+def _open_weights(source: Path) -> Iterator[dict[str, Weight]]:
+    """Open the weights, in whatever files they are.
+
+    Raises:
+        CheckpointError: There are none, or a file of an index is missing or damaged.
+    """
+    with ExitStack() as stack:
+        weights: dict[str, Weight] = {}
+        for path in _weight_files(source):
+            if path.suffix == ".safetensors":
+                weights |= stack.enter_context(open_safetensors(path))
+            else:
+                weights |= pickled_weights(load_pickle(path), path)
+        yield weights
+
+
+def _weight_files(source: Path) -> list[Path]:
+    for name in FILES:
+        index = source / f"{name}.index.json"
+        if index.is_file():
+            named = read_json(index).get("weight_map")
+            if not isinstance(named, dict) or not named:
+                raise CheckpointError(f"{index}: no weight_map in it")
+            return [_shard(source, name, index) for name in sorted({*map(str, named.values())})]
+        if (source / name).is_file():
+            return [source / name]
+    raise CheckpointError(f"{source}: no {' or '.join(FILES)}")
+
+
+def _shard(source: Path, name: str, index: Path) -> Path:
+    path = source / name
+    if Path(name).name != name or not path.is_file():
+        raise CheckpointError(f"{index}: names {name!r}, which is not a file beside it")
+    return path
+
+
+def _are_learned(weights: Mapping[str, Weight]) -> bool:
+    """Whether the positions are trained ones; those of the published models are sinusoids."""
+    table = weights.get("model.encoder.embed_positions.weight")
+    if table is None or len(table.shape) != 2:
+        return True
+    return not table.read().float().allclose(sinusoids(*table.shape), atol=1e-3)
+
+
+def _check_exportable(
+    config: CheckpointConfig, weights: Mapping[str, Weight], checkpoint: Path
+) -> None:
+    model = config.model
+    for name, right in (("variant", "prelayernorm"), ("output_scaling", 1.0), ("fusion", "early")):
+        if getattr(model, name) != right:
+            raise CheckpointError(
+                f"{checkpoint / CONFIG}: model.{name} is {getattr(model, name)!r}; Hugging Face's "
+                f"Blenderbot has only {right!r}"
+            )
+    segments = weights.get(SEGMENTS)
+    if segments is None or segments.read().any():
+        raise CheckpointError(
+            f"{checkpoint / WEIGHTS}: {SEGMENTS} is not zero, so this model was trained on "
+            "pictures; Hugging Face's Blenderbot has none"
+        )
+
+
+def _split(
+    weights: Mapping[str, Weight], model: ModelConfig, precision: Precision | None
+) -> dict[str, Weight]:
+    """Return the weights under their names; queries, keys and values apart again."""
+    split: dict[str, Weight] = {}
+    for name, weight in weights.items():
+        if name.startswith(FRESH):
+            continue
+        sources = HUGGING_FACE.sources(name)
+        rows = weight.shape[0] // len(sources)
+        for place, source in enumerate(sources):
+            part = Weight(
+                (rows, *weight.shape[1:]), weight.dtype, _rows(weight, place * rows, rows)
+            )
+            split[source] = _in_precision(source, part, precision)
+    table = split[HUGGING_FACE.embeddings]
+    zeros = Weight((1, model.vocab_size), table.dtype, _zeros(model.vocab_size, table.dtype))
+    return {**split, BIAS: zeros}
+
+
+def _rows(weight: Weight, start: int, count: int) -> Any:
+    def read() -> Tensor:
+        return weight.read()[start : start + count]
+
+    return read
+
+
+def _zeros(count: int, dtype: torch.dtype) -> Any:
+    def read() -> Tensor:
+        return torch.zeros(1, count, dtype=dtype)
+
+    return read
+
+
+def _in_precision(name: str, weight: Weight, precision: Precision | None) -> Weight:
+    if precision is None:
+        return weight
+
+    def read() -> Tensor:
+        return convert_weight(name, weight.read(), precision)
+
+    return replace(weight, dtype=DTYPES[precision], read=read)

@@ -1,0 +1,106 @@
+"""``make`` sets up what is missing, once, and says in one line what it cannot do without."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYTHON = """#!/bin/sh
+case "$1" in
+-c) exit 0;;
+--version) echo Python 3.12.0;;
+-m) shift 2; echo "venv $*"
+    test "$1" = --clear && { rm -rf .venv; shift; }
+    mkdir -p "$1/bin"
+    for name in pip openmmb pytest; do
+        printf '#!/bin/sh\\necho %s "$@"\\n' $name > "$1/bin/$name"
+        chmod +x "$1/bin/$name"
+    done;;
+esac
+"""
+"""Makes environments whose programs say what they are asked to do."""
+OLD = '#!/bin/sh\ntest "$1" = --version && echo Python 3.9.6\n'
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout, in a path with a space."""
+    folder = tmp_path / "my code" / "openmmb"
+    folder.mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copyfile(ROOT / name, folder / name)
+        os.utime(folder / name, (0, 0))
+    for name, program in (("python", PYTHON), ("old", OLD)):
+        (tmp_path / name).write_text(program)
+        (tmp_path / name).chmod(0o755)
+    return folder
+
+
+def make(folder: Path, *args: str, python: str = "python") -> subprocess.CompletedProcess[str]:
+    program = folder.parent.parent / python
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "IMAGE")  # of the make that runs the tests
+    return subprocess.run(
+        ["make", "--silent", *args, f"PYTHON={program}"],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in outer},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def said(folder: Path, *args: str) -> list[str]:
+    """Return the first word or two of each program that was run."""
+    done = make(folder, *args)
+    assert done.returncode == 0, done.stderr
+    return [" ".join(line.split()[:2]) for line in done.stdout.splitlines()]
+
+
+def test_it_sets_up_once(folder: Path) -> None:
+    assert said(folder, "chat") == ["venv --clear", "pip install", "openmmb chat"]
+    assert said(folder, "chat") == ["openmmb chat"]
+    assert said(folder, "test") == ["pip install", "pytest -n"]
+    assert said(folder, "test") == ["pytest -n"]
+
+
+def test_it_installs_again_when_what_is_needed_has_changed(folder: Path) -> None:
+    said(folder, "test")
+    (folder / "pyproject.toml").touch()
+    later = (folder / ".venv" / "dev").stat().st_mtime + 10
+    os.utime(folder / "pyproject.toml", (later, later))
+    os.utime(folder / "constraints.txt", (0, 0))
+    assert said(folder, "test") == ["venv .venv", "pip install", "pip install", "pytest -n"]
+
+
+def test_it_sets_up_anew_in_a_folder_that_was_moved(folder: Path) -> None:
+    said(folder, "test")
+    moved = folder.rename(folder.with_name("elsewhere"))
+    expected = ["venv --clear", "pip install", "pip install", "pytest -n"]
+    assert said(moved, "test") == expected
+    assert said(moved, "chat") == ["openmmb chat"]
+
+
+def test_a_picture_may_have_any_name(folder: Path) -> None:
+    said(folder, "chat")
+    done = make(folder, "chat", 'IMAGE=my "best" `photo`.jpg')
+    assert done.stdout == 'openmmb chat --image my "best" `photo`.jpg\n'
+
+
+@pytest.mark.parametrize("python", ["old", "none"])
+def test_a_python_that_is_too_old_or_not_there_is_one_line(folder: Path, python: str) -> None:
+    done = make(folder, "chat", python=python)
+    assert done.returncode == 2
+    assert done.stderr.startswith("OpenMMB needs Python 3.11 or newer; ")
+    assert done.stderr.splitlines()[1].startswith("make: ***")
+    assert not (folder / ".venv").exists()
+
+
+def test_help_lists_every_command(folder: Path) -> None:
+    shown = make(folder).stdout
+    for name in ("chat", "test", "check", "help"):
+        assert f"make {name} " in shown
