@@ -16,7 +16,7 @@ chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=phot
 	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$$IMAGE")
 
 test: .venv/dev ## Set up and run the tests, on all cores
-	$(BIN)/pytest -n auto -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -q  # one worker a core: more threads would fight
 
 check: lint types layers test ## All that CI checks: style, types, layers, tests
 
