@@ -101,3 +101,16 @@ def test_the_generator_decides_what_is_drawn(checkpoint: Checkpoint) -> None:
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def test_what_was_cut_off_can_be_blocked_too(checkpoint: Checkpoint) -> None:
+    greedy = SearchConfig(method="greedy", min_length=0, max_length=6, block_context_ngram=0)
+    short = tiny_example(context=("I like bread.",))
+    [[plain]] = generate(checkpoint, [short], [None], greedy)
+    long = replace(short, context=(plain.text, *["Two dogs run along the beach."] * 9))
+    config = replace(greedy, block_context_ngram=1)
+    read = generate(checkpoint, [long], [None], config)
+    whole = generate(checkpoint, [long], [None], replace(config, block_full_context=True))
+    said = set(plain.text) - {" "}
+    assert said & set(read[0][0].text)
+    assert not said & set(whole[0][0].text)
