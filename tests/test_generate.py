@@ -104,13 +104,14 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def test_what_was_cut_off_can_be_blocked_too(checkpoint: Checkpoint) -> None:
-    greedy = SearchConfig(method="greedy", min_length=0, max_length=6, block_context_ngram=0)
-    short = tiny_example(context=("I like bread.",))
-    [[plain]] = generate(checkpoint, [short], [None], greedy)
-    long = replace(short, context=(plain.text, *["Two dogs run along the beach."] * 9))
-    config = replace(greedy, block_context_ngram=1)
-    read = generate(checkpoint, [long], [None], config)
-    whole = generate(checkpoint, [long], [None], replace(config, block_full_context=True))
-    said = set(plain.text) - {" "}
-    assert said & set(read[0][0].text)
-    assert not said & set(whole[0][0].text)
+    config = SearchConfig(method="greedy", min_length=0, max_length=6, block_context_ngram=1)
+    rest = ("Two dogs run along the beach.",) * 9  # more than the model reads
+    [[plain]] = generate(checkpoint, [tiny_example(context=rest)], [None], config)
+    said = {character for character in plain.text if character.isascii()} - {" "}
+    assert said
+    example = tiny_example(context=(" ".join(said), *rest))
+    [[read]] = generate(checkpoint, [example], [None], config)
+    assert read == plain
+    whole_context = replace(config, block_full_context=True)
+    [[whole]] = generate(checkpoint, [example], [None], whole_context)
+    assert not said & set(whole.text)
