@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from openmmb import config
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, save_checkpoint
-from openmmb.cli import RECIPES, main
+from openmmb.cli import main
+from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
 from openmmb.train.config import Recipe

@@ -1,0 +1,46 @@
+"""Checkpoints of other programs: ``openmmb convert``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from openmmb.chat.printable import printable
+from openmmb.cli.flags import complain
+from openmmb.errors import ConfigError
+
+
+def convert(
+    kind: Annotated[Positional[Literal["parlai", "huggingface"]], arg(metavar="KIND")],
+    source: Annotated[Positional[Path], arg(metavar="DIR")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    to: Literal["openmmb", "huggingface"] = "openmmb",
+    precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
+    encoder: str = "faster_r_cnn_152_32x8d",
+) -> None:
+    """Turn another program's checkpoint into one of ours, or ours into theirs.
+
+    No pickle that would run code is opened. What begins untrained is said at the end.
+
+    Args:
+        kind: parlai or huggingface: whose checkpoint it is, or is to be.
+        source: Its folder.
+        out: Folder of the new checkpoint; one that is there is replaced.
+        to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
+        precision: Of the weights, as they are stored by default.
+        encoder: Picture encoder that a model of text alone is prepared for.
+    """
+    from openmmb.checkpoint import find_checkpoint
+    from openmmb.convert import huggingface, parlai
+
+    stored = None if precision == "stored" else precision
+    if to == "huggingface":
+        if kind == "parlai":
+            raise ConfigError("--to huggingface: of a checkpoint of ours; convert parlai first")
+        huggingface.export(find_checkpoint(source), out, precision=stored)
+    else:
+        room = parlai if kind == "parlai" else huggingface
+        for note in room.convert(source, out, precision=stored, encoder=encoder).notes:
+            complain(note)
+    print(printable(str(out)))

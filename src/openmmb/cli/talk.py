@@ -1,0 +1,131 @@
+"""Talking to a model: ``openmmb chat`` and ``openmmb reply``."""
+
+import json as json_format
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from openmmb.chat.printable import printable
+from openmmb.cli.flags import (
+    BUNDLED,
+    CheckpointArg,
+    Device,
+    Gender,
+    Lines,
+    PathOrNone,
+    Switch,
+    Words,
+)
+
+if TYPE_CHECKING:
+    from openmmb.chat.bot import Bot, Reply
+    from openmmb.chat.conversation import Conversation
+
+
+def chat(
+    checkpoint: CheckpointArg = BUNDLED,
+    *,
+    image: PathOrNone = None,
+    style: Words = None,
+    persona: Lines = (),
+    gender: Gender = "checkpoint",
+    no_guard: Switch = False,
+    device: Device = "auto",
+) -> None:
+    """Chat in the terminal, or line by line from a pipe.
+
+    Args:
+        checkpoint: Folder of a model; by default the bundled one, tiny.
+        image: Picture to talk about; the bot speaks first.
+        style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
+        persona: A line about who the bot is; once for each line.
+        gender: Control of every reply: f0m0 asks for no gendered words.
+        no_guard: Let both sides say everything.
+        device: Where the model runs.
+    """
+    with suppress(KeyboardInterrupt):  # leaving is no mistake
+        bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+        conversation = _begin(bot, style, persona)
+        if image is not None:
+            conversation = bot.look(image, conversation)
+        # Imported after the model was loaded, which shows that it takes a moment.
+        from openmmb.chat.terminal import chat_with
+
+        chat_with(bot, conversation)
+
+
+def reply(
+    text: Annotated[Positional[str], arg(metavar="TEXT")],
+    checkpoint: CheckpointArg = BUNDLED,
+    *,
+    image: PathOrNone = None,
+    style: Words = None,
+    persona: Lines = (),
+    gender: Gender = "checkpoint",
+    no_guard: Switch = False,
+    seed: int = 0,
+    json: Switch = False,
+    device: Device = "auto",
+) -> None:
+    """Print one reply.
+
+    Args:
+        text: What is said to the bot; empty to let it speak first.
+        checkpoint: Folder of a model; by default the bundled one, tiny.
+        image: Picture that the text is about.
+        style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
+        persona: A line about who the bot is; once for each line.
+        gender: Control of the reply: f0m0 asks for no gendered words.
+        no_guard: Let both sides say everything.
+        seed: Decides the draws of a search that draws.
+        json: Print an object with the reply, its time and length, and the guard's verdicts.
+        device: Where the model runs.
+    """
+    bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+    conversation = _begin(bot, style, persona)
+    answer = bot.reply(text, image=image, conversation=conversation, seed=seed)
+    print(_as_json(answer) if json else printable(answer.text))
+
+
+def _load(checkpoint: Path, *, gender: Gender, guard: bool, device: Device) -> "Bot":
+    from openmmb.progress import waiting
+
+    with waiting("loading"):
+        from openmmb.chat.bot import load
+        from openmmb.safety.guard import GuardConfig, open_guard
+
+        return load(
+            checkpoint,
+            gender=None if gender == "none" else gender,
+            guard=open_guard(GuardConfig(enabled=guard)),
+            device=device,
+        )
+
+
+def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversation":
+    from openmmb.chat.conversation import Conversation
+
+    return Conversation(
+        style=bot.admit(style or "") or None,
+        persona=tuple(filter(None, map(bot.admit, persona))),
+    )
+
+
+def _as_json(reply: "Reply") -> str:
+    from dataclasses import asdict
+
+    verdicts = {"user": reply.heard, "reply": reply.said}
+    return json_format.dumps(
+        {
+            "text": reply.text,
+            "seconds": round(reply.seconds, 3),
+            "tokens": reply.tokens,
+            "seed": reply.seed,
+            "refused": reply.refused,
+            "guard": {side: v and asdict(v) for side, v in verdicts.items()},
+        },
+        ensure_ascii=False,
+    )

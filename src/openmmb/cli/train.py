@@ -1,0 +1,46 @@
+"""Running a recipe: ``openmmb train``."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from openmmb.cli.flags import complain, find_recipe
+
+
+def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
+    """Run a recipe: a TOML file, or the name of a bundled one.
+
+    Any key can be set after it: --optim.lr 1e-4. RECIPE --help lists them.
+
+    Started again after it was stopped, a run goes on where it was.
+
+    Args:
+        recipe: The file, or the name without .toml.
+    """
+    train_with([recipe])
+
+
+def train_with(args: Sequence[str]) -> None:
+    """Run the recipe that ``args`` begin with, changed by the flags behind it."""
+    from openmmb import config
+    from openmmb.train.config import Recipe
+
+    path = find_recipe(args[0])
+    recipe = tyro.cli(
+        Recipe,
+        default=config.load(Recipe, path),
+        args=args[1:],
+        prog=f"openmmb train {args[0]}",
+    )
+
+    from openmmb.progress import watching
+    from openmmb.train.trainer import train as run
+
+    with watching() as watch:
+        checkpoint = run(recipe, watch=watch)
+    if checkpoint.exists():
+        print(checkpoint)
+    else:
+        complain("stopped before there was a checkpoint; the same command goes on")
