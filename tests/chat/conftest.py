@@ -6,13 +6,13 @@ import pytest
 
 from openmmb.chat.bot import Bot
 from openmmb.safety.guard import GuardConfig, open_guard
-from openmmb.vision.encoders import ENCODERS
+from openmmb.vision.encoders import ENCODERS, Entry
 from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
 
 
 @pytest.fixture
 def bot(monkeypatch: pytest.MonkeyPatch) -> Bot:
-    monkeypatch.setitem(ENCODERS, "tiny", lambda _: TinyEncoder())
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: TinyEncoder(), (TINY_I, TINY_F), "none"))
     checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F)
     return Bot(checkpoint, guard=open_guard(GuardConfig()))
 

@@ -23,7 +23,7 @@ from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
 from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
-from openmmb.vision.encoders import ENCODERS, ImageEncoder
+from openmmb.vision.encoders import ENCODERS, Entry, ImageEncoder, Request
 from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
 
 SAMPLING = SearchConfig(method="topk", beam_size=1, top_k=50, min_length=6, max_length=12)
@@ -264,12 +264,12 @@ def test_threads_share_a_bot_without_mixing_conversations(bot: Bot) -> None:
 def test_threads_open_the_picture_encoder_once(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = list[ImageEncoder]()
 
-    def open_slowly(_: torch.device) -> ImageEncoder:
+    def open_slowly(_: Request) -> ImageEncoder:
         time.sleep(0.05)
         opened.append(TinyEncoder())
         return opened[-1]
 
-    monkeypatch.setitem(ENCODERS, "tiny", open_slowly)
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(open_slowly, None, "none"))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(bot.look, [tiny_image()] * 4))
     assert len(opened) == 1
@@ -297,3 +297,19 @@ def test_loading_refuses_what_is_not_there(tmp_path: Path) -> None:
     for device in ("toaster", "cuda:99"):
         with pytest.raises(ConfigError, match=f"device '{device}'"):
             load(tmp_path / "tiny", device=device)
+
+
+def test_the_weights_of_the_picture_encoder_are_passed_on(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[Request]()
+
+    def remember(request: Request) -> ImageEncoder:
+        asked.append(request)
+        return TinyEncoder()
+
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(remember, None, "none", published="elsewhere"))
+    with pytest.raises(ConfigError, match=r"tiny: needs its weights, .* elsewhere, licence: none"):
+        bot.look(tiny_image())
+    Bot(bot.checkpoint, guard=bot.guard, encoder_weights="tiny.pth").look(tiny_image())
+    assert [request.weights for request in asked] == ["tiny.pth"]

@@ -120,7 +120,7 @@ def test_weights_get_the_precision_that_is_asked_for(
 
 def test_settings_are_carried_over(tmp_path: Path) -> None:
     config = convert(published(tmp_path / "in"), tmp_path / "out").config
-    assert (config.name, config.encoder) == ("in", "faster_r_cnn_152_32x8d")
+    assert (config.name, config.encoder) == ("in", "faster_rcnn_x152")
     assert (config.model.embed_dim, config.model.num_heads) == (16, 2)
     assert (config.model.image_vectors, config.model.image_dim) == (100, 2048)
     assert (config.model.num_segments, config.model.fusion) == (2, "early")

@@ -62,7 +62,7 @@ def test_the_model_card_is_what_the_defaults_are() -> None:
     config = card.checkpoint("mmb", encoder="efficientnet_lite0")
     assert config.model == type(config.model)()
     assert config.search == SearchConfig()
-    assert (config.encoder, config.gender) == ("faster_r_cnn_152_32x8d", "f0m0")
+    assert (config.encoder, config.gender) == ("faster_rcnn_x152", "f0m0")
     assert (config.encode.layout, config.encode.delimiter) == ("parlai", "\n")
     assert (config.encode.max_context, config.encode.max_reply) == (128, 128)
     assert config.encode.end_context

@@ -69,6 +69,7 @@ class Bot:
         guard: Judges both sides.
         search: How replies are searched for.
         gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
+        encoder_weights: Of the checkpoint's picture encoder, where it does not come with them.
 
     Raises:
         ConfigError: ``gender`` is no control.
@@ -81,6 +82,7 @@ class Bot:
         guard: Guard,
         search: SearchConfig | None = None,
         gender: str | None = None,
+        encoder_weights: Path | str | None = None,
     ) -> None:
         if gender is not None and gender not in GENDER_TOKENS:
             known = ", ".join(GENDER_TOKENS)
@@ -89,6 +91,7 @@ class Bot:
         self.guard = guard
         self.search = search or checkpoint.config.search
         self.gender = gender
+        self.encoder_weights = encoder_weights
         self._encoder: ImageEncoder | None = None
         self._opening = threading.Lock()
 
@@ -147,7 +150,8 @@ class Bot:
 
         Raises:
             ImageError: The picture cannot be read.
-            CheckpointError: The picture encoder does not fit the model.
+            ConfigError: The picture encoder lacks its weights.
+            CheckpointError: The picture encoder or its weights do not fit the model.
         """
         source = Path(image) if isinstance(image, str) else image
         pixels = source if isinstance(source, Image.Image) else load_image(source)
@@ -209,7 +213,9 @@ class Bot:
         with self._opening:
             if self._encoder is None:
                 config = self.checkpoint.config
-                encoder = open_encoder(config.encoder, device=str(self._device))
+                encoder = open_encoder(
+                    config.encoder, weights=self.encoder_weights, device=str(self._device)
+                )
                 given = encoder.num_vectors, encoder.feature_dim
                 taken = config.model.image_vectors, config.model.image_dim
                 if given != taken:
@@ -241,6 +247,7 @@ def load(
     gender: str | None = "checkpoint",
     guard: Guard | None = None,
     device: str = "auto",
+    encoder_weights: Path | str | None = None,
 ) -> Bot:
     """Load a checkpoint to talk to.
 
@@ -251,6 +258,8 @@ def load(
             by default as the checkpoint says.
         guard: Judges both sides; by default the bundled lists.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
+        encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where it
+            does not come with them; read when the first picture comes.
 
     Raises:
         CheckpointError: The folder is not a checkpoint.
@@ -263,6 +272,7 @@ def load(
         guard=guard or open_guard(GuardConfig()),
         search=search,
         gender=loaded.config.gender if gender == "checkpoint" else gender,
+        encoder_weights=encoder_weights,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 from tyro.extras import SubcommandApp
 
-from openmmb.cli import convert, evaluate, features, talk, train
+from openmmb.cli import convert, evaluate, features, parlai, talk, train
 from openmmb.cli.flags import complain
 from openmmb.errors import OpenMMBError
 
@@ -22,6 +22,7 @@ COMMANDS = (
     train.train,
     evaluate.evaluate,
     convert.convert,
+    parlai.parlai,
 )
 """In the order of the help."""
 
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: Sequence[str]) -> None:
     if args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
         train.train_with(args[1:])
+    elif args[0] == "parlai" and len(args) > 1 and args[1] not in ("-h", "--help"):
+        parlai.parlai_with(args[1:])
     else:
         app = SubcommandApp()
         for command in COMMANDS:

@@ -17,7 +17,7 @@ def convert(
     *,
     to: Literal["openmmb", "huggingface"] = "openmmb",
     precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
-    encoder: str = "faster_r_cnn_152_32x8d",
+    encoder: str = "faster_rcnn_x152",
 ) -> None:
     """Turn another program's checkpoint into one of ours, or ours into theirs.
 

@@ -18,6 +18,7 @@ from openmmb.cli.flags import (
     PathOrNone,
     Switch,
     Words,
+    complain,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def chat(
     gender: Gender = "checkpoint",
     no_guard: Switch = False,
     device: Device = "auto",
+    encoder_weights: PathOrNone = None,
 ) -> None:
     """Chat in the terminal, or line by line from a pipe.
 
@@ -45,9 +47,16 @@ def chat(
         gender: Control of every reply: f0m0 asks for no gendered words.
         no_guard: Let both sides say everything.
         device: Where the model runs.
+        encoder_weights: Weights of the model's picture encoder, if it does not come with them.
     """
     with suppress(KeyboardInterrupt):  # leaving is no mistake
-        bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+        bot = _load(
+            checkpoint,
+            gender=gender,
+            guard=not no_guard,
+            device=device,
+            encoder_weights=encoder_weights,
+        )
         conversation = _begin(bot, style, persona)
         if image is not None:
             conversation = bot.look(image, conversation)
@@ -69,6 +78,7 @@ def reply(
     seed: int = 0,
     json: Switch = False,
     device: Device = "auto",
+    encoder_weights: PathOrNone = None,
 ) -> None:
     """Print one reply.
 
@@ -83,26 +93,41 @@ def reply(
         seed: Decides the draws of a search that draws.
         json: Print an object with the reply, its time and length, and the guard's verdicts.
         device: Where the model runs.
+        encoder_weights: Weights of the model's picture encoder, if it does not come with them.
     """
-    bot = _load(checkpoint, gender=gender, guard=not no_guard, device=device)
+    bot = _load(
+        checkpoint,
+        gender=gender,
+        guard=not no_guard,
+        device=device,
+        encoder_weights=encoder_weights,
+    )
     conversation = _begin(bot, style, persona)
     answer = bot.reply(text, image=image, conversation=conversation, seed=seed)
     print(_as_json(answer) if json else printable(answer.text))
 
 
-def _load(checkpoint: Path, *, gender: Gender, guard: bool, device: Device) -> "Bot":
+def _load(
+    checkpoint: Path, *, gender: Gender, guard: bool, device: Device, encoder_weights: Path | None
+) -> "Bot":
     from openmmb.progress import waiting
 
     with waiting("loading"):
         from openmmb.chat.bot import load
         from openmmb.safety.guard import GuardConfig, open_guard
+        from openmmb.vision.encoders import ENCODERS, find_encoder
 
-        return load(
+        bot = load(
             checkpoint,
             gender=None if gender == "none" else gender,
             guard=open_guard(GuardConfig(enabled=guard)),
             device=device,
+            encoder_weights=encoder_weights,
         )
+    if encoder_weights is not None:
+        encoder = find_encoder(bot.checkpoint.config.encoder)
+        complain(f"{encoder}: licence of its weights: {ENCODERS[encoder].licence}")
+    return bot
 
 
 def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversation":

@@ -1,12 +1,16 @@
 """Running a recipe: ``openmmb train``."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional, arg
 
+from openmmb.chat.printable import printable
 from openmmb.cli.flags import complain, find_recipe
+
+if TYPE_CHECKING:
+    from openmmb.train.config import Recipe
 
 
 def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
@@ -34,13 +38,17 @@ def train_with(args: Sequence[str]) -> None:
         args=args[1:],
         prog=f"openmmb train {args[0]}",
     )
+    run(recipe)
 
+
+def run(recipe: "Recipe") -> None:
+    """Train, show how it goes, and print where the checkpoint is."""
     from openmmb.progress import watching
-    from openmmb.train.trainer import train as run
+    from openmmb.train.trainer import train as run_recipe
 
     with watching() as watch:
-        checkpoint = run(recipe, watch=watch)
+        checkpoint = run_recipe(recipe, watch=watch)
     if checkpoint.exists():
-        print(checkpoint)
+        print(printable(str(checkpoint)))
     else:
         complain("stopped before there was a checkpoint; the same command goes on")

@@ -58,7 +58,7 @@ def convert(
     out: Path,
     *,
     precision: Precision | None = None,
-    encoder: str = "faster_r_cnn_152_32x8d",
+    encoder: str = "faster_rcnn_x152",
 ) -> Converted:
     """Write Hugging Face's checkpoint as this project's, replacing one that is there.
 

@@ -15,6 +15,7 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
+from openmmb.vision.encoders import find_encoder, from_parlai
 
 TEXT_AGENTS = (
     "transformer/generator",
@@ -110,7 +111,7 @@ class Options:
             CheckpointConfig,
             {
                 "name": name,
-                "encoder": self.get("image_mode", "raw") if self.has_image else encoder,
+                "encoder": self._encoder() if self.has_image else find_encoder(encoder),
                 "model": self._model(encoder),
                 "encode": self._encode(),
                 "search": self._search(),
@@ -126,6 +127,9 @@ class Options:
         if self.get("inference", "greedy") not in METHODS:
             notes.append(f"inference: no {self.values['inference']!r} here; set to beam")
         return tuple(notes)
+
+    def _encoder(self) -> str:
+        return from_parlai(self.get("image_mode", "raw"))
 
     def _model(self, encoder: str) -> ModelConfig:
         return self._built(ModelConfig, {**self._network(), **self._picture(encoder)})

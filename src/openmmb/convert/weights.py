@@ -3,7 +3,6 @@
 Sizes: I image vectors, F features in each, D model width.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,32 +13,28 @@ from torch import Tensor, nn
 from openmmb.checkpoint import DTYPES, Precision, convert_weight
 from openmmb.convert.names import Naming
 from openmmb.convert.stream import NAMES, Read, Weight
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
+from openmmb.vision.encoders import ENCODERS, find_encoder
 
 FRESH = ("encoder.image_projector.", "encoder.segments.")
 """Weights that a model of text alone does not have."""
-IMAGE_SHAPES: dict[str, tuple[int, int]] = {
-    "efficientnet_lite0": (49, 1280),
-    "faster_r_cnn_152_32x8d": (100, 2048),
-    "resnext101_32x48d_wsl": (1, 2048),
-    "resnext101_32x48d_wsl_spatial": (49, 2048),
-}
-"""Picture encoders that a text model can be prepared for: I and F."""
 
 
 def image_shape(encoder: str) -> tuple[int, int]:
     """Return I and F of a picture encoder.
 
     Raises:
-        CheckpointError: None of that name is known.
+        CheckpointError: None of that name is known, or its weights decide.
     """
-    if encoder not in IMAGE_SHAPES:
-        near = difflib.get_close_matches(encoder, IMAGE_SHAPES, n=1)
-        known = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(IMAGE_SHAPES)}"
-        raise CheckpointError(f"encoder: no picture encoder {encoder!r}; {known}")
-    return IMAGE_SHAPES[encoder]
+    try:
+        shape = ENCODERS[find_encoder(encoder)].shape
+    except ConfigError as error:
+        raise CheckpointError(f"encoder: {error}") from error
+    if shape is None:
+        raise CheckpointError(f"encoder: {encoder}: only its weights know how many vectors it has")
+    return shape
 
 
 def adopt(

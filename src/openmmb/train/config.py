@@ -62,8 +62,9 @@ class DataConfig:
 class OptimConfig:
     """The optimiser."""
 
-    name: Literal["adam", "adamw"] = "adam"
-    """``adam`` as ParlAI has it, ``adamw`` with decoupled weight decay."""
+    name: Literal["adam", "adamw", "adafactor"] = "adam"
+    """``adam`` as ParlAI has it, ``adamw`` with decoupled weight decay, ``adafactor`` with a
+    second moment of rows and columns in place of one for each weight."""
     lr: float = 1e-4
     """Highest learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -94,19 +95,29 @@ class OptimConfig:
 class ScheduleConfig:
     """The learning rate over the run, and when the run ends."""
 
-    kind: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "cosine"
-    """Its course after the warm-up."""
+    kind: Literal["constant", "linear", "cosine", "inverse_sqrt", "plateau"] = "cosine"
+    """Its course after the warm-up. ``plateau``: constant, and lower by ``decay`` each time that
+    ``patience`` validations in a row were no better (ParlAI's ``reduceonplateau``)."""
     warmup_steps: int = 100
     """Updates of linear rise."""
     max_steps: int = 1000
     """Updates of the whole run; ``linear`` and ``cosine`` end there at ``final_lr``."""
+    max_seconds: float | None = None
+    """Time spent on updates after which the run ends too; None: no limit."""
     final_lr: float = 0.0
     """Share of the highest rate that is left at the end."""
+    patience: int = 3
+    """Of ``plateau``: validations without a better one that are borne before the rate falls."""
+    decay: float = 0.5
+    """Of ``plateau``: what the rate is multiplied by when it falls."""
 
     def __post_init__(self) -> None:
         require("max_steps", self.max_steps, "at least 1", holds=self.max_steps >= 1)
         require("warmup_steps", self.warmup_steps, "at least 0", holds=self.warmup_steps >= 0)
         require("final_lr", self.final_lr, "from 0 to 1", holds=0 <= self.final_lr <= 1)
+        require("patience", self.patience, "at least 0", holds=self.patience >= 0)
+        require("decay", self.decay, "above 0 and below 1", holds=0 < self.decay < 1)
+        _require_time("max_seconds", self.max_seconds)
 
 
 @config
@@ -115,6 +126,10 @@ class ValidConfig:
 
     every_steps: int = 500
     """Updates between two validations; one more at the end."""
+    every_seconds: float | None = None
+    """Time spent on updates between two validations, in place of ``every_steps``."""
+    every_epochs: float | None = None
+    """Epochs between two validations, in place of ``every_steps``."""
     max_examples: int = 500
     """Most examples of each task."""
     patience: int = 10
@@ -123,6 +138,14 @@ class ValidConfig:
     def __post_init__(self) -> None:
         for name in ("every_steps", "max_examples", "patience"):
             require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+        for name in ("every_seconds", "every_epochs"):
+            _require_time(name, getattr(self, name))
+        if self.every_seconds is not None and self.every_epochs is not None:
+            raise ValueError("every_seconds and every_epochs exclude each other; leave one out")
+
+
+def _require_time(name: str, value: float | None) -> None:
+    require(name, value, "above 0", holds=value is None or 0 < value < math.inf)
 
 
 @config
@@ -146,8 +169,15 @@ class Recipe:
     """Of the vocabulary that is learnt where ``start`` brings none."""
     vocab_tasks: tuple[TaskConfig, ...] = ()
     """More data sets whose words the vocabulary is learnt from."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the products in training; weights and optimiser stay in fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the products in training; weights and optimiser stay in fp32. ``fp16``, for graphics
+    cards without bf16, scales the loss."""
+    memory_efficient: bool = False
+    """Keep the weights in ``precision`` too (ParlAI's ``--fp16-impl mem_efficient``)."""
+    activation_checkpointing: bool = False
+    """Keep each layer's input only and compute the layer again for the gradient."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it runs; ``auto`` takes a graphics card where there is one."""
     save_precision: Precision = "fp16"
     """Of the weights in the checkpoint."""
     save_every_steps: int = 500

@@ -7,6 +7,8 @@ import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from openmmb.errors import ConfigError
-from openmmb.vision import efficientnet
+from openmmb.vision import efficientnet, resnext, siglip
 
 
 class ImageEncoder(Protocol):
@@ -77,45 +79,204 @@ class GridEncoder:
         return vectors.float().cpu()
 
 
-def open_efficientnet_lite0(device: torch.device) -> ImageEncoder:
+@dataclass(frozen=True)
+class Request:
+    """What an encoder is opened with.
+
+    Attributes:
+        name: Its name in ENCODERS.
+        device: Where it runs.
+        weights: File or folder of weights, or what else the encoder finds them by; empty for an
+            encoder that comes with them.
+    """
+
+    name: str
+    device: torch.device
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of ENCODERS.
+
+    Attributes:
+        open: Opens the encoder.
+        shape: (I, F); None where the weights decide.
+        licence: Of the weights.
+        published: Where the weights are that one must have; empty where they come with a package
+            that is installed.
+    """
+
+    open: Callable[[Request], ImageEncoder]
+    shape: tuple[int, int] | None
+    licence: str
+    published: str = ""
+
+
+def open_efficientnet_lite0(request: Request) -> ImageEncoder:
     """Open the 7 x 7 grid of EfficientNet-Lite0: 49 vectors of 1280 features, 0 to 6."""
     network = efficientnet.load_efficientnet()
     network.fold_batch_norms()
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    weights = efficientnet.weights_path().read_bytes()
+    network.to(request.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return GridEncoder(
-        name="efficientnet_lite0",
+        name=request.name,
         num_vectors=efficientnet.NUM_VECTORS,
         feature_dim=efficientnet.FEATURE_DIM,
-        fingerprint=_fingerprint(weights, efficientnet.PREPROCESSING),
+        fingerprint=_fingerprint([efficientnet.weights_path()], efficientnet.PREPROCESSING),
         preprocess=efficientnet.preprocess,
         network=network,
-        device=device,
+        device=request.device,
     )
 
 
-ENCODERS: dict[str, Callable[[torch.device], ImageEncoder]] = {
-    "efficientnet_lite0": open_efficientnet_lite0,
+def open_faster_rcnn_x152(request: Request) -> ImageEncoder:
+    """Open the detector of Multi-Modal BlenderBot: 100 regions of 2048 features."""
+    from openmmb.vision.detector.encoder import open_faster_rcnn
+
+    return open_faster_rcnn(Path(request.weights), request.device)
+
+
+def open_resnext(
+    request: Request, *, shape: resnext.Shape, spatial: bool, parlai: bool
+) -> ImageEncoder:
+    """Open a ResNeXt: the mean of its 7 x 7 grid or, ``spatial``, its 49 places."""
+    path = Path(request.weights)
+    reading = resnext.Reading(
+        resnext.load_resnext(path, shape).to(request.device), spatial=spatial, parlai=parlai
+    )
+    return GridEncoder(
+        name=request.name,
+        num_vectors=resnext.NUM_PLACES if spatial else 1,
+        feature_dim=shape.feature_dim,
+        fingerprint=_fingerprint([path], f"{resnext.PREPROCESSING}; {reading.settings}"),
+        preprocess=resnext.preprocess,
+        network=reading,
+        device=request.device,
+    )
+
+
+def open_siglip2(request: Request) -> ImageEncoder:
+    """Open the grid of a SigLIP: as many vectors and features as its weights say."""
+    tower = siglip.load_siglip(request.weights)
+    tower.network.to(request.device)
+    return GridEncoder(
+        name=request.name,
+        num_vectors=tower.num_vectors,
+        feature_dim=tower.feature_dim,
+        fingerprint=_fingerprint(tower.files, siglip.SETTINGS),
+        preprocess=tower.preprocess,
+        network=tower,
+        device=request.device,
+    )
+
+
+def _resnext(group_width: int, *, spatial: bool = False, parlai: bool = False) -> Entry:
+    shape = resnext.Shape(group_width)
+    return Entry(
+        open=partial(open_resnext, shape=shape, spatial=spatial, parlai=parlai),
+        shape=(resnext.NUM_PLACES if spatial else 1, shape.feature_dim),
+        licence="CC-BY-NC 4.0 (not for commercial use)",
+        published=resnext.PUBLISHED[group_width],
+    )
+
+
+ENCODERS: dict[str, Entry] = {
+    "efficientnet_lite0": Entry(open_efficientnet_lite0, (49, 1280), "Apache 2.0"),
+    "faster_rcnn_x152": Entry(
+        open_faster_rcnn_x152,
+        (100, 2048),
+        "no stated licence (trained on Visual Genome, CC-BY 4.0)",
+        "https://dl.fbaipublicfiles.com/vilbert-multi-task/detectron_model.pth",
+    ),
+    "resnext101_32x8d_wsl": _resnext(8),
+    "resnext101_32x8d_wsl_parlai": _resnext(8, parlai=True),
+    "resnext101_32x8d_wsl_spatial": _resnext(8, spatial=True),
+    "resnext101_32x8d_wsl_spatial_parlai": _resnext(8, spatial=True, parlai=True),
+    "resnext101_32x16d_wsl": _resnext(16),
+    "resnext101_32x16d_wsl_parlai": _resnext(16, parlai=True),
+    "resnext101_32x16d_wsl_spatial": _resnext(16, spatial=True),
+    "resnext101_32x16d_wsl_spatial_parlai": _resnext(16, spatial=True, parlai=True),
+    "resnext101_32x32d_wsl": _resnext(32),
+    "resnext101_32x32d_wsl_parlai": _resnext(32, parlai=True),
+    "resnext101_32x32d_wsl_spatial": _resnext(32, spatial=True),
+    "resnext101_32x32d_wsl_spatial_parlai": _resnext(32, spatial=True, parlai=True),
+    "resnext101_32x48d_wsl": _resnext(48),
+    "resnext101_32x48d_wsl_parlai": _resnext(48, parlai=True),
+    "resnext101_32x48d_wsl_spatial": _resnext(48, spatial=True),
+    "resnext101_32x48d_wsl_spatial_parlai": _resnext(48, spatial=True, parlai=True),
+    "siglip2": Entry(open_siglip2, None, "Apache 2.0", f"https://huggingface.co/{siglip.EXAMPLE}"),
 }
 
+ALIASES: dict[str, str] = {
+    "faster_r_cnn_152_32x8d": "faster_rcnn_x152",
+}
+"""ParlAI's name of an encoder, where it has another one here."""
 
-def open_encoder(name: str, *, device: str = "cpu") -> ImageEncoder:
-    """Open the picture encoder ``name``.
+
+def find_encoder(name: str) -> str:
+    """Return the name in ENCODERS of an encoder, which may be given by ParlAI's name.
 
     Raises:
-        ConfigError: No such encoder, or no such device here.
+        ConfigError: There is no such encoder.
     """
+    name = ALIASES.get(name, name)
     if name not in ENCODERS:
         near = difflib.get_close_matches(name, ENCODERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(ENCODERS))}"
+        known = sorted(known for known in ENCODERS if not known.endswith("_parlai"))
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
         raise ConfigError(f"no picture encoder {name!r}; {hint}")
+    return name
+
+
+def from_parlai(image_mode: str) -> str:
+    """Return the encoder whose vectors a model of ParlAI was trained with.
+
+    Args:
+        image_mode: ParlAI's option of that name.
+    """
+    faithful = f"{image_mode}_parlai"
+    return faithful if faithful in ENCODERS else ALIASES.get(image_mode, image_mode)
+
+
+def open_encoder(
+    name: str, *, weights: Path | str | None = None, device: str = "cpu"
+) -> ImageEncoder:
+    """Open the picture encoder ``name``.
+
+    Args:
+        name: One of ENCODERS or ALIASES.
+        weights: Its file or folder of weights, for those that do not come with them; ``siglip2``
+            also takes a name on the Hugging Face hub.
+        device: Where it runs.
+
+    Raises:
+        ConfigError: No such encoder, no such device here, no weights where it needs some, or some
+            where it has its own.
+        CheckpointError: The weights are damaged or of another network.
+    """
+    name = find_encoder(name)
+    entry = ENCODERS[name]
+    if entry.published and not weights:
+        raise ConfigError(
+            f"{name}: needs its weights, which are published at {entry.published}, "
+            f"licence: {entry.licence}; --encoder-weights PATH would be right"
+        )
+    if weights and not entry.published:
+        raise ConfigError(f"{name}: comes with its weights; without {str(weights)!r} is right")
     try:
         place = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # AssertionError: a torch built without CUDA
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"no device {device!r} here: {reason}; 'cpu' always works") from error
-    return ENCODERS[name](place)
+    where = str(Path(weights).expanduser()) if weights else ""
+    return entry.open(Request(name=name, device=place, weights=where))
 
 
-def _fingerprint(weights: bytes, preprocessing: str) -> str:
-    return hashlib.sha256(weights + preprocessing.encode()).hexdigest()[:16]
+def _fingerprint(files: Sequence[Path], settings: str) -> str:
+    """Hash all that decides the vectors of an encoder."""
+    state = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: state)
+    state.update(settings.encode())
+    return state.hexdigest()[:16]

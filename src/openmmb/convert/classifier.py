@@ -1,0 +1,233 @@
+"""ParlAI's ``transformer/classifier``: its dialogue safety models.
+
+``model``               weights, a pickle of PyTorch
+``model.opt``           options, JSON
+``model.dict``          tokens, one a line
+``model.dict.codecs``   merges of ``subword-nmt``
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openmmb.checkpoint import CONFIG, DTYPES, TOKENIZER, WEIGHTS, Precision, convert_weight
+from openmmb.config import dump, parse
+from openmmb.convert.folder import replacing
+from openmmb.convert.names import PARLAI
+from openmmb.convert.stream import NAMES, Weight, write_safetensors
+from openmmb.convert.subwords import Subwords, read_subwords
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.classifier import Classifier, ClassifierShape
+from openmmb.safety.folder import ClassifierConfig
+
+AGENT = "transformer/classifier"
+UNSAFE = "__notok__"
+"""What its safety models call a text that is not to be said."""
+PREFIX, HEAD = "transformer", "additional_linear_layer"
+EMBEDDINGS = "embeddings.weight"
+SPECIALS = {"null": "__null__", "start": "__start__", "end": "__end__", "unk": "__unk__"}
+"""Tokens where the options do not say."""
+REQUIRED: dict[str, Any] = {"dict_tokenizer": "bpe", "dict_lower": True, "dict_class": None}
+"""Options that can be converted only with this value."""
+SHAPE = {
+    "embedding_size": "embed_dim",
+    "ffn_size": "ffn_dim",
+    "n_heads": "num_heads",
+    "learn_positional_embeddings": "learned_positions",
+    "embeddings_scale": "scale_embeddings",
+    "n_segments": "num_segments",
+    "variant": "variant",
+    "activation": "activation",
+    "output_scaling": "output_scaling",
+    "reduction_type": "pooling",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "relu_dropout": "activation_dropout",
+}
+"""Its options and our settings."""
+DEFAULTS: dict[str, Any] = {
+    "learn_positional_embeddings": False,
+    "embeddings_scale": True,
+    "n_segments": 0,
+    "variant": "aiayn",
+    "activation": "relu",
+    "output_scaling": 1.0,
+    "reduction_type": "mean",
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "relu_dropout": 0.0,
+}
+"""What missing options mean to ParlAI when it loads an old model."""
+
+
+@dataclass(frozen=True)
+class ConvertedClassifier:
+    """What a conversion made.
+
+    Attributes:
+        folder: The classifier.
+        config: Its settings.
+        notes: What a person should know.
+    """
+
+    folder: Path
+    config: ClassifierConfig
+    notes: tuple[str, ...] = ()
+
+
+def convert_classifier(
+    path: Path,
+    options: Mapping[str, Any],
+    weights: Mapping[str, Weight],
+    out: Path,
+    *,
+    precision: Precision | None = None,
+) -> ConvertedClassifier:
+    """Write ParlAI's classifier as this project's, replacing one that is there.
+
+    Args:
+        path: The file of its weights; the others stand beside it.
+        options: What is in ``model.opt``.
+        weights: What is in ``model``.
+        out: The folder to write.
+        precision: Of the weights; None keeps what is stored.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
+            are not those of its options.
+    """
+    source = Path(f"{path}.opt")
+    _check(options, source)
+    names = {key: options.get(f"dict_{key}token") or name for key, name in SPECIALS.items()}
+    words = read_subwords(
+        Path(f"{path}.dict"),
+        null=names["null"],
+        start=names["start"],
+        end=names["end"],
+        unknown=names["unk"],
+    )
+    config = _config(path, options, weights, words)
+    with replacing(out) as partial_folder:
+        adopted = _adopt(weights, config.shape, words, path, precision)
+        write_safetensors(partial_folder / WEIGHTS, adopted)
+        (partial_folder / CONFIG).write_text(dump(config), encoding="utf-8")
+        words.tokenizer.save(partial_folder / TOKENIZER)
+    return ConvertedClassifier(folder=out, config=config)
+
+
+def _check(options: Mapping[str, Any], source: Path) -> None:
+    for key, right in REQUIRED.items():
+        value = options.get(key, right)
+        if right is not None and value != right:
+            raise CheckpointError(f"{source}: {key} is {value!r}; only {right!r} can be converted")
+    classes = options.get("classes") or []
+    if UNSAFE not in classes:
+        raise CheckpointError(
+            f"{source}: classes are {', '.join(map(str, classes)) or 'missing'}; only a classifier "
+            f"with a class {UNSAFE!r} can be converted"
+        )
+
+
+def _config(
+    path: Path, options: Mapping[str, Any], weights: Mapping[str, Weight], words: Subwords
+) -> ClassifierConfig:
+    source = Path(f"{path}.opt")
+    values = {**DEFAULTS, **{key: value for key, value in options.items() if value is not None}}
+    for key in ("embedding_size", "ffn_size", "n_heads", "n_layers", "text_truncate"):
+        if key not in values:
+            raise CheckpointError(f"{source}: {key} is missing")
+    layers = values.get("n_encoder_layers", -1)
+    limit = values["text_truncate"] if values["text_truncate"] > 0 else values.get("truncate", -1)
+    positions = _shape(weights, f"{PREFIX}.position_embeddings.weight", path)[0]
+    shape = {ours: values[theirs] for theirs, ours in SHAPE.items()} | {
+        "num_labels": len(values["classes"]),
+        "vocab_size": len(words.rows),
+        "num_layers": values["n_layers"] if layers == -1 else layers,
+        "num_positions": positions,
+    }
+    data = {
+        "name": path.resolve().parent.name if path.name == "model" else path.name,
+        "labels": values["classes"],
+        "unsafe": [UNSAFE],
+        "threshold": _threshold(values),
+        "shape": shape,
+        "read": {
+            "layout": "parlai",
+            "max_tokens": positions if limit == -1 else limit,
+            "max_context": 1,
+            "context_turns": 0,
+        },
+    }
+    try:
+        return parse(ClassifierConfig, data, source=str(source))
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _threshold(values: Mapping[str, Any]) -> Any:
+    """Return how likely a text must be unsafe; ParlAI compares its reference class, the first."""
+    threshold = values.get("threshold", 0.5)
+    reference = values.get("ref_class") or values["classes"][0]
+    return threshold if reference == UNSAFE else 1 - threshold
+
+
+def _adopt(
+    found: Mapping[str, Weight],
+    shape: ClassifierShape,
+    words: Subwords,
+    path: Path,
+    precision: Precision | None,
+) -> dict[str, Weight]:
+    """Return every weight of the network, to be read one by one."""
+    with torch.device("meta"):
+        wanted = {name: tuple(w.shape) for name, w in Classifier(shape).state_dict().items()}
+    sources = {name: _sources(name) for name in wanted}
+    needed = {key for keys in sources.values() for key in keys}
+    missing, unknown = sorted(needed - found.keys()), sorted(found.keys() - needed)
+    if missing or unknown:
+        parts = [f"lacks {', '.join(missing[:3])}"] if missing else []
+        parts += [f"has unknown {', '.join(unknown[:3])}"] if unknown else []
+        raise CheckpointError(f"{path}: {' and '.join(parts)}")
+    rows = torch.tensor(words.rows)
+    known = max(words.rows) + 1  # the dictionary's tokens
+    adopted = {}
+    for name, size in wanted.items():
+        parts_size = (size[0] // len(sources[name]), *size[1:])
+        parts_size = (known, *size[1:]) if name == EMBEDDINGS else parts_size
+        tensors = [found[key] for key in sources[name]]
+        for key, tensor in zip(sources[name], tensors, strict=True):
+            if tensor.shape != parts_size or tensor.dtype not in NAMES:
+                raise CheckpointError(
+                    f"{path}: {key} is {tensor.dtype} {tensor.shape}, expected {parts_size}"
+                )
+        kept = next(kind for kind, dtype in DTYPES.items() if dtype == tensors[0].dtype)
+        read = partial(
+            _read, tensors, rows if name == EMBEDDINGS else None, name, precision or kept
+        )
+        adopted[name] = Weight(size, DTYPES[precision or kept], read)
+    return adopted
+
+
+def _read(parts: list[Weight], rows: Tensor | None, name: str, precision: Precision) -> Tensor:
+    whole = torch.cat([part.read() for part in parts])
+    return convert_weight(name, whole if rows is None else whole[rows], precision)
+
+
+def _sources(name: str) -> tuple[str, ...]:
+    """Return what a weight of this project is put together from."""
+    if name.startswith("head."):
+        return (f"{HEAD}{name.removeprefix('head')}",)
+    if name == EMBEDDINGS:
+        return (f"{PREFIX}.{EMBEDDINGS}",)
+    return tuple(f"{PREFIX}{source.removeprefix('encoder')}" for source in PARLAI.sources(name))
+
+
+def _shape(weights: Mapping[str, Weight], name: str, path: Path) -> tuple[int, ...]:
+    if name not in weights:
+        raise CheckpointError(f"{path}: lacks {name}")
+    return weights[name].shape
