@@ -23,7 +23,7 @@ from openmmb.model.config import Fusion, ModelConfig, Variant
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
-from openmmb.vision.features import extract
+from openmmb.vision.features.extract import extract
 from tests.tasks.build import BUILD
 
 SENTENCES = (

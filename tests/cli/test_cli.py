@@ -23,7 +23,6 @@ from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
 from openmmb.train.config import Recipe
-from openmmb.vision.features import Features
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
 from tests.convert.build import as_text_model, copy_micro
 from tests.train.build import PICTURES, tiny_recipe
@@ -309,25 +308,6 @@ def test_a_closed_stream_is_no_traceback(tiny: str, closed: str) -> None:
     )
     assert len(done.stdout.splitlines()) == (closed == "2>&-")
     assert len(done.stderr.splitlines()) == (closed == ">&-")
-
-
-def test_features_are_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for seed in range(3):
-        tiny_image(seed=seed).save(photos / f"{seed}.png")
-    (photos / "bad.png").write_text("no")
-    (photos / "notes.md").write_text("no")
-    out = tmp_path / "features"
-    args = ["features", "efficientnet_lite0", "--images", str(photos), "--out", str(out)]
-    assert main(args) == 0
-    shown = capsys.readouterr()
-    rest = "there before, 1 unreadable, 1 other files left out\n"
-    assert shown.out == f"{out}: 3 written, 0 {rest}"
-    assert "unreadable: " in shown.err
-    assert sorted(Features(out)) == ["0", "1", "2"]
-    assert main(args) == 0
-    assert capsys.readouterr().out == f"{out}: 0 written, 3 {rest}"
 
 
 def test_features_of_nothing_are_one_line(tmp_path: Path, complaint: Callable[..., str]) -> None:

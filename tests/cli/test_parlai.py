@@ -14,7 +14,7 @@ from openmmb.cli.parlai import parlai, parlai_with
 from openmmb.config import load, parse
 from openmmb.errors import ConfigError, OpenMMBError
 from openmmb.train.config import Recipe
-from openmmb.vision.features import extract
+from openmmb.vision.features.extract import extract
 from tests.build import (
     PERSONALITIES,
     PICTURES,

@@ -1,6 +1,7 @@
 """Controls are read off the reply, drawn purely, in the shares that the config names."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from openmmb.data.controls import (
     picture_questions,
 )
 from openmmb.data.example import Example
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, DataError
 from tests.build import tiny_example
 
 POLARITIES = {"Sweet": POSITIVE, "Formal": POSITIVE, "Angry": NEGATIVE}
@@ -75,6 +76,25 @@ def test_both_speakers_of_a_dialogue_have_polarities_or_neither() -> None:
         assert (one, other) in {("Angry", "Sweet"), (NEGATIVE, POSITIVE)}
 
 
+@given(st.integers(0, 300), st.integers(0, 5), st.integers(0, 3))
+def test_a_dialogue_is_drawn_as_one_whatever_else_is_read(
+    number: int, seed: int, epoch: int
+) -> None:
+    """The draw is of the dialogue's name alone: not of its turns, its picture or the order."""
+    rule = controls(ControlsConfig(category_frac=0.5), seed=seed)
+    turns = [
+        replace(styled(number, style), context=context, reply=reply, image_id=image)
+        for style, context, reply, image in (
+            ("Angry", (), "No!", "a"),
+            ("Sweet", ("No!",), "Yes.", "b"),
+            ("Formal", ("No!", "Yes."), "Well.", "b"),
+        )
+    ]
+    drawn = {rule.apply(turn, epoch).style in (POSITIVE, NEGATIVE) for turn in turns}
+    assert len(drawn) == 1
+    assert drawn == {rule.apply(turn, epoch).style in (POSITIVE, NEGATIVE) for turn in turns[::-1]}
+
+
 def test_another_epoch_and_another_seed_draw_anew() -> None:
     config = ControlsConfig(category_frac=0.5)
 
@@ -132,6 +152,22 @@ def test_the_gender_rule_of_parlai_has_its_quirks() -> None:
     words, parlai = (ControlsConfig(gender=True, gender_rule=rule) for rule in ("words", "parlai"))
     assert controls(words).apply(example, 0).gender == "f1m0"
     assert controls(parlai).apply(example, 0).gender == "f0m0"
+
+
+def test_the_lists_of_gendered_words_can_be_others(tmp_path: Path) -> None:
+    (tmp_path / "male_word_file.txt").write_text("row\nmr.\n")
+    (tmp_path / "female_word_file.txt").write_text("sail\n")
+    config = ControlsConfig(gender=True, gender_words=str(tmp_path))
+    assert controls(config).apply(tiny_example(reply="She can row."), 0).gender == "f0m1"
+    assert controls(config).apply(tiny_example(reply="He can sail."), 0).gender == "f1m0"
+    parlai = replace(config, gender_rule="parlai")
+    assert controls(parlai).apply(tiny_example(reply="row a boat"), 0).gender == "f0m1"
+
+
+def test_lists_that_are_not_there_are_named_before_training(tmp_path: Path) -> None:
+    config = ControlsConfig(gender=True, gender_words=str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"nowhere.male_word_file\.txt: No such file"):
+        controls(config)
 
 
 @pytest.mark.parametrize("name", ["category_frac", "question_frac", "caption_style_frac"])

@@ -128,14 +128,103 @@ def topical_chat(root: Path) -> None:
     write_json(root / "topical_chat" / "train.json", raw)
 
 
+def karpathy(root: Path) -> None:
+    parts = ("train", "restval", "val", "test")
+    images = [
+        {
+            "filepath": "train2014",
+            "filename": f"COCO_train2014_{number:012}.jpg",
+            "cocoid": number,
+            "split": part,
+            "sentences": [
+                {"tokens": [], "raw": f"A {part} dog  runs.", "imgid": 0},
+                {"tokens": [], "raw": "It is fast.\n", "imgid": 0},
+            ],
+        }
+        for number, part in enumerate(parts)
+    ]
+    write_json(root / "coco_captions" / "dataset_coco.json", {"images": images, "dataset": "coco"})
+
+
+def karpathy_small(root: Path) -> None:
+    karpathy(root)
+    path = root / "coco_captions" / "dataset_coco.json"
+    write(path, path.read_text(encoding="utf-8").replace('"restval"', '"train"'))
+
+
+def coco_2017(root: Path) -> None:
+    raw = {
+        "info": {"year": 2017},
+        "images": [{"id": 7, "file_name": "000000000007.jpg"}, {"id": 8, "file_name": "8.jpg"}],
+        "annotations": [
+            {"image_id": 7, "id": 1, "caption": "A dog runs."},
+            {"image_id": 8, "id": 2, "caption": "A boat. "},
+            {"image_id": 7, "id": 3, "caption": "A fast  dog."},
+            {"image_id": 7, "id": 4, "caption": "Look, a dog!"},
+        ],
+    }
+    write_json(root / "coco_captions" / "captions_train2017.json", raw)
+
+
+def wizard_of_wikipedia(root: Path) -> None:
+    def dialog(*speakers: str) -> list[dict[str, Any]]:
+        return [
+            {"speaker": f"{at % 2}_{speaker}", "text": f"Turn {at}. ", "retrieved_passages": []}
+            for at, speaker in enumerate(speakers)
+        ]
+
+    wizard, apprentice = "Wizard", "Apprentice"
+    rows = [
+        {
+            "chosen_topic": "Kites",
+            "persona": "i fly kites.",
+            "dialog": dialog(wizard, apprentice, wizard, apprentice, wizard),
+            "chosen_topic_passage": ["A kite is tethered."],
+        },
+        {
+            "chosen_topic": "Tea",
+            "persona": "i drink tea.",
+            "dialog": dialog(apprentice, wizard, apprentice, wizard),
+            "chosen_topic_passage": ["Tea is a drink."],
+        },
+    ]
+    write_json(root / "wizard_of_wikipedia" / "train.json", rows)
+
+
+JSONL = [
+    {
+        "turns": [
+            {"speaker": "ann", "text": "Look at that!"},
+            {"speaker": "bo", "text": "A lynx."},
+            {"speaker": "bo", "text": "Or a  cat?"},
+            {"speaker": "ann", "text": "A lynx."},
+        ],
+        "image": "photos/lynx.JPG",
+        "persona": {"bo": ["I hike.", "I nap."]},
+        "style": {"bo": "Curious"},
+    },
+    {"turns": [{"speaker": "a", "text": "Hi."}, {"speaker": "b", "text": "Ho."}]},
+]
+
+
+def jsonl(root: Path) -> None:
+    write(root / "jsonl" / "train.jsonl", "".join(f"{json.dumps(row)}\n" for row in JSONL))
+
+
 BUILD: dict[str, Callable[[Path], None]] = {
     "blended_skill_talk": blended_skill_talk,
     "chitchat": chitchat,
+    "coco_captions": karpathy,
+    "coco_captions_2014": karpathy_small,
+    "coco_captions_2017": coco_2017,
     "convai2": convai2,
     "dailydialog": dailydialog,
     "empathetic_dialogues": empathetic_dialogues,
     "flickr8k": flickr8k,
     "image_chat": image_chat,
+    "jsonl": jsonl,
     "topical_chat": topical_chat,
+    "wizard_of_wikipedia": wizard_of_wikipedia,
+    "wizard_of_wikipedia_unseen": wizard_of_wikipedia,
 }
 """Writes the train split of a task under a root, by name of the task."""

@@ -41,6 +41,16 @@ def test_a_file_that_is_none_is_named(text: str, message: str, tmp_path: Path) -
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no file image_chat/personalities\.json or personalities/"
+        DataError,
+        match=r"no file image_chat/personalities\.json or personalities/.*; 'openmmb data fetch im",
     ):
         read_polarities(tmp_path)
+
+
+def test_the_styles_that_the_lists_lack_are_as_in_parlai_whatever_the_lists_say(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "image_chat").mkdir()
+    lists = {"positive": ["Crude"], "neutral": [], "negative": ["Earnest"]}
+    (tmp_path / "image_chat" / "personalities.json").write_text(json.dumps(lists))
+    assert read_polarities(tmp_path) == {"Crude": "negative", "Earnest": "positive/neutral"}

@@ -1,7 +1,9 @@
 """Raw files come out as typed rows, and turns as examples, or the error says where and what."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,16 @@ from hypothesis import strategies as st
 
 from openmmb.data.example import Example
 from openmmb.errors import DataError
-from openmmb.tasks.read import find_file, read_csv, read_json, read_lines, turn_examples
+from openmmb.tasks import read
+from openmmb.tasks.read import (
+    find_file,
+    read_csv,
+    read_json,
+    read_json_lines,
+    read_lines,
+    read_rows,
+    turn_examples,
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,60 @@ def test_read_json_says_which_record_is_wrong(tmp_path: Path, text: str, message
         read_json(path, list[Row])
 
 
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"said": st.lists(st.tuples(st.text(max_size=20), st.integers()), max_size=3)}
+    ),
+    max_size=5,
+)
+
+
+@given(ROWS, st.sampled_from([None, 1]), st.integers(1, 9))
+def test_rows_are_those_that_json_has_however_little_is_read_at_once(
+    rows: list[object], indent: int | None, chunk: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(read, "_CHUNK", chunk)
+        path = Path(folder) / "rows.json"
+        path.write_text(f" {json.dumps(rows, indent=indent, ensure_ascii=False)}\n", "utf-8")
+        assert list(read_rows(path, Row)) == read_json(path, list[Row])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"rows.json: not a JSON array: Expecting '\[' at element 0"),
+        ('{"said": []}', r"not a JSON array: Expecting '\[' at element 0"),
+        ('[{"said": []}', r"not a JSON array: Expecting ',' or '\]' at element 1"),
+        ('[{"said": []} {}]', r"not a JSON array: Expecting ',' or '\]' at element 1"),
+        ('[{"said": []}, ]', r"not a JSON array: Expecting value at element 1"),
+        ('[{"said": []}, {"said', r"not a JSON array: Unterminated string.* at element 1"),
+        ('[{"said": []}, {"said": [["hi", "x"]]}]', r"rows.json: 1\.said\.0\.1: .*'x'$"),
+        ("[3]", r"rows.json: 0: .*got 3$"),
+    ],
+)
+def test_read_rows_says_which_row_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        list(read_rows(path, Row))
+
+
+def test_lines_of_json_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"said": []}\n\n{"said": [["hi", 1]]}\n{"said": 5}\n')
+    rows = read_json_lines(path, Row)
+    assert next(rows) == (1, Row(said=[]))
+    assert next(rows) == (3, Row(said=[("hi", 1)]))
+    with pytest.raises(DataError, match=r"rows.jsonl: line 4: said: Input should be a valid array"):
+        next(rows)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none.json: No such file"):
         read_json(tmp_path / "none.json", list[Row])
+    with pytest.raises(DataError, match=r"none.json: No such file"):
+        list(read_rows(tmp_path / "none.json", Row))
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
     with pytest.raises(DataError, match=r"latin: not UTF-8 text: .* at byte 3"):
         list(read_lines(tmp_path / "latin"))

@@ -1,5 +1,6 @@
 """Every registered task reads its published form into tidy examples, or says what is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,29 @@ def test_both_sides_only_adds_replies(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - {"chitchat"}))  # may be installed
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"{name}.*no file|no file .*{name}"):
+    folder = re.sub("_(2014|2017|unseen)$", "", name)
+    with pytest.raises(DataError, match=rf"{folder}.*no file|no file .*{folder}"):
         list(open_task(name, tmp_path).examples("train"))
+    with pytest.raises(DataError, match=rf"{folder}.*no file|no file .*{folder}"):
+        open_task(name, tmp_path).files("train")
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_names_the_files_that_it_reads(name: str, tmp_path: Path) -> None:
+    BUILD[name](tmp_path)
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert open_task(name, tmp_path).files("train") == (path,)
+
+
+def test_conversations_of_ones_own_have_a_folder_a_name(tmp_path: Path) -> None:
+    BUILD["jsonl"](tmp_path)
+    (tmp_path / "jsonl" / "train.jsonl").rename(tmp_path / "train.jsonl")
+    (tmp_path / "jsonl" / "shop-1").mkdir()
+    (tmp_path / "train.jsonl").rename(tmp_path / "jsonl" / "shop-1" / "train.jsonl")
+    examples = list(open_task("jsonl/shop-1", tmp_path).examples("train"))
+    assert {example.task for example in examples} == {"jsonl/shop-1"}
+    with pytest.raises(ConfigError, match=r"no task 'jsonl/../x'"):
+        open_task("jsonl/../x", tmp_path)
 
 
 @pytest.mark.parametrize("garbage", [b"[1, 2", b"\xff\xfe\x00", b"[1]", b'"'])

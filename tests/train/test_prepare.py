@@ -13,7 +13,7 @@ from openmmb.text.tokenizer import CONTROLS
 from openmmb.train.config import Recipe, TaskConfig
 from openmmb.train.folder import claim
 from openmmb.train.prepare import Prepared, prepare
-from openmmb.vision.features import extract
+from openmmb.vision.features.extract import extract
 from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_features
 from tests.train.build import PICTURES, tiny_recipe
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 from tyro.extras import SubcommandApp
 
-from openmmb.cli import convert, evaluate, features, parlai, talk, train
+from openmmb.cli import convert, data, evaluate, features, parlai, talk, train
 from openmmb.cli.flags import complain
 from openmmb.errors import OpenMMBError
 
@@ -18,6 +18,7 @@ DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything e
 COMMANDS = (
     talk.chat,
     talk.reply,
+    data.data,
     features.features,
     train.train,
     evaluate.evaluate,

@@ -1,46 +1,125 @@
 """Image vectors, computed once: ``openmmb features``."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from openmmb.chat.printable import printable
-from openmmb.cli.flags import Switch, complain, require_one
+from openmmb.cli.flags import Device, PathOrNone, Switch, complain, require_one
+from openmmb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from openmmb.vision.features.share import Share
+    from openmmb.vision.features.verify import Findings
+
+SHOWN = 10
+"""Most lines of one kind."""
+
+Place = Annotated[str, arg(metavar="PATH|URL")]
 
 
 def features(
     encoder: Annotated[Positional[str], arg(metavar="ENCODER")],
     *,
-    images: tuple[Path, ...],
-    out: Path,
+    images: Annotated[tuple[str, ...], arg(metavar="PATH|URL [PATH|URL ...]")],
+    out: Place,
+    encoder_weights: PathOrNone = None,
     batch_size: int = 16,
     flip: Switch = False,
-    device: Literal["cpu", "cuda"] = "cpu",
+    device: Device = "auto",
+    verify: Switch = False,
 ) -> None:
     """Compute image vectors once, to train on them many times.
 
-    Started again after it was stopped, it goes on where it was.
+    Started again after it was stopped, it goes on where it was. Under torchrun, each process does
+    its share. URLs are those of fsspec, such as s3://bucket/photos.
 
     Args:
         encoder: Name of a picture encoder, such as efficientnet_lite0.
         images: Folders, .txt lists or .tar archives of pictures; a file's name is its image id.
         out: Folder for the vectors.
+        encoder_weights: Weights of an encoder that does not come with them.
         batch_size: Pictures encoded together.
         flip: Mirror the pictures, for a second folder that training draws from as well.
         device: Where the encoder runs.
+        verify: Encode nothing, check that every picture is there once and undamaged; exit code 1
+            if not.
     """
-    from openmmb.progress import counting
-    from openmmb.vision.encoders import open_encoder
-    from openmmb.vision.features import extract
+    from openmmb.vision.encoders import ENCODERS, find_encoder, open_encoder
+    from openmmb.vision.features.extract import extract
+    from openmmb.vision.features.share import own_device, own_share
 
     require_one("--batch-size", batch_size)
-    opened = open_encoder(encoder, device=device)
-    with counting("pictures") as progress:
-        report = extract(opened, images, out, batch_size=batch_size, flip=flip, progress=progress)
-    for line in report.unreadable:
-        complain(f"unreadable: {line}")
+    share = own_share()
+    if verify:
+        _verify(find_encoder(encoder), images, out, flip=flip, share=share)
+        return
+    opened = open_encoder(encoder, weights=encoder_weights, device=own_device(device))
+    if encoder_weights is not None and share.rank == 0:
+        complain(f"{opened.name}: licence of its weights: {ENCODERS[opened.name].licence}")
+    with _counting(share) as progress:
+        report = extract(
+            opened,
+            images,
+            out,
+            batch_size=batch_size,
+            flip=flip,
+            share=share,
+            progress=progress,
+        )
+    _list([str(picture) for picture in report.unreadable], "unreadable: ", say=complain)
+    whose = "" if share.of == 1 else f" by rank {share.rank} of {share.of}"
     print(
-        f"{printable(str(out))}: {report.written} written, {report.present} there before, "
+        f"{printable(out)}: {report.written} written{whose}, {report.present} there before, "
         f"{len(report.unreadable)} unreadable, {report.others} other files left out"
     )
+
+
+def _verify(encoder: str, images: Sequence[str], out: str, *, flip: bool, share: "Share") -> None:
+    from openmmb.progress import counting
+    from openmmb.vision.features.verify import verify
+
+    if share.of > 1:
+        raise ConfigError("--verify: one process does it; without torchrun would be right")
+    with counting("shards") as progress:
+        findings = verify(out, images, encoder=encoder, flip=flip, progress=progress)
+    print(f"{printable(out)}: {_count(findings)}")
+    _list(findings.damaged, "", say=_say)
+    _list(findings.duplicate, "duplicate: ", say=_say)
+    _list(findings.missing, "missing: ", say=_say)
+    if not findings.whole:
+        raise SystemExit(1)
+
+
+def _count(findings: "Findings") -> str:
+    present = findings.listed - len(findings.missing)
+    return (
+        f"{present} of {findings.listed} pictures there, {len(findings.missing)} missing "
+        f"({len(findings.unreadable)} unreadable), {len(findings.duplicate)} duplicate, "
+        f"{len(findings.damaged)} damaged files, {findings.others} pictures of other sources"
+    )
+
+
+@contextmanager
+def _counting(share: "Share") -> Iterator[Callable[[int, int], None] | None]:
+    """Show the progress of the first of several processes, which do about as much each."""
+    from openmmb.progress import counting
+
+    if share.rank > 0:
+        yield None
+        return
+    with counting("pictures" if share.of == 1 else f"pictures of 1 in {share.of}") as progress:
+        yield progress
+
+
+def _list(lines: Sequence[str], before: str, *, say: Callable[[str], None]) -> None:
+    for line in lines[:SHOWN]:
+        say(f"{before}{line}")
+    if len(lines) > SHOWN:
+        say(f"{before}{len(lines) - SHOWN} more")
+
+
+def _say(text: str) -> None:
+    print(printable(text))

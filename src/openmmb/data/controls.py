@@ -11,7 +11,7 @@ from importlib import resources
 from openmmb.config import config, require
 from openmmb.data.draw import pick, uniform
 from openmmb.data.example import Example
-from openmmb.text.gender import GENDER_RULES
+from openmmb.text.gender import GENDER_RULES, GenderWords, open_gender_words
 
 POSITIVE, NEGATIVE = "positive/neutral", "negative"
 """The two polarities, in the original's words."""
@@ -25,6 +25,9 @@ class ControlsConfig:
     """Give every example the token of its reply's gendered words."""
     gender_rule: str = "words"
     """``words``: whole words; ``parlai``: the original's rule with its quirks."""
+    gender_words: str | None = None
+    """Folder of the original's lists of words (``openmmb data fetch gender_words``); None: the
+    lists that come with the package."""
     category_frac: float = 0.75
     """Share of picture dialogues whose styles become their polarity, for both speakers."""
     question_frac: float = 0.0
@@ -49,11 +52,17 @@ class Controls:
         config: Which ones.
         polarities: Style -> its polarity; a style that is not in it stays as it is.
         seed: With the epoch, decides every draw.
+
+    Raises:
+        DataError: The lists of gendered words are missing or malformed.
     """
 
     config: ControlsConfig
     polarities: Mapping[str, str]
     seed: int
+
+    def __post_init__(self) -> None:
+        self._words()
 
     def apply(self, example: Example, epoch: int) -> Example:
         """Return the example with its controls for this epoch."""
@@ -65,11 +74,19 @@ class Controls:
             style, context = self._caption(example, epoch)
         gender = None
         if self.config.gender:
-            gender = GENDER_RULES[self.config.gender_rule](example.reply, None)
+            gender = GENDER_RULES[self.config.gender_rule](example.reply, self._words())
         return replace(example, style=style, context=context, gender=gender)
 
+    def _words(self) -> GenderWords | None:
+        folder = self.config.gender_words
+        return None if folder is None else open_gender_words(folder)
+
     def _style(self, example: Example, style: str, epoch: int) -> str:
-        """Put the polarity for the trait, for a whole dialogue or not at all (ParlAI #3132)."""
+        """Put the polarity for the trait, for both speakers of a dialogue or for neither.
+
+        ParlAI (#3132) draws once for each dialogue and keeps that for the whole run; here each
+        epoch draws anew, in the same share.
+        """
         chance = uniform("polarity", self.seed, epoch, example.task, example.conversation)
         return self.polarities.get(style, style) if chance < self.config.category_frac else style
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from openmmb.search.hypothesis import Choice
+from openmmb.search.wide import highest
 
 
 def choose_best(logits: Tensor, log_total: Tensor, scores: Tensor) -> Choice:
@@ -20,8 +21,8 @@ def choose_best(logits: Tensor, log_total: Tensor, scores: Tensor) -> Choice:
         log_total: (B, K, 1), log of the sum of the exponentials before anything was banned.
         scores: (B, K), log-probability of the hypotheses so far.
     """
-    num_beams, vocab_size = logits.shape[1:]
-    values, ids = logits.topk(min(num_beams, vocab_size), dim=-1)
+    num_beams = logits.shape[1]
+    values, ids = highest(logits, num_beams)
     width = ids.shape[-1]
     totals = values - log_total + scores[..., None]
     best, at = totals.flatten(1).topk(num_beams, dim=-1)

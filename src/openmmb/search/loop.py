@@ -15,6 +15,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import BANNED, Constraint
 from openmmb.search.hypothesis import Choice, Hypothesis, Trace
 from openmmb.search.sample import draw_nucleus, draw_top_k
+from openmmb.search.wide import log_sum_exp
 
 
 class Step(Protocol):
@@ -86,7 +87,7 @@ def search(
         if config.temperature != 1:
             logits.div_(config.temperature)
         logits.index_fill_(-1, banned, BANNED)
-        log_total = logits.logsumexp(-1, keepdim=True)
+        log_total = log_sum_exp(logits)
         for rule in rules:
             rule(said[..., :length], logits)
         choice = _choose(config, length - 1, logits, log_total, scores, done, generator)

@@ -1,26 +1,43 @@
 """Data sets by name. To add one: write ``tasks/<name>.py``, then add its line below."""
 
 import difflib
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from openmmb.data.example import Task
+from openmmb.data.example import Split, Task
 from openmmb.errors import ConfigError
 from openmmb.tasks.blended_skill_talk import BlendedSkillTalk
 from openmmb.tasks.chitchat import Chitchat
+from openmmb.tasks.coco_captions import CocoCaptions, CocoCaptions2017
 from openmmb.tasks.convai2 import ConvAI2
 from openmmb.tasks.dailydialog import DailyDialog
 from openmmb.tasks.empathetic_dialogues import EmpatheticDialogues
 from openmmb.tasks.flickr8k import Flickr8k
 from openmmb.tasks.image_chat import ImageChat
+from openmmb.tasks.jsonl import JsonLines
 from openmmb.tasks.topical_chat import TopicalChat
+from openmmb.tasks.wizard_of_wikipedia import WizardOfWikipedia
+
+
+class OnDisk(Task, Protocol):
+    """A data set that can say which files it reads."""
+
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return the files that ``examples`` reads.
+
+        Raises:
+            DataError: A file is missing, or there is no such split.
+        """
+        ...
 
 
 class OneSided(Protocol):
     """Opens a data set of which the published recipe learns one speaker's turns."""
 
-    def __call__(self, root: Path, *, both_sides: bool = False) -> Task:
+    def __call__(self, root: Path, *, both_sides: bool = False) -> OnDisk:
         """Open it under ``root``; with ``both_sides``, every turn but the first is a reply."""
         ...
 
@@ -29,26 +46,34 @@ ONE_SIDED: dict[str, OneSided] = {
     "blended_skill_talk": BlendedSkillTalk,
     "convai2": ConvAI2,
     "empathetic_dialogues": EmpatheticDialogues,
+    "wizard_of_wikipedia": WizardOfWikipedia,
+    "wizard_of_wikipedia_unseen": partial(WizardOfWikipedia, unseen=True),
 }
 """Tasks whose replies are one speaker's, unless both sides are asked for."""
 
-WHOLE: dict[str, Callable[[Path], Task]] = {
+WHOLE: dict[str, Callable[[Path], OnDisk]] = {
     "chitchat": Chitchat,
+    "coco_captions": CocoCaptions,
+    "coco_captions_2014": partial(CocoCaptions, restval=False),
+    "coco_captions_2017": CocoCaptions2017,
     "dailydialog": DailyDialog,
     "flickr8k": Flickr8k,
     "image_chat": ImageChat,
+    "jsonl": JsonLines,
     "topical_chat": TopicalChat,
 }
 """Tasks that have no such side: all that can be a reply is one."""
 
-TASKS: dict[str, Callable[[Path], Task]] = {**ONE_SIDED, **WHOLE}
+TASKS: dict[str, Callable[[Path], OnDisk]] = {**ONE_SIDED, **WHOLE}
+
+_OWN = re.compile(r"jsonl/[\w-]+")
 
 
-def open_task(name: str, root: Path, *, both_sides: bool = False) -> Task:
+def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
     """Open the data set ``name``; its files are first read when examples are asked for.
 
     Args:
-        name: A key of ``TASKS``.
+        name: A key of ``TASKS``, or ``jsonl/NAME`` for conversations of your own of that name.
         root: The folder that holds all data sets.
         both_sides: Learn every turn but the first of each conversation, where the published
             recipe learns one speaker's (``ONE_SIDED``); of no effect on other tasks.
@@ -60,6 +85,8 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> Task:
         return ONE_SIDED[name](root, both_sides=both_sides)
     if name in WHOLE:
         return WHOLE[name](root)
+    if _OWN.fullmatch(name):
+        return JsonLines(root, name)
     near = difflib.get_close_matches(name, TASKS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ConfigError(f"no task {name!r}{hint} there are: {', '.join(sorted(TASKS))}")
+    raise ConfigError(f"no task {name!r}{hint} there are: {', '.join(sorted(TASKS))}, jsonl/NAME")

@@ -60,6 +60,16 @@ class BlendedSkillTalk:
     root: Path
     both_sides: bool = False
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: The file is missing.
+        """
+        converted = "val" if split == "valid" else split
+        names = (f"{split}.json", f"{converted}.json")
+        return (find_file(self.root / "blended_skill_talk", *dict.fromkeys(names)),)
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield the guided worker's own turns; with ``both_sides``, all but the first.
 
@@ -69,9 +79,7 @@ class BlendedSkillTalk:
         Raises:
             DataError: The file is missing or malformed.
         """
-        converted = "val" if split == "valid" else split
-        names = (f"{split}.json", f"{converted}.json")
-        path = find_file(self.root / "blended_skill_talk", *dict.fromkeys(names))
+        (path,) = self.files(split)
         for number, row in enumerate(read_json(path, list[Raw])):
             turns = [tidy(turn) for turn in _turns(row)]
             yield from turn_examples(

@@ -41,6 +41,17 @@ class Chitchat:
 
     root: Path
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: The data set is neither under ``root`` nor installed, or ``split`` is not
+                "train", the only one there is.
+        """
+        if split != "train":
+            raise DataError(f"chitchat: no split {split!r}; everything is 'train'")
+        return (_find(self.root),)
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield every turn but the first.
 
@@ -50,9 +61,8 @@ class Chitchat:
             DataError: The data set is neither under ``root`` nor installed, the file is malformed,
                 or ``split`` is not "train", the only one there is.
         """
-        if split != "train":
-            raise DataError(f"chitchat: no split {split!r}; everything is 'train'")
-        for conversation, row in read_json(_find(self.root), dict[str, Raw]).items():
+        (path,) = self.files(split)
+        for conversation, row in read_json(path, dict[str, Raw]).items():
             turns = [_join(message.text for message in turn) for turn in row.messages]
             yield from turn_examples(
                 turns, range(1, len(turns)), task="chitchat", conversation=conversation

@@ -40,6 +40,19 @@ class ConvAI2:
     root: Path
     both_sides: bool = False
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: The file is missing, or ``split`` is "test", which was never published.
+        """
+        if split == "test":
+            raise DataError("convai2: the test split was never published; use 'valid'")
+        folder = self.root / "convai2"
+        first = find_file(folder, *_names(split, "self"))
+        others = [folder / name for name in _names(split, "other")] if self.both_sides else []
+        return first, *[path for path in others if path.is_file()][:1]
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield the second speaker's turns; with ``both_sides``, all but the first.
 
@@ -47,11 +60,10 @@ class ConvAI2:
             DataError: A file is missing or malformed, or ``split`` is "test", which was never
                 published.
         """
-        if split == "test":
-            raise DataError("convai2: the test split was never published; use 'valid'")
-        conversations = _read(find_file(self.root / "convai2", *_names(split, "self")))
-        if self.both_sides:
-            self._add_partners(conversations, split)
+        first, *others = self.files(split)
+        conversations = _read(first)
+        for path in others:
+            _add_partners(conversations, path)
         for number, said in enumerate(conversations):
             yield from turn_examples(
                 said.turns,
@@ -61,18 +73,16 @@ class ConvAI2:
                 personas=(tuple(said.partner_persona), tuple(said.own_persona)),
             )
 
-    def _add_partners(self, conversations: list[_Conversation], split: Split) -> None:
-        """Fill in the partners' personas from the file that has them, if it is there."""
-        folder = self.root / "convai2"
-        if not any((folder / name).is_file() for name in _names(split, "other")):
-            return
-        path = find_file(folder, *_names(split, "other"))
-        others = _read(path)
-        # The files differ in small ways ("i'm", "i am"), so only the shape can be compared.
-        if [len(said.turns) for said in others] != [len(said.turns) for said in conversations]:
-            raise DataError(f"{path}: its conversations are not those of {split}_self_original")
-        for said, other in zip(conversations, others, strict=True):
-            said.partner_persona = other.partner_persona
+
+def _add_partners(conversations: list[_Conversation], path: Path) -> None:
+    """Fill in the partners' personas from the file that has them."""
+    others = _read(path)
+    # The files differ in small ways ("i'm", "i am"), so only the shape can be compared.
+    if [len(said.turns) for said in others] != [len(said.turns) for said in conversations]:
+        name = path.name.replace("_other_", "_self_").removesuffix(".txt")
+        raise DataError(f"{path}: its conversations are not those of {name}")
+    for said, other in zip(conversations, others, strict=True):
+        said.partner_persona = other.partner_persona
 
 
 def _names(split: Split, persona: str) -> tuple[str, str]:

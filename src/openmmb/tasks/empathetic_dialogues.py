@@ -38,6 +38,14 @@ class EmpatheticDialogues:
     root: Path
     both_sides: bool = False
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: The file is missing.
+        """
+        return (find_file(self.root / "empathetic_dialogues", f"{split}.csv"),)
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield the listener's turns, and in training the speaker's but the first.
 
@@ -48,7 +56,7 @@ class EmpatheticDialogues:
         Raises:
             DataError: The file is missing or malformed.
         """
-        path = find_file(self.root / "empathetic_dialogues", f"{split}.csv")
+        (path,) = self.files(split)
         both = self.both_sides or split == "train"
         for conversation, rows in groupby(_read(path), key=lambda row: row.conversation):
             turns = _in_order(path, list(rows))

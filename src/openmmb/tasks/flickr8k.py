@@ -1,7 +1,8 @@
 """Flickr8k (Hodosh et al., 2013): five captions for each picture.
 
-Raw: ``<root>/flickr8k/captions_{train,valid,test}.csv``, columns ``image, caption``; a caption is
-split into tokens.
+Raw: ``<root>/flickr8k/Flickr8k.token.txt`` as published, lines ``picture.jpg#0<TAB>caption``, with
+``Flickr_8k.{train,dev,test}Images.txt``, one picture a line; or, as it is passed around converted,
+``captions_{train,valid,test}.csv``, columns ``image, caption``. A caption is split into tokens.
 """
 
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.data.example import Example, Split
-from openmmb.tasks.read import find_file, read_csv
+from openmmb.errors import DataError, shorten
+from openmmb.tasks.read import find_file, read_csv, read_lines
 from openmmb.text.normalize import detokenize
+
+_TOKENS = "Flickr8k.token.txt"
 
 
 @dataclass(frozen=True)
@@ -19,17 +23,29 @@ class Flickr8k:
 
     root: Path
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: A file is missing.
+        """
+        folder = self.root / "flickr8k"
+        first = find_file(folder, f"captions_{split}.csv", _TOKENS)
+        if first.name != _TOKENS:
+            return (first,)
+        published = "dev" if split == "valid" else split
+        return first, find_file(folder, f"Flickr_8k.{published}Images.txt")
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield one example a picture: its first caption, the others as references.
 
         Raises:
-            DataError: The file is missing or malformed.
+            DataError: A file is missing or malformed.
         """
-        path = find_file(self.root / "flickr8k", f"captions_{split}.csv")
         captions: dict[str, list[str]] = {}
-        for row in read_csv(path, ("image", "caption")):
-            if caption := detokenize(row["caption"]):
-                captions.setdefault(row["image"].removesuffix(".jpg"), []).append(caption)
+        for picture, text in _captions(self.files(split)):
+            if caption := detokenize(text):
+                captions.setdefault(picture.removesuffix(".jpg"), []).append(caption)
         for image_id, (reply, *others) in captions.items():
             yield Example(
                 context=(),
@@ -39,3 +55,23 @@ class Flickr8k:
                 image_id=image_id,
                 references=tuple(others),
             )
+
+
+def _captions(paths: tuple[Path, ...]) -> Iterator[tuple[str, str]]:
+    """Yield file names of pictures, each with a caption."""
+    if len(paths) == 1:
+        for row in read_csv(paths[0], ("image", "caption")):
+            yield row["image"], row["caption"]
+        return
+    tokens, split = paths
+    wanted = {name.strip() for _, name in read_lines(split)}
+    for number, line in read_lines(tokens):
+        place, tab, caption = line.partition("\t")
+        picture, hash_, _ = place.partition("#")
+        if not (tab and hash_):
+            raise DataError(
+                f"{tokens}: line {number}: {shorten(repr(line))}; expected 'x.jpg#0', a tab and "
+                "a caption"
+            )
+        if picture in wanted:
+            yield picture, caption

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.data.example import Example, Split
-from openmmb.tasks.read import find_file, read_json
+from openmmb.tasks.read import find_file, read_rows
 from openmmb.text.normalize import tidy
 
 
@@ -27,6 +27,15 @@ class ImageChat:
 
     root: Path
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: The file is missing.
+        """
+        names = (f"image_chat/{split}.json", f"image_chat_mini/{split}.json")
+        return (find_file(self.root, *names),)
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield one example a turn, with the style in which that turn was asked for.
 
@@ -36,8 +45,8 @@ class ImageChat:
         Raises:
             DataError: The file is missing or malformed.
         """
-        names = (f"image_chat/{split}.json", f"image_chat_mini/{split}.json")
-        for number, row in enumerate(read_json(find_file(self.root, *names), list[Raw])):
+        (path,) = self.files(split)
+        for number, row in enumerate(read_rows(path, Raw)):
             said: tuple[str, ...] = ()
             for style, utterance in row.dialog:
                 if not (reply := tidy(utterance)):

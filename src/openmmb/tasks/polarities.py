@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.data.controls import NEGATIVE, POSITIVE
+from openmmb.errors import DataError
 from openmmb.tasks.read import find_file, read_json
 
 # The published lists lack two styles that the dialogues have; ParlAI adds them the same way.
@@ -31,9 +32,16 @@ def read_polarities(root: Path) -> Mapping[str, str]:
         DataError: The file is missing or malformed.
     """
     folders = ("image_chat", "personalities")
-    raw = read_json(find_file(root, *(f"{name}/personalities.json" for name in folders)), Raw)
+    try:
+        path = find_file(root, *(f"{name}/personalities.json" for name in folders))
+    except DataError as error:
+        raise DataError(
+            f"{error}, which says the polarity of each style; 'openmmb data fetch image_chat' "
+            "brings it, and controls.category_frac = 0 does without"
+        ) from None
+    raw = read_json(path, Raw)
     return {
-        **MISSING,
         **dict.fromkeys((*raw.positive, *raw.neutral), POSITIVE),
         **dict.fromkeys(raw.negative, NEGATIVE),
+        **MISSING,
     }

@@ -2,9 +2,10 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TextIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +13,9 @@ from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten
 
 T = TypeVar("T")
+
+_CHUNK = 2**22
+_BLANK = frozenset(" \t\n\r")
 
 
 def find_file(root: Path, *names: str) -> Path:
@@ -35,14 +39,38 @@ def read_json(path: Path, cls: type[T]) -> T:
     try:
         return TypeAdapter(cls).validate_json(_read_bytes(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ": ".join(
-            [str(path), *([".".join(map(str, first["loc"]))] if first["loc"] else [])]
-        )
-        message = f"{where}: {first['msg']}"
-        if first["type"] != "json_invalid":
-            message += f", got {shorten(repr(first['input']))}"
-        raise DataError(message) from None
+        raise DataError(_explain(str(path), error)) from None
+
+
+def read_rows(path: Path, cls: type[T]) -> Iterator[T]:
+    """Yield the elements of a JSON array, each of which must fit ``cls``.
+
+    They are read one after the other: some published files hold gigabytes of candidate replies.
+
+    Raises:
+        DataError: The file cannot be read, is not a JSON array, or an element does not fit; says
+            which, counted from 0.
+    """
+    adapter = TypeAdapter(cls)
+    for number, value in enumerate(_elements(path)):
+        try:
+            yield adapter.validate_python(value)
+        except ValidationError as error:
+            raise DataError(_explain(f"{path}: {number}", error, ".")) from None
+
+
+def read_json_lines(path: Path, cls: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the number, from 1, and the content of each line, a JSON value that must fit ``cls``.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not JSON or does not fit; says which.
+    """
+    adapter = TypeAdapter(cls)
+    for number, line in read_lines(path):
+        try:
+            yield number, adapter.validate_json(line)
+        except ValidationError as error:
+            raise DataError(_explain(f"{path}: line {number}", error)) from None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -111,6 +139,84 @@ def turn_examples(
                 conversation=conversation,
                 persona=personas[at % 2],
             )
+
+
+class _Stream:
+    """JSON text of which only a part is in memory."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text, self._at = "", 0
+        self._decoder = json.JSONDecoder()
+
+    def value(self) -> Any:
+        """Parse the value that is next."""
+        self._peek()
+        while True:
+            try:
+                value, self._at = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError:
+                if not self._more():
+                    raise
+            else:
+                return value
+
+    def take(self, *marks: str, or_nothing: bool = False) -> str:
+        """Go past the mark that is next and return it."""
+        found = self._peek()
+        if found in marks:
+            self._at += 1
+        elif or_nothing:
+            return ""
+        else:
+            what = f"Expecting {' or '.join(map(repr, marks))}"
+            raise json.JSONDecodeError(what, self._text, self._at)
+        return found
+
+    def _peek(self) -> str:
+        """Return the next character that is not blank; nothing at the end."""
+        while True:
+            while self._text[self._at : self._at + 1] in _BLANK:
+                self._at += 1
+            if self._at < len(self._text) or not self._more():
+                return self._text[self._at : self._at + 1]
+
+    def _more(self) -> bool:
+        more = self._file.read(max(_CHUNK, len(self._text)))
+        self._text, self._at = self._text[self._at :] + more, 0
+        return bool(more)
+
+
+def _elements(path: Path) -> Iterator[Any]:
+    """Parse the elements of an array."""
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            stream = _Stream(file)
+            stream.take("[")
+            end = stream.take("]", or_nothing=True)
+            while end != "]":
+                yield stream.value()
+                number += 1
+                end = stream.take(",", "]")
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not a JSON array: {error.msg} at element {number}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _explain(where: str, error: ValidationError, mark: str = ": ") -> str:
+    first = error.errors(include_url=False)[0]
+    if first["loc"]:
+        where += mark + ".".join(map(str, first["loc"]))
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{where}: no such key"
+    # JSON that is none is quoted by its message; a check of our own names the value itself.
+    quoted = first["type"] in ("json_invalid", "value_error")
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" + ("" if quoted else f", got {shorten(repr(first['input']))}")
 
 
 def _read_text(path: Path) -> str:

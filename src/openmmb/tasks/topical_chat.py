@@ -35,15 +35,23 @@ class TopicalChat:
 
     root: Path
 
+    def files(self, split: Split) -> tuple[Path, ...]:
+        """Return what ``examples`` reads.
+
+        Raises:
+            DataError: A file is missing.
+        """
+        names = ("train",) if split == "train" else (f"{split}_freq", f"{split}_rare")
+        folder = self.root / "topical_chat"
+        return tuple(find_file(folder, f"{name}.json") for name in names)
+
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield every turn but the first; frequent entities before rare ones.
 
         Raises:
             DataError: A file is missing or malformed.
         """
-        names = ("train",) if split == "train" else (f"{split}_freq", f"{split}_rare")
-        for name in names:
-            path = find_file(self.root / "topical_chat", f"{name}.json")
+        for path in self.files(split):
             for conversation, row in read_json(path, dict[str, Raw]).items():
                 turns = [
                     tidy(" ".join(message.message for message in said))

@@ -41,6 +41,18 @@ def bundled_gender_words() -> GenderWords:
     return GenderWords(male=male, female=female)
 
 
+@cache
+def open_gender_words(folder: str) -> GenderWords:
+    """Read the lists of a folder in gn_glove's names, which labelled the original's data.
+
+    Raises:
+        DataError: A list is missing, is not UTF-8, or has no word.
+    """
+    return load_gender_words(
+        Path(folder) / "male_word_file.txt", Path(folder) / "female_word_file.txt"
+    )
+
+
 def load_gender_words(male: Path, female: Path) -> GenderWords:
     """Read two lists with one word a line; blank lines and lines that begin with # are skipped.
 

@@ -6,20 +6,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint, CheckpointConfig, find_checkpoint, load_checkpoint
+from openmmb.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    Checkpoint,
+    CheckpointConfig,
+    find_checkpoint,
+    load_checkpoint,
+)
+from openmmb.config import dump, load
 from openmmb.data.controls import Controls
 from openmmb.data.loader import Encoder, ImageVectors, Loader, lengths_of
 from openmmb.data.mixture import Mixture
+from openmmb.distributed import first_before_others, is_first
 from openmmb.errors import ConfigError, DataError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tasks.polarities import read_polarities
-from openmmb.text.tokenizer import CONTROLS, Tokenizer
+from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.train.config import Recipe
 from openmmb.train.examples import TaskExamples, read_task
+from openmmb.train.folder import states, write_whole
 from openmmb.train.vocabulary import learn_vocabulary
-from openmmb.vision.features import Features
+from openmmb.vision.features.vectors import Features
 
 DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
 """What a recipe that starts from a checkpoint may say about its network."""
@@ -84,21 +95,49 @@ def prepare(recipe: Recipe) -> Prepared:
 
 def _start_from(recipe: Recipe, start: str) -> Checkpoint:
     """Load the checkpoint ``start`` and give it this recipe's dropout and other settings."""
-    loaded = load_checkpoint(find_checkpoint(start))
-    if loaded.config.encoder != recipe.data.encoder:
+    settings, tokenizer, weights = _open_start(recipe, start)
+    if settings.encoder != recipe.data.encoder:
         raise ConfigError(
             f"data.encoder: {recipe.data.encoder!r}, but {start} knows the image vectors of "
-            f"{loaded.config.encoder!r}"
+            f"{settings.encoder!r}"
         )
-    _check_network(recipe.model, loaded.config.model, start)
-    shape = replace(loaded.config.model, **{name: getattr(recipe.model, name) for name in DROPOUTS})
+    _check_network(recipe.model, settings.model, start)
+    shape = replace(settings.model, **{name: getattr(recipe.model, name) for name in DROPOUTS})
     config = _checkpoint_config(recipe, shape)
+    model = _unfilled(shape)
+    if weights is not None:
+        model.load_state_dict(weights, assign=True)
+        if recipe.fresh_controls:
+            _draw_controls_anew(model, tokenizer, recipe.seed)
+    return Checkpoint(config=config, model=model, tokenizer=tokenizer)
+
+
+def _open_start(
+    recipe: Recipe, start: str
+) -> tuple[CheckpointConfig, Tokenizer, dict[str, Tensor] | None]:
+    """Return settings, vocabulary and weights of ``start``.
+
+    The first two are kept in the run's folder, so a run that goes on, whose weights are in its
+    state, needs ``start`` no more.
+    """
+    kept = Path(recipe.out) / "start"
+    if states(Path(recipe.out)) and (kept / CONFIG).exists():
+        settings = load(CheckpointConfig, kept / CONFIG)
+        return settings, load_tokenizer(kept / TOKENIZER), None
+    loaded = load_checkpoint(find_checkpoint(start))
+    if is_first():
+        kept.mkdir(parents=True, exist_ok=True)
+        loaded.tokenizer.save(kept / TOKENIZER)
+        write_whole(kept / CONFIG, dump(loaded.config))
+    return loaded.config, loaded.tokenizer, loaded.model.state_dict()
+
+
+def _unfilled(shape: ModelConfig) -> Seq2Seq:
+    """Return a network whose weights are anything, to be filled."""
     with torch.device("meta"):
         model = Seq2Seq(shape)
-    model.load_state_dict(loaded.model.state_dict(), assign=True)
-    if recipe.fresh_controls:
-        _draw_controls_anew(model, loaded.tokenizer, recipe.seed)
-    return Checkpoint(config=config, model=model, tokenizer=loaded.tokenizer)
+    model.to_empty(device="cpu")
+    return model
 
 
 def _draw_controls_anew(model: Seq2Seq, tokenizer: Tokenizer, seed: int) -> None:
@@ -126,12 +165,15 @@ def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
 
 
 def _start_anew(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Checkpoint:
-    """Learn a vocabulary, once a run, and draw random weights."""
+    """Learn a vocabulary, once a run, and draw random weights, if the run has none yet."""
     _checkpoint_config(recipe, recipe.model)  # what does not fit is better known before
-    tokenizer = learn_vocabulary(recipe, tasks)
+    with first_before_others():
+        tokenizer = learn_vocabulary(recipe, tasks)
     config = _checkpoint_config(recipe, replace(recipe.model, vocab_size=tokenizer.vocab_size))
     torch.manual_seed(recipe.seed)
-    return Checkpoint(config=config, model=Seq2Seq(config.model), tokenizer=tokenizer)
+    goes_on = bool(states(Path(recipe.out)))
+    model = _unfilled(config.model) if goes_on else Seq2Seq(config.model)
+    return Checkpoint(config=config, model=model, tokenizer=tokenizer)
 
 
 def _checkpoint_config(recipe: Recipe, model: ModelConfig) -> CheckpointConfig:

@@ -1,14 +1,16 @@
 """Which pictures there are in folders, lists and archives, and under which ids."""
 
+import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from PIL import Image
 
-from openmmb.errors import DataError
+from openmmb.errors import DataError, ImageError
+from openmmb.vision.features.places import Place, open_place
 from openmmb.vision.image import ImageLimits, load_image
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -22,45 +24,57 @@ class Picture:
     Attributes:
         image_id: The file's name without folder and suffix.
         name: What messages call it.
-        path: The picture's file, or the archive that it is in.
+        place: The picture's file, or the archive that it is in.
         offset: Where in the archive it starts.
         size: Its bytes in the archive; None for a file of its own.
     """
 
     image_id: str
     name: str
-    path: Path
+    place: Place
     offset: int = 0
     size: int | None = None
 
     def load(self, limits: ImageLimits) -> Image.Image:
-        """Decode it into RGB.
+        """Decode it into RGB; of one that is too large, no more is read than shows it.
 
         Raises:
             ImageError: It is missing, beyond the limits, or not a picture.
         """
-        if self.size is None:
-            return load_image(self.path, limits=limits, name=self.name)
-        with self.path.open("rb") as archive:
-            archive.seek(self.offset)
-            data = archive.read(min(self.size, limits.max_bytes + 1))
+        if self.size is None and self.place.local is not None:
+            return load_image(self.place.local, limits=limits, name=self.name)
+        self._check(self.size or 0, limits)
+        count = limits.max_bytes + 1 if self.size is None else self.size
+        try:
+            data = self.place.read(self.offset, count)
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise ImageError(f"{self.name}: {error.strerror or error}") from error
+        self._check(len(data), limits)
         return load_image(data, limits=limits, name=self.name)
 
+    def _check(self, size: int, limits: ImageLimits) -> None:
+        if size > limits.max_bytes:
+            told = f"over {limits.max_bytes}" if self.size is None else str(size)
+            raise ImageError(f"{self.name}: {told} bytes; at most {limits.max_bytes} are read")
 
-def list_pictures(sources: Sequence[Path]) -> tuple[list[Picture], int]:
+
+def list_pictures(sources: Sequence[Path | str]) -> tuple[list[Picture], int]:
     """List all pictures of all sources in a fixed order, and count the other files.
 
     Args:
-        sources: Folders (searched to any depth), ``.txt`` lists of files, one path a line, relative
-            to the list, and uncompressed ``.tar`` archives.
+        sources: Paths or URLs of folders (searched to any depth), ``.txt`` lists of files, one path
+            or URL a line, relative to the list, and uncompressed ``.tar`` archives. An archive in a
+            store is read once from end to end to list it.
 
     Raises:
-        DataError: A source is missing or of no known kind, or two pictures have the same id.
+        ConfigError: A URL is of no known kind.
+        DataError: A source is missing or of no known kind, two pictures have the same id, or a name
+            is not UTF-8.
     """
     pictures: dict[str, Picture] = {}
     others = 0
     for source in sources:
-        for picture in _list_source(source):
+        for picture in _list_source(open_place(source)):
             if not _looks_like_picture(picture.name):
                 others += 1
             elif picture.image_id in pictures:
@@ -70,20 +84,27 @@ def list_pictures(sources: Sequence[Path]) -> tuple[list[Picture], int]:
                     "file names without folder and suffix must differ"
                 )
             else:
+                _check_id(picture)
                 pictures[picture.image_id] = picture
     return list(pictures.values()), others
 
 
+def _check_id(picture: Picture) -> None:
+    try:
+        picture.image_id.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{picture.name!r}: name is not UTF-8; rename it") from error
+
+
 def _looks_like_picture(name: str) -> bool:
-    path = Path(name)
+    path = PurePosixPath(name)
     hidden = path.name.startswith(".")  # macOS puts a "._x.jpg" that is none beside each "x.jpg"
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def _list_source(source: Path) -> Iterator[Picture]:
-    if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.is_file())
-        yield from (Picture(path.stem, str(path), path) for path in paths)
+def _list_source(source: Place) -> Iterator[Picture]:
+    if source.is_folder():
+        yield from (Picture(place.stem, str(place), place) for place in source.walk())
     elif not source.exists():
         raise DataError(f"{source}: no such file or folder")
     elif source.suffix == ".txt":
@@ -94,23 +115,24 @@ def _list_source(source: Path) -> Iterator[Picture]:
         raise DataError(f"{source}: expected a folder, a .txt list of files or a .tar archive")
 
 
-def _list_text(source: Path) -> Iterator[Picture]:
+def _list_text(source: Place) -> Iterator[Picture]:
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        lines = source.read().decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: not a text file: {error.reason}") from error
+    folder = posixpath.dirname(str(source))
     for line in filter(None, map(str.strip, lines)):
-        path = source.parent / line
-        yield Picture(path.stem, str(path), path)
+        place = open_place(line if "://" in line else posixpath.join(folder, line))
+        yield Picture(place.stem, str(place), place)
 
 
-def _list_tar(source: Path) -> Iterator[Picture]:
+def _list_tar(source: Place) -> Iterator[Picture]:
     try:
-        with tarfile.open(source, "r:") as archive:
+        with source.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             members = [member for member in archive if member.isreg() and not member.issparse()]
     except tarfile.TarError as error:
         raise DataError(f"{source}: not an uncompressed tar archive: {error}") from error
     for member in members:
-        stem = Path(member.name).stem
+        stem = PurePosixPath(member.name).stem
         name = f"{source}:{member.name}"
         yield Picture(stem, name, source, offset=member.offset_data, size=member.size)

@@ -1,14 +1,18 @@
 """Folders, lists and archives of the same files name the same pictures."""
 
+import io
+import os
 import tarfile
 from pathlib import Path
 
+import fsspec
 import pytest
 from PIL import Image
 
 from openmmb.errors import DataError, ImageError
+from openmmb.vision.features.pictures import Picture, list_pictures
+from openmmb.vision.features.places import Place
 from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
-from openmmb.vision.pictures import list_pictures
 
 COLOURS = {"a/one.png": "red", "a/b/two.PNG": "blue", "three.v2.bmp": "green"}
 
@@ -51,10 +55,60 @@ def test_the_order_is_fixed_and_sources_add_up(folder: Path, tmp_path: Path):
     assert [picture.image_id for picture in pictures] == ["two", "one", "three.v2", "aaa"]
 
 
-def test_limits_hold_for_archives_too(folder: Path, tmp_path: Path):
-    pictures, _ = list_pictures([pack(folder, tmp_path / "photos.tar")])
-    with pytest.raises(ImageError, match=r"photos\.tar:photos/a/.*; at most 10 are read$"):
+def test_a_large_picture_of_an_archive_is_not_read(folder: Path, tmp_path: Path) -> None:
+    archive = pack(folder, tmp_path / "photos.tar")
+    pictures, _ = list_pictures([archive])
+    archive.unlink()
+    with pytest.raises(ImageError, match=r"photos\.tar:photos/a/.* \d\d bytes; at most 10 are r"):
         pictures[0].load(ImageLimits(max_bytes=10))
+
+
+def test_of_a_large_picture_in_a_store_no_more_is_read_than_shows_it(tmp_path: Path) -> None:
+    read: list[int] = []
+
+    class Counted(io.BytesIO):
+        def read(self, count: int | None = -1, /) -> bytes:
+            read.append(len(super().read(count)))
+            return bytes(read[-1])
+
+    class Store(fsspec.AbstractFileSystem):  # type: ignore[misc]
+        protocol = "counted"
+
+        def _open(self, path: str, mode: str, **settings: object) -> Counted:
+            return Counted(bytes(10**6))
+
+    picture = Picture("a", "counted://a.png", Place(Store(), "a.png", "counted://a.png"))
+    with pytest.raises(ImageError, match=r"^counted://a\.png: over 99 bytes; at most 99 are read$"):
+        picture.load(ImageLimits(max_bytes=99))
+    assert read == [100]
+
+
+def test_a_store_has_the_same_pictures_as_a_folder(folder: Path, tmp_path: Path) -> None:
+    names = [*COLOURS, f"memory:/{tmp_path}/photos/captions.csv", "._one.png"]
+    (folder / "list.txt").write_text("\n".join(names))
+    store = f"memory:/{tmp_path}/photos"
+    memory = fsspec.filesystem("memory")
+    memory.put(str(folder), f"{tmp_path}/photos", recursive=True)
+    memory.put(str(pack(folder, tmp_path / "photos.tar")), f"{tmp_path}/photos.tar")
+    (folder / "list.txt").write_text("\n".join(f"{store}/{name}" for name in COLOURS))
+    sources = (store, f"{store}/list.txt", f"{store}.tar", folder / "list.txt")
+    for source in sources:
+        pictures, _ = list_pictures([source])
+        colours = {p.image_id: p.load(DEFAULT_LIMITS).getpixel((2, 1)) for p in pictures}
+        assert colours == {"one": (255, 0, 0), "two": (0, 0, 255), "three.v2": (0, 128, 0)}
+
+
+def test_a_picture_that_is_gone_is_an_error_of_its_own(folder: Path, tmp_path: Path) -> None:
+    (folder / "list.txt").write_text(f"gone.png\nmemory:/{tmp_path}/gone2.png")
+    for picture in list_pictures([folder / "list.txt"])[0]:
+        with pytest.raises(ImageError, match=rf"{picture.name}: "):
+            picture.load(DEFAULT_LIMITS)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    Path(tmp_path, os.fsdecode(b"\xff.png")).touch()
+    with pytest.raises(DataError, match=r"udcff\.png': name is not UTF-8; rename it"):
+        list_pictures([tmp_path])
 
 
 def test_two_pictures_of_one_name_are_refused(folder: Path):

@@ -1,0 +1,44 @@
+"""Sums and maxima over a vocabulary, by pieces that a CPU's cache holds.
+
+PyTorch's own go over all beams' logits once an operation, from memory each time, and sort every
+row with its indices. On other devices they are used as they are.
+
+Sizes: B inputs, K beams, V vocabulary.
+"""
+
+import torch
+from torch import Tensor
+
+PIECE = 2**18
+"""Numbers that are worked on together: 1 MB of float32."""
+BLOCK = 64
+"""Neighbours of which only the highest is looked at first."""
+
+
+def log_sum_exp(logits: Tensor) -> Tensor:
+    """(B, K, V) -> (B, K, 1), the logarithm of the sum of the exponentials."""
+    if logits.device.type != "cpu" or logits.numel() <= PIECE:
+        return logits.logsumexp(-1, keepdim=True)
+    pieces = torch.split(logits.flatten(0, 1), max(1, PIECE // logits.shape[-1]))
+    total = torch.cat([piece.logsumexp(-1, keepdim=True) for piece in pieces])
+    return total.view(*logits.shape[:2], 1)
+
+
+def highest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` highest of each row and where they are, (B, K, count) each, best first.
+
+    None of them can be outside the ``count`` blocks with the highest maxima, so only those are
+    sorted. Which of equals comes first, and which is left out, is not defined, as in PyTorch.
+    """
+    size = logits.shape[-1]
+    whole = size - size % BLOCK
+    if logits.device.type != "cpu" or whole < 2 * BLOCK * count:
+        values, ids = logits.topk(min(count, size), dim=-1)
+        return values, ids
+    maxima = logits[..., :whole].reshape(*logits.shape[:2], -1, BLOCK).amax(-1)
+    blocks = maxima.topk(count, dim=-1, sorted=False).indices
+    places = (blocks[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)
+    rest = torch.arange(whole, size).expand(*places.shape[:-1], -1)
+    places = torch.cat([places, rest], dim=-1)
+    values, at = logits.gather(-1, places).topk(count, dim=-1)
+    return values, places.gather(-1, at)

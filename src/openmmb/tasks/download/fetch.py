@@ -1,0 +1,131 @@
+"""A published file, fetched, unpacked and written down, once."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from openmmb.errors import DataError
+from openmmb.tasks.download.sources import Source
+from openmmb.tasks.download.transfer import Progress, digest_of, download
+from openmmb.tasks.download.unpack import unpack
+
+RECORD = "fetched.json"
+"""Beside the files: where they came from."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was made of one published file.
+
+    Attributes:
+        url: Where it was.
+        digest: What it was.
+        files: Names and sizes of what is kept of it.
+    """
+
+    url: str
+    digest: str
+    files: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How it went.
+
+    Attributes:
+        folder: Where the files are.
+        files: How many.
+        before: Whether they had been fetched before.
+    """
+
+    folder: Path
+    files: int
+    before: bool
+
+
+def fetch(
+    source: Source,
+    root: Path,
+    *,
+    progress: Progress | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Fetched:
+    """Fetch a published file unless it has been.
+
+    Whatever interrupts this, the same call goes on: the transfer where it was, the unpacking from
+    the start. An archive is deleted after it was unpacked.
+
+    Args:
+        source: The file.
+        root: The folder that holds all data sets.
+        progress: Told about the bytes.
+        wait: Sleeps so many seconds before another attempt.
+
+    Raises:
+        DataError: It cannot be had, is not what was published, or files that were not fetched are
+            in its place.
+    """
+    folder = root / source.folder
+    record = _read_record(folder / RECORD)
+    entry = record.get(source.name)
+    if entry is not None and entry.digest == source.digest and _are_there(folder, entry.files):
+        return Fetched(folder, len(entry.files), before=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / source.name
+    if entry is None:
+        _check_free(folder, source)
+    if not (path.is_file() and _is(path, source.digest)):
+        download(source.url, path, source.digest, limit=source.limit, progress=progress, wait=wait)
+    files = {source.name: path.stat().st_size}
+    if source.keep:
+        files = unpack(path, folder, source.keep, limit=source.limit)
+    record[source.name] = Entry(source.url, source.digest, files)
+    _write_record(folder / RECORD, record)
+    if source.keep:
+        path.unlink()
+    return Fetched(folder, len(files), before=False)
+
+
+def _check_free(folder: Path, source: Source) -> None:
+    """See that no file of somebody else's would be written over.
+
+    With the archive beside them, files are what an unpacking that was interrupted has left.
+    """
+    if source.keep and (folder / source.name).is_file():
+        return
+    for name in source.keep or (source.name,):
+        path = folder / name
+        if "*" not in name and path.is_file() and not _is(path, source.digest):
+            raise DataError(
+                f"{path}: is there, and was not fetched by this command; move it away to fetch it"
+            )
+
+
+def _is(path: Path, digest: str) -> bool:
+    return digest_of(path, digest.partition(":")[0]) == digest
+
+
+def _are_there(folder: Path, files: dict[str, int]) -> bool:
+    paths = {folder / name: size for name, size in files.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _read_record(path: Path) -> dict[str, Entry]:
+    if not path.exists():
+        return {}
+    try:
+        return TypeAdapter(dict[str, Entry]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        what = error.errors(include_url=False)[0]["msg"]
+        raise DataError(f"{path}: not a record of this command: {what}; delete it") from None
+
+
+def _write_record(path: Path, record: dict[str, Entry]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    rows = {name: asdict(entry) for name, entry in sorted(record.items())}
+    partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

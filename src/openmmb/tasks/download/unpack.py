@@ -1,0 +1,113 @@
+"""Archives, of which only named files come out, and only into one folder.
+
+A file goes into the folder under its last name, so no path of an archive can lead elsewhere; links
+and devices are refused, and so is what would be more than was expected.
+"""
+
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from openmmb.errors import DataError
+
+_CHUNK = 2**20
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_UNREADABLE = (NotImplementedError, RuntimeError)  # how zipfile says that it cannot decrypt
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    regular: bool
+    open: Callable[[], IO[bytes] | None]
+
+
+def unpack(archive: Path, folder: Path, keep: Sequence[str], *, limit: int) -> dict[str, int]:
+    """Take files out of a tar archive, compressed or not, or a zip archive.
+
+    They appear in ``folder`` only after all of them are whole.
+
+    Args:
+        archive: The file; what it is, is read off its content.
+        folder: Where they go; must be there.
+        keep: Which are taken, by patterns of their names without folders. A pattern without ``*``
+            must be there.
+        limit: Most bytes of all together.
+
+    Returns:
+        Their names and sizes.
+
+    Raises:
+        DataError: The archive is damaged, lacks a file, has one twice, has a link in the place of
+            one, or is over the limit.
+    """
+    aside = folder / f".{archive.name}.unpacking"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        sizes = _take(archive, aside, keep, limit)
+        for pattern in keep:
+            if "*" not in pattern and pattern not in sizes:
+                raise DataError(f"{archive}: no file {pattern!r} in it")
+        for name in sizes:
+            (aside / name).replace(folder / name)
+    except (*_DAMAGED, *_UNREADABLE) as error:
+        raise DataError(f"{archive}: not an archive that can be read: {error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return sizes
+
+
+def _take(archive: Path, folder: Path, keep: Sequence[str], limit: int) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for member in _members(archive):
+        name = PurePosixPath(member.name.replace("\\", "/")).name
+        if name.startswith(".") or not any(fnmatchcase(name, pattern) for pattern in keep):
+            continue
+        if not member.regular:
+            raise DataError(f"{archive}: {member.name!r} is not a plain file; it is not unpacked")
+        if name in sizes:
+            raise DataError(f"{archive}: {name!r} is in it twice")
+        stream = member.open()
+        if stream is None:
+            raise DataError(f"{archive}: {member.name!r} has no content")
+        room = limit - sum(sizes.values())
+        with stream, (folder / name).open("wb") as file:
+            sizes[name] = _copy(stream, file, room)
+        if sizes[name] > room:
+            raise DataError(f"{archive}: more than {limit} bytes in it; it is not unpacked")
+    return sizes
+
+
+def _copy(stream: IO[bytes], file: IO[bytes], room: int) -> int:
+    """Copy until the end, or until there is more than ``room``; return how much there was."""
+    done = 0
+    while done <= room and (chunk := stream.read(_CHUNK)):
+        file.write(chunk)
+        done += len(chunk)
+    return done
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    """Yield what is not a folder; what a member opens lasts until the next one."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            for info in zipped.infolist():
+                if not info.is_dir():
+                    kind = stat.S_IFMT(info.external_attr >> 16)
+                    regular = kind in (0, stat.S_IFREG)  # 0: not written on Unix
+                    yield _Member(info.filename, regular, partial(zipped.open, info))
+        return
+    with tarfile.open(archive, "r:*") as tarred:
+        for member in tarred:
+            if not member.isdir():
+                yield _Member(member.name, member.isreg(), partial(tarred.extractfile, member))

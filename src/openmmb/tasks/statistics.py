@@ -1,0 +1,198 @@
+"""Numbers of a mixture: how much of what there is, how long it is, which controls it carries."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from openmmb.data.controls import NEGATIVE, POSITIVE, Controls
+from openmmb.data.encode import EncodeConfig, encode
+from openmmb.data.example import Example
+from openmmb.data.loader import one_caption
+from openmmb.text.tokenizer import Tokenizer
+
+PERCENTILES = (50, 90, 99, 100)
+"""Of lengths; 100 is the longest."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens something has.
+
+    Attributes:
+        mean: On average.
+        percentiles: At ``PERCENTILES``.
+        full: Share that is as long as may be, so that most of it was cut.
+    """
+
+    mean: float
+    percentiles: tuple[int, ...]
+    full: float
+
+
+@dataclass(frozen=True)
+class TaskStatistics:
+    """The numbers of one data set, with the controls of the first epoch.
+
+    Attributes:
+        examples: How many there are.
+        measured: How many of them, evenly spread, the rest was taken from.
+        pictures: How many different pictures all of them are about.
+        with_picture: Share about a picture.
+        context: Tokens before a reply.
+        reply: Tokens that are learnt.
+        controls: Share of each control: gender tokens, ``positive/neutral``, ``negative``,
+            ``trait`` for any other style, ``persona``.
+    """
+
+    examples: int
+    measured: int
+    pictures: int
+    with_picture: float
+    context: Lengths
+    reply: Lengths
+    controls: Mapping[str, float]
+
+
+def measure(
+    examples: Sequence[Example],
+    controls: Controls,
+    tokenizer: Tokenizer,
+    config: EncodeConfig,
+    *,
+    max_examples: int,
+) -> TaskStatistics:
+    """Count one data set.
+
+    Args:
+        examples: At least one.
+        controls: What is added to them.
+        tokenizer: Words to tokens.
+        config: How.
+        max_examples: Most that are turned into tokens; more are looked at in part.
+    """
+    count = min(len(examples), max_examples)
+    contexts, replies = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    found: Counter[str] = Counter()
+    with_picture = 0
+    for place in range(count):
+        example = one_caption(examples[place * len(examples) // count], 0)
+        example = controls.apply(example, 0)
+        encoded = encode(example, tokenizer, config)
+        contexts[place], replies[place] = len(encoded.context), len(encoded.reply)
+        found.update(_controls_of(example))
+        with_picture += example.image_id is not None
+    return TaskStatistics(
+        examples=len(examples),
+        measured=count,
+        pictures=len({e.image_id for e in examples if e.image_id is not None}),
+        with_picture=with_picture / count,
+        context=_lengths(contexts, config.max_context),
+        reply=_lengths(replies, config.max_reply),
+        controls={name: number / count for name, number in found.items()},
+    )
+
+
+@dataclass(frozen=True)
+class DrawnTask:
+    """One data set of a mixture.
+
+    Attributes:
+        name: Of the data set.
+        weight: How many times an epoch goes through it.
+        statistics: Its numbers.
+    """
+
+    name: str
+    weight: float
+    statistics: TaskStatistics
+
+    @property
+    def drawn(self) -> int:
+        """Examples that an epoch draws from it."""
+        return round(self.weight * self.statistics.examples)
+
+
+def describe(tasks: Sequence[DrawnTask], batch_size: int) -> list[str]:
+    """Write a mixture down as lines: a table of its data sets, then what an epoch has.
+
+    The share of a data set or a control is of the examples that training draws.
+    """
+    of = "/".join("max" if p == 100 else f"{p} %" for p in PERCENTILES)
+    heads = (f"context tokens: mean, {of}", "full", f"reply tokens: mean, {of}", "cut")
+    rows: list[tuple[str, ...]] = [("task", "examples", "weight", "drawn", "pictures", *heads)]
+    drawn = sum(task.drawn for task in tasks)
+    for task in tasks:
+        found = task.statistics
+        rows.append(
+            (
+                task.name,
+                f"{found.examples:,}",
+                f"{task.weight:g}",
+                f"{task.drawn / max(1, drawn):.1%}",
+                f"{found.pictures:,}" if found.pictures else "-",
+                *_cells(found.context),
+                *_cells(found.reply),
+            )
+        )
+    lines = [*table(rows), _epoch(tasks, drawn, batch_size)]
+    if any(task.statistics.measured < task.statistics.examples for task in tasks):
+        most = max(task.statistics.measured for task in tasks)
+        lines.append(f"lengths and controls are those of at most {most:,} examples of each task")
+    parts = {name for task in tasks for name in task.statistics.controls}
+
+    def share(name: str) -> float:
+        return _mean(tasks, lambda found: found.controls.get(name, 0.0))
+
+    controls = ", ".join(f"{name} {share(name):.1%}" for name in sorted(parts))
+    return [*lines, f"controls: {controls or 'none'}"]
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Line cells up below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _epoch(tasks: Sequence[DrawnTask], drawn: int, batch_size: int) -> str:
+    context = drawn * _mean(tasks, lambda found: found.context.mean)
+    reply = drawn * _mean(tasks, lambda found: found.reply.mean)
+    return (
+        f"an epoch: {drawn:,} examples in {drawn // batch_size:,} batches of {batch_size}; about "
+        f"{context:,.0f} tokens of context and {reply:,.0f} of replies; "
+        f"{_mean(tasks, lambda found: found.with_picture):.1%} about a picture"
+    )
+
+
+def _mean(tasks: Sequence[DrawnTask], number: Callable[[TaskStatistics], float]) -> float:
+    """Return the mean of a number over the examples that are drawn."""
+    drawn = sum(task.drawn for task in tasks)
+    return sum(task.drawn * number(task.statistics) for task in tasks) / max(1, drawn)
+
+
+def _cells(lengths: Lengths) -> tuple[str, str]:
+    at = " / ".join(map(str, lengths.percentiles))
+    return f"{lengths.mean:.1f}, {at}", f"{lengths.full:.1%}"
+
+
+def _controls_of(example: Example) -> list[str]:
+    found = ["persona"] if example.persona else []
+    if example.gender is not None:
+        found.append(example.gender)
+    if example.style is not None:
+        found.append(example.style if example.style in (POSITIVE, NEGATIVE) else "trait")
+    return found
+
+
+def _lengths(numbers: npt.NDArray[np.int64], limit: int) -> Lengths:
+    percentiles = np.percentile(numbers, PERCENTILES, method="lower")
+    return Lengths(
+        mean=float(numbers.mean()),
+        percentiles=tuple(int(number) for number in percentiles),
+        full=float((numbers >= limit).mean()),
+    )

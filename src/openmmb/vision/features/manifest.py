@@ -1,0 +1,69 @@
+"""What made a folder of features; one folder never mixes two."""
+
+import dataclasses
+import json
+from typing import Final
+
+from openmmb.config import config, parse
+from openmmb.errors import ConfigError, DataError
+from openmmb.vision.features.places import Place
+
+MANIFEST: Final = "manifest.json"
+
+
+@config
+class Manifest:
+    """Encoder and settings of a folder of features."""
+
+    encoder: str
+    """Name of the picture encoder."""
+
+    fingerprint: str
+    """Fingerprint of its weights and preprocessing."""
+
+    num_vectors: int
+    """I."""
+
+    feature_dim: int
+    """F."""
+
+    flip: bool = False
+    """The pictures were mirrored left to right."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(I, F) of every picture."""
+        return self.num_vectors, self.feature_dim
+
+
+def read_manifest(folder: Place) -> Manifest:
+    """Read what made ``folder``.
+
+    Raises:
+        DataError: It is not a folder of features.
+    """
+    place = folder / MANIFEST
+    try:
+        return parse(Manifest, json.loads(place.read()), source=str(place))
+    except (OSError, ValueError, ConfigError) as error:
+        raise DataError(f"{folder}: not a folder of features: {error}") from error
+
+
+def claim(folder: Place, manifest: Manifest) -> None:
+    """Say in ``folder``, made if missing, what makes it, or check that it says the same.
+
+    Raises:
+        ConfigError: Another encoder or other settings made it.
+        DataError: What it says cannot be read.
+    """
+    if not (folder / MANIFEST).exists():
+        folder.make_folder()
+        text = json.dumps(dataclasses.asdict(manifest), indent=2) + "\n"
+        (folder / MANIFEST).write(text.encode())
+    before = read_manifest(folder)  # another process may have come first
+    for field in dataclasses.fields(Manifest):
+        old, new = getattr(before, field.name), getattr(manifest, field.name)
+        if old != new:
+            raise ConfigError(
+                f"{folder}: made with {field.name} {old!r}, now {new!r}; choose another folder"
+            )

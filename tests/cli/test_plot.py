@@ -1,0 +1,32 @@
+"""``openmmb plot`` draws runs and says in one line why it cannot."""
+
+from pathlib import Path
+
+import pytest
+import tyro
+
+from openmmb.cli.plot import plot
+from openmmb.errors import ConfigError
+from openmmb.train.log import Log
+
+
+def run_plot(*args: str) -> None:
+    tyro.cli(plot, args=args)
+
+
+def test_runs_become_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        Log(tmp_path / name, lambda _: None).write("step", {"step": 10, "loss": 2.5})
+    with (tmp_path / "b" / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"torn')
+    out = tmp_path / "both.png"
+    run_plot(str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out))
+    said = capsys.readouterr()
+    assert said.out == f"{out}\n"
+    assert said.err == f"{tmp_path / 'b'}: damaged lines of its log that were left out: 1\n"
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(ConfigError, match="RUN: none given"):
+        run_plot()

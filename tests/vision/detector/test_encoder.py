@@ -1,0 +1,111 @@
+"""As a picture encoder the detector keeps the promises of one, and leaves no setting behind."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from openmmb.errors import ConfigError
+from openmmb.vision.detector.encoder import RegionEncoder, open_faster_rcnn
+from openmmb.vision.detector.network import Precision
+from openmmb.vision.encoders import ImageEncoder
+from tests.vision.detector.build import TINY, picture, published_weights
+
+CPU = torch.device("cpu")
+WEIGHTS = published_weights()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("detector") / "tiny.pth"
+    torch.save({"model": WEIGHTS}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder(weights: Path) -> RegionEncoder:
+    return open_faster_rcnn(weights, CPU, shape=TINY)
+
+
+def test_it_is_a_picture_encoder(encoder: RegionEncoder) -> None:
+    as_any: ImageEncoder = encoder
+    vectors = as_any.encode([picture(), picture(width=64, height=200, seed=1)])
+    assert as_any.name == "faster_rcnn_x152"
+    assert vectors.shape == (2, as_any.num_vectors, as_any.feature_dim) == (2, 100, 64)
+    assert (vectors.dtype, vectors.device.type) == (torch.float32, "cpu")
+    assert vectors.any(-1).all()
+    assert vectors.min() == 0
+
+
+def test_the_vectors_are_those_of_the_regions_whatever_the_batch(encoder: RegionEncoder) -> None:
+    images = [picture(), picture(width=120, height=90, seed=1)]
+    vectors = encoder.encode(images)
+    for row, image in zip(vectors, images, strict=True):
+        assert torch.equal(row, encoder.regions(image).features)
+
+
+def test_boxes_are_in_pixels_of_the_picture(encoder: RegionEncoder) -> None:
+    boxes = encoder.regions(picture(width=120, height=90)).boxes
+    assert boxes.min() >= 0
+    # The canvas ends up to 31 of its pixels beyond the picture, and so may a box.
+    assert boxes[:, [0, 2]].max() <= 120 + 32 * 90 / 800
+    assert boxes[:, [1, 3]].max() <= 90 + 32 * 90 / 800
+
+
+def test_zero_pictures_and_other_modes_are_refused(encoder: RegionEncoder) -> None:
+    with pytest.raises(ValueError, match="cannot encode zero pictures"):
+        encoder.encode([])
+    with pytest.raises(ValueError, match="picture has mode L, expected RGB"):
+        encoder.encode([picture(), Image.new("L", (9, 9))])
+
+
+def test_without_weights_it_says_which_and_where() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^faster_rcnn_x152 needs its weights, detectron_model\.pth .*licence"
+    ):
+        open_faster_rcnn(None, CPU)
+
+
+def test_the_fingerprint_follows_weights_and_precision_but_not_the_file(
+    encoder: RegionEncoder, tmp_path: Path
+) -> None:
+    def fingerprint(changed: dict[str, torch.Tensor], precision: Precision = "fp32") -> str:
+        path = tmp_path / "a.safetensors"
+        save_file({**WEIGHTS, **changed}, path)
+        return open_faster_rcnn(path, CPU, precision=precision, shape=TINY).fingerprint
+
+    name = "rpn.head.conv.bias"
+    assert fingerprint({}) == encoder.fingerprint
+    assert fingerprint({name: WEIGHTS[name] + 1}) != encoder.fingerprint
+    assert fingerprint({}, "bf16") != encoder.fingerprint
+
+
+def test_the_fingerprint_follows_the_preprocessing(
+    encoder: RegionEncoder, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmmb.vision.detector.encoder.PREPROCESSING", "another")
+    assert open_faster_rcnn(weights, CPU, shape=TINY).fingerprint != encoder.fingerprint
+
+
+def test_the_program_may_allow_less_exact_products_elsewhere(encoder: RegionEncoder) -> None:
+    exact = encoder.encode([picture()])
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert torch.equal(encoder.encode([picture()]), exact)
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_finds_the_same_regions(encoder: RegionEncoder, weights: Path) -> None:
+    there = open_faster_rcnn(weights, torch.device("cuda"), shape=TINY).regions(picture())
+    here = encoder.regions(picture())
+    same = (there.boxes[:, None] - here.boxes).abs().amax(-1).argmin(1)
+    assert sorted(same.tolist()) == list(range(100))
+    assert (there.features - here.features[same]).abs().max() < 1e-2

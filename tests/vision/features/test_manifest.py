@@ -1,0 +1,39 @@
+"""A folder says what made it, and lets nothing else in."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmmb.errors import ConfigError
+from openmmb.vision.features.manifest import Manifest, claim, read_manifest
+from openmmb.vision.features.places import open_place
+
+MADE = Manifest(encoder="a", fingerprint="1", num_vectors=2, feature_dim=3)
+
+
+@pytest.mark.parametrize("kind", ["path", "memory"])
+def test_a_claim_is_read_back_and_can_be_repeated(tmp_path: Path, kind: str) -> None:
+    folder = open_place(tmp_path if kind == "path" else f"memory:/{tmp_path}") / "a" / "b"
+    for _ in range(2):
+        claim(folder, MADE)
+    assert read_manifest(folder) == MADE
+    assert MADE.image_shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": "b"}, "made with encoder 'a', now 'b'; choose another folder"),
+        ({"fingerprint": "2"}, "made with fingerprint '1', now '2'"),
+        ({"num_vectors": 3}, "made with num_vectors 2, now 3"),
+        ({"feature_dim": 2}, "made with feature_dim 3, now 2"),
+        ({"flip": True}, "made with flip False, now True"),
+    ],
+)
+def test_another_claim_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    folder = open_place(tmp_path)
+    claim(folder, MADE)
+    with pytest.raises(ConfigError, match=message):
+        claim(folder, replace(MADE, **change))  # type: ignore[arg-type]
+    assert read_manifest(folder) == MADE
