@@ -16,6 +16,7 @@ from openmmb.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.generate import generate
+from openmmb.model.pack import pack
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.replies import change_subject, explain
 from openmmb.safety.verdict import Verdict
@@ -249,7 +250,7 @@ def load(
     device: str = "auto",
     encoder_weights: Path | str | None = None,
 ) -> Bot:
-    """Load a checkpoint to talk to.
+    """Load a checkpoint to talk to; on a CPU its weights are laid out for that alone.
 
     Args:
         checkpoint: Its folder, or ``tiny`` for the bundled model.
@@ -267,6 +268,7 @@ def load(
     """
     loaded = load_checkpoint(find_checkpoint(checkpoint))
     loaded.model.to(_open_device(device))
+    pack(loaded.model)
     return Bot(
         loaded,
         guard=guard or open_guard(GuardConfig()),

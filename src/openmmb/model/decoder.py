@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
+from openmmb.model.stack import Stack
 
 
 class Decoder(nn.Module):
@@ -19,7 +20,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.positions = Positions(config)
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
+        self.layers = Stack(DecoderLayer(config) for _ in range(config.num_decoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
         self.dropout = nn.Dropout(config.dropout)
 
@@ -34,9 +35,7 @@ class Decoder(nn.Module):
         Returns:
             (B, T, D) hidden states that predict each position.
         """
-        x = self._embed(words, 0)
-        for layer in self.layers:
-            x = layer(x, states, states_mask[:, None, None, :])
+        x = self.layers.run(self._embed(words, 0), states, states_mask[:, None, None, :])
         return self._norm_output(x)
 
     def start(

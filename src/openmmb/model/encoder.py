@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from openmmb.model.config import ModelConfig
 from openmmb.model.fusion import ImageProjector, append_image
 from openmmb.model.layers import EncoderLayer, Positions, layer_norm
+from openmmb.model.stack import Stack
 
 TEXT, IMAGE = 0, 1
 """Segments."""
@@ -26,7 +27,7 @@ class Encoder(nn.Module):
             nn.Embedding(config.num_segments, config.embed_dim) if config.num_segments else None
         )
         self.image_projector = ImageProjector(config)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_encoder_layers))
+        self.layers = Stack(EncoderLayer(config) for _ in range(config.num_encoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
         self.dropout = nn.Dropout(config.dropout)
 
@@ -70,10 +71,7 @@ class Encoder(nn.Module):
         return normed
 
     def _run(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.dropout(x)
-        attention_mask = mask[:, None, None, :]
-        for layer in self.layers:
-            x = layer(x, attention_mask)
+        x = self.layers.run(self.dropout(x), mask[:, None, None, :])
         if self.norm is not None and self.config.variant == "prelayernorm":
             x = self.norm(x)
         return x * self.config.output_scaling

@@ -25,6 +25,7 @@ class Seq2Seq(nn.Module):
         self.embeddings = nn.Embedding(config.vocab_size, config.embed_dim)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.head: nn.Module | None = None  # packed output weights, for inference alone
         self.scale = math.sqrt(config.embed_dim) if config.scale_embeddings else 1.0
         self.apply(_initialise)
 
@@ -78,7 +79,10 @@ class Seq2Seq(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        return F.linear(hidden, self.embeddings.weight)
+        if self.head is None:
+            return F.linear(hidden, self.embeddings.weight)
+        logits: Tensor = self.head(hidden)
+        return logits
 
     def stepper(
         self, states: Tensor, states_mask: Tensor, *, num_beams: int, max_tokens: int

@@ -1,0 +1,84 @@
+"""A packed network computes what it computed before, and only for inference."""
+
+import copy
+import gc
+
+import pytest
+import torch
+
+from openmmb.model.config import ModelConfig
+from openmmb.model.pack import PackedLinear, can_pack, pack
+from openmmb.model.seq2seq import Seq2Seq
+from openmmb.search.config import SearchConfig
+from openmmb.search.loop import search
+from tests.build import tiny_model
+
+pytestmark = pytest.mark.skipif(
+    not torch._C._has_mkldnn, reason="this build of PyTorch has no such kernels"
+)
+
+
+def both() -> tuple[Seq2Seq, Seq2Seq]:
+    plain = tiny_model().eval()
+    packed = copy.deepcopy(plain)
+    pack(packed)
+    return plain, packed
+
+
+@pytest.mark.parametrize("rows", [(10,), (1,), (0,), (2, 10), (3, 40)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_packed_layer_is_the_layer(rows: tuple[int, ...], *, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(48, 80, bias=bias)
+    x = torch.randn(*rows, 48)
+    with torch.inference_mode():
+        packed = PackedLinear(layer.weight, layer.bias)(x)
+        assert packed.shape == layer(x).shape
+        torch.testing.assert_close(packed, layer(x), rtol=0, atol=1e-5)
+
+
+def test_every_linear_layer_and_the_output_is_packed() -> None:
+    _, packed = both()
+    kinds = [type(module) for module in packed.modules()]
+    assert torch.nn.Linear not in kinds
+    assert isinstance(packed.head, PackedLinear)
+
+
+def test_a_packed_network_gives_the_same_states_logits_and_replies() -> None:
+    plain, packed = both()
+    config: ModelConfig = plain.config
+    torch.manual_seed(1)
+    context = torch.randint(4, config.vocab_size, (2, 9))
+    mask = torch.ones_like(context, dtype=torch.bool)
+    mask[1, 6:] = False
+    image = torch.randn(2, config.image_vectors, config.image_dim)
+    reply = torch.randint(4, config.vocab_size, (2, 5))
+    settings = SearchConfig(beam_size=3, min_length=3, max_length=8)
+    found = []
+    with torch.inference_mode():
+        for model in (plain, packed):
+            states, states_mask = model.encode(context, mask, image)
+            logits = model.logits(model.decode(reply, states, states_mask, 1))
+            step = model.stepper(states, states_mask, num_beams=3, max_tokens=8)
+            replies = search(step, context, settings, start_id=1, end_id=2)
+            found.append((states, logits, [[h.tokens for h in row] for row in replies]))
+    (states, logits, said), (states_2, logits_2, said_2) = found
+    torch.testing.assert_close(states, states_2, rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits, logits_2, rtol=0, atol=1e-5)
+    assert said == said_2
+
+
+def test_the_plain_weights_are_given_back() -> None:
+    _, packed = both()
+    gc.collect()
+    shapes = {tuple(weight.shape) for weight in packed.parameters()}
+    ffn = (packed.config.ffn_dim, packed.config.embed_dim)
+    assert ffn not in shapes
+
+
+def test_what_cannot_be_packed_stays_as_it_is() -> None:
+    half = tiny_model().to(torch.float64)
+    assert not can_pack(half)
+    pack(half)
+    assert half.head is None
+    assert any(isinstance(module, torch.nn.Linear) for module in half.modules())
