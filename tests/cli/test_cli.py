@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -308,6 +309,11 @@ def test_a_closed_stream_is_no_traceback(tiny: str, closed: str) -> None:
     )
     assert len(done.stdout.splitlines()) == (closed == "2>&-")
     assert len(done.stderr.splitlines()) == (closed == ">&-")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"openmmb {version('openmmb')}\n"
 
 
 def test_features_of_nothing_are_one_line(tmp_path: Path, complaint: Callable[..., str]) -> None:

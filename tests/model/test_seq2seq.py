@@ -164,3 +164,17 @@ def test_a_few_updates_teach_a_reply() -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() / given["reply"].numel() < 0.1
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_vector_of_zeros_is_no_region(fusion: Fusion) -> None:
+    given = inputs()
+    fewer = given["image"][:1, :-1]
+    filled = torch.cat([fewer, torch.zeros(1, 1, TINY_F)], dim=1)
+    model = tiny_model(tiny_config(fusion=fusion)).eval()
+    hidden = []
+    with torch.no_grad():
+        for image in (fewer, filled):
+            states, mask = model.encode(given["context"][:1], given["context_mask"][:1], image)
+            hidden.append(model.decode(given["reply"][:1], states, mask, START))
+    torch.testing.assert_close(*hidden, rtol=0, atol=1e-5)

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import tyro
@@ -61,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: Sequence[str]) -> None:
-    if args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
+    if args[0] == "--version":
+        print(f"openmmb {version('openmmb')}")
+    elif args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
         train.train_with(args[1:])
     elif args[0] == "parlai" and len(args) > 1 and args[1] not in ("-h", "--help"):
         parlai.parlai_with(args[1:])

@@ -54,8 +54,9 @@ class Seq2Seq(nn.Module):
         Args:
             context: (B, S) int64, padded on the right.
             context_mask: (B, S) bool, True at real tokens.
-            image: (B, I, F) float; anything where a row has no picture. None, or I = 0: no row
-                has one.
+            image: (B, I, F) float; anything where a row has no picture. A vector of zeros counts
+                as none: a detector that finds fewer than I regions fills up with them. None, or
+                I = 0: no row has one.
             has_image: (B,) bool; None: every row has one.
 
         Returns:
@@ -65,9 +66,9 @@ class Seq2Seq(nn.Module):
         if image is None:
             image, image_mask = no_image(len(context), words, self.config.image_dim)
         else:
-            rows, count = image.shape[:2]
-            has_image = context.new_ones(rows, dtype=torch.bool) if has_image is None else has_image
-            image_mask = has_image[:, None].expand(rows, count)
+            if has_image is None:
+                has_image = context.new_ones(len(context), dtype=torch.bool)
+            image_mask = has_image[:, None] & image.any(-1)
         states, mask = self.encoder(words, context_mask, image, image_mask)
         return states, mask
 

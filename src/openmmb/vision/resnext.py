@@ -241,7 +241,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is refused a moment later
-            state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except _DAMAGE as error:

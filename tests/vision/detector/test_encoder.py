@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from openmmb.errors import ConfigError
 from openmmb.vision.detector.encoder import RegionEncoder, open_faster_rcnn
 from openmmb.vision.detector.network import Precision
 from openmmb.vision.encoders import ImageEncoder
@@ -59,13 +58,6 @@ def test_zero_pictures_and_other_modes_are_refused(encoder: RegionEncoder) -> No
         encoder.encode([])
     with pytest.raises(ValueError, match="picture has mode L, expected RGB"):
         encoder.encode([picture(), Image.new("L", (9, 9))])
-
-
-def test_without_weights_it_says_which_and_where() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^faster_rcnn_x152 needs its weights, detectron_model\.pth .*licence"
-    ):
-        open_faster_rcnn(None, CPU)
 
 
 def test_the_fingerprint_follows_weights_and_precision_but_not_the_file(
