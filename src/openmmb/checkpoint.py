@@ -103,6 +103,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
     }
     save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
     (partial / CONFIG).write_text(dump(checkpoint.config), encoding="utf-8")
+    shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets only the owner read
     checkpoint.tokenizer.save(partial / TOKENIZER)
     replace_folder(partial, folder)
 

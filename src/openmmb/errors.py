@@ -30,7 +30,7 @@ class CheckpointError(OpenMMBError):
 
 
 class TrainingError(OpenMMBError):
-    """A training run cannot go on: its numbers are no longer finite."""
+    """A training run cannot go on: its numbers are no longer finite, or its disk is full."""
 
 
 def shorten(text: str) -> str:

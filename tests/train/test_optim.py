@@ -62,6 +62,22 @@ def test_a_clipped_gradient_has_the_highest_norm() -> None:
     assert left.item() == pytest.approx(0.01, rel=1e-3)
 
 
+def test_a_scaled_loss_makes_the_same_update() -> None:
+    models = [tiny_model(), tiny_model()]
+    updates = [
+        train_step(
+            [batch_of(ROWS)],
+            loss_of(model),
+            build_optimizer(model, OptimConfig()),
+            max_grad_norm=1.0,
+            loss_scale=scale,
+        )
+        for model, scale in zip(models, (1.0, 2.0**10), strict=True)
+    ]
+    assert updates[0] == updates[1]  # a power of two costs no digit
+    torch.testing.assert_close(models[0].state_dict(), models[1].state_dict(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
     model = tiny_model()
@@ -81,8 +97,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
     torch.testing.assert_close(optimizer.state_dict(), moments, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_only_matrices_decay(name: Literal["adam", "adamw"]) -> None:
+@pytest.mark.parametrize("name", ["adam", "adamw", "adafactor"])
+def test_only_matrices_decay(name: Literal["adam", "adamw", "adafactor"]) -> None:
     model = tiny_model()
     matrices, vectors = build_optimizer(
         model, OptimConfig(name=name, weight_decay=0.1)
@@ -110,3 +126,17 @@ def test_the_settings_arrive() -> None:
         1e-7,
         True,
     )
+
+
+def test_adafactor_keeps_a_row_and_a_column_of_each_matrix() -> None:
+    model = tiny_model()
+    optimizer = build_optimizer(model, OptimConfig(name="adafactor", eps=1e-5))
+    assert optimizer.param_groups[0]["eps"] == (1e-5, 1e-3)
+    train_step([batch_of(ROWS)], loss_of(model), optimizer, max_grad_norm=1.0)
+    rows, width = model.embeddings.weight.shape
+    state = optimizer.state[model.embeddings.weight]
+    assert {key: tuple(value.shape) for key, value in state.items()} == {
+        "step": (),
+        "row_var": (rows, 1),
+        "col_var": (1, width),
+    }

@@ -1,12 +1,14 @@
 """Before its first update a run has its data, vocabulary and network, or says what is wrong."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from openmmb.checkpoint import load_checkpoint, save_checkpoint
+from openmmb.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from openmmb.config import load
 from openmmb.errors import CheckpointError, ConfigError, DataError
 from openmmb.model.config import ModelConfig
 from openmmb.text.tokenizer import CONTROLS
@@ -83,6 +85,31 @@ def test_controls_can_be_drawn_anew(tmp_path: Path) -> None:
     assert (before[controls] != after[controls]).all()
     assert torch.equal(after, again.model.embeddings.weight)
     assert after.requires_grad
+
+
+def test_a_run_that_goes_on_needs_its_start_no_more(tmp_path: Path) -> None:
+    recipe = replace(tiny_recipe(tmp_path, start=write_start(tmp_path)), fresh_controls=True)
+    first = prepared(recipe).checkpoint
+    (Path(recipe.out) / "state-00000010").mkdir()
+    shutil.rmtree(tmp_path / "start")
+    again = prepared(recipe).checkpoint
+    assert again.config == first.config
+    assert again.tokenizer.encode("a boat") == first.tokenizer.encode("a boat")
+    shapes = [{k: v.shape for k, v in c.model.state_dict().items()} for c in (first, again)]
+    assert shapes[0] == shapes[1]
+
+
+def test_before_a_state_another_start_takes_over(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, start=write_start(tmp_path))
+    prepared(recipe)
+    save_checkpoint(
+        tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F, gender="f0m1"),
+        tmp_path / "other",
+        precision="fp32",
+    )
+    prepared(replace(recipe, start=str(tmp_path / "other")))
+    kept = load(CheckpointConfig, Path(recipe.out) / "start" / "config.toml")
+    assert kept.gender == "f0m1"
 
 
 def test_a_start_with_another_encoder_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 from tyro.extras import SubcommandApp
 
-from openmmb.cli import convert, data, evaluate, features, parlai, talk, train
+from openmmb.cli import convert, data, estimate, evaluate, features, parlai, plot, talk, train
 from openmmb.cli.flags import complain
 from openmmb.errors import OpenMMBError
 
@@ -22,6 +22,8 @@ COMMANDS = (
     data.data,
     features.features,
     train.train,
+    estimate.estimate,
+    plot.plot,
     evaluate.evaluate,
     convert.convert,
     parlai.parlai,

@@ -1,6 +1,8 @@
 """Running a recipe: ``openmmb train``."""
 
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -46,8 +48,11 @@ def run(recipe: "Recipe") -> None:
     from openmmb.progress import watching
     from openmmb.train.trainer import train as run_recipe
 
-    with watching() as watch:
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    with watching() if first else nullcontext(lambda _: None) as watch:
         checkpoint = run_recipe(recipe, watch=watch)
+    if not first:
+        return
     if checkpoint.exists():
         print(printable(str(checkpoint)))
     else:

@@ -9,6 +9,7 @@ from torch import Tensor
 from openmmb.data.batch import Batch
 from openmmb.data.example import Example
 from openmmb.data.loader import Encoder, in_order
+from openmmb.distributed import my_rows, sum_over_ranks
 from openmmb.model.loss import token_loss
 from openmmb.model.seq2seq import Seq2Seq
 
@@ -20,7 +21,6 @@ def reply_loss(
     start_id: int,
     banned_ids: Sequence[int] = (),
     label_smoothing: float = 0.0,
-    bf16: bool = False,
 ) -> tuple[Tensor, int]:
     """Return the summed cross-entropy of a batch's reply tokens, and how many there are.
 
@@ -30,44 +30,40 @@ def reply_loss(
         start_id: Stands before a reply.
         banned_ids: Tokens that no reply is made of.
         label_smoothing: Share of each target spread over the vocabulary.
-        bf16: Compute the network's products in bfloat16.
     """
-    with torch.autocast(model.embeddings.weight.device.type, torch.bfloat16, enabled=bf16):
-        hidden = model(
-            batch.context, batch.context_mask, batch.image, batch.has_image, batch.reply, start_id
-        )
-        hidden, targets = hidden[batch.reply_mask], batch.reply[batch.reply_mask]
-        loss = token_loss(
-            model.logits(hidden),
-            targets,
-            label_smoothing=label_smoothing,
-            banned_ids=banned_ids,
-        )
+    hidden = model(
+        batch.context, batch.context_mask, batch.image, batch.has_image, batch.reply, start_id
+    )
+    hidden, targets = hidden[batch.reply_mask], batch.reply[batch.reply_mask]
+    loss = token_loss(
+        model.logits(hidden), targets, label_smoothing=label_smoothing, banned_ids=banned_ids
+    )
     return loss, len(targets)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def perplexity_of(
-    model: Seq2Seq,
-    examples: Sequence[Example],
-    encoder: Encoder,
-    *,
-    batch_size: int,
-    bf16: bool = False,
+    model: Seq2Seq, examples: Sequence[Example], encoder: Encoder, *, batch_size: int
 ) -> float:
-    """Return the perplexity of the examples' replies, over all their tokens together."""
+    """Return the perplexity of the examples' replies, over all their tokens together.
+
+    Several processes share the rows of each batch, and all return the same.
+    """
     model.eval()
+    device = model.embeddings.weight.device
     total, count = 0.0, 0
     for batch in in_order(examples, encoder, batch_size=batch_size):
+        mine, counts = my_rows(batch)
         loss, tokens = reply_loss(
             model,
-            batch,
+            mine.to(device),
             start_id=encoder.tokenizer.start_id,
             banned_ids=encoder.tokenizer.unsaid_ids(),
-            bf16=bf16,
         )
-        total, count = total + loss.item(), count + tokens
-    return perplexity(total, count)
+        if counts:
+            total, count = total + loss.item(), count + tokens
+    loss_sum, count_sum = sum_over_ranks([total, count])
+    return perplexity(loss_sum, round(count_sum))
 
 
 def perplexity(loss: float, tokens: int) -> float:

@@ -52,10 +52,13 @@ class DataConfig:
     """Examples of a batch."""
     accumulate: int = 1
     """Batches of one update (ParlAI's ``--update-freq``)."""
+    workers: int = 0
+    """Processes that make batches ahead; 0: a thread. It changes no batch."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate"):
             require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+        require("workers", self.workers, "at least 0", holds=self.workers >= 0)
 
 
 @config
@@ -170,8 +173,8 @@ class Recipe:
     vocab_tasks: tuple[TaskConfig, ...] = ()
     """More data sets whose words the vocabulary is learnt from."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the products in training; weights and optimiser stay in fp32. ``fp16``, for graphics
-    cards without bf16, scales the loss."""
+    """Of the products in training; weights and optimiser stay in fp32 unless ``memory_efficient``.
+    ``fp16``, for graphics cards without bf16, scales the loss."""
     memory_efficient: bool = False
     """Keep the weights in ``precision`` too (ParlAI's ``--fp16-impl mem_efficient``)."""
     activation_checkpointing: bool = False

@@ -1,0 +1,56 @@
+"""What a run will take before it is begun: ``openmmb estimate``."""
+
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from openmmb.cli.flags import find_recipe, require_one
+
+GB = 1e9
+Size = Literal["checkpoint", "tiny", "90M", "400M", "2.7B"]
+
+
+def estimate(
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
+    *,
+    size: Size = "checkpoint",
+    devices: int = 1,
+    tflops: float = 989.0,
+    use: float = 0.3,
+    link: float = 200.0,
+) -> None:
+    """Compute what an update of a recipe takes: memory and time a device. Nothing is measured.
+
+    The network is built without memory and counted. Attention is counted as written out, with its
+    weights kept; a graphics card's own kernel keeps less.
+
+    Args:
+        recipe: A TOML file, or the name of a bundled recipe.
+        size: Network to compute for; checkpoint: that of the recipe's start, or its own [model].
+        devices: How many there are.
+        tflops: Products and sums a second of one, in 10^12; an H100's in bf16 by default.
+        use: Share of them that is reached; an assumption.
+        link: GB a second that one sends to others; an assumption.
+    """
+    from openmmb import config
+    from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
+    from openmmb.model.config import SIZES
+    from openmmb.train.config import Recipe
+    from openmmb.train.estimate import Hardware
+    from openmmb.train.estimate import estimate as compute
+
+    require_one("--devices", devices)
+    settings = config.load(Recipe, find_recipe(recipe))
+    if size != "checkpoint":
+        shape = SIZES[size]
+    elif settings.start is None:
+        shape = settings.model
+    else:
+        shape = config.load(CheckpointConfig, find_checkpoint(settings.start) / CONFIG).model
+    found = compute(settings, shape, devices=devices)
+    products, exchange = found.seconds(Hardware(flops=tflops * 1e12, use=use, link=link * GB))
+    print(f"{found.parameters:,} parameters, {devices} x {tflops:g} TFLOP/s, of which {use:.0%}")
+    for name in ("weights", "gradients", "moments", "gathered", "activations", "logits", "total"):
+        print(f"{name:12} {getattr(found, name) / GB:8.2f} GB a device")
+    print(f"{'products':12} {products:8.3f} s an update")
+    print(f"{'exchange':12} {exchange:8.3f} s an update, in part at the same time")

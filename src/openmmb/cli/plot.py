@@ -1,0 +1,37 @@
+"""The curves of runs: ``openmmb plot``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from openmmb.chat.printable import printable
+from openmmb.cli.flags import complain
+
+
+def plot(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+    *,
+    out: Path = Path("curves.png"),
+) -> None:
+    """Draw the curves of one or more training runs over each other.
+
+    A panel for the loss, the learning rate, the norm of the gradient, the speed, and each number
+    that validations measure.
+
+    Args:
+        runs: Folders of runs, as 'out' of their recipes says.
+        out: The picture, a PNG.
+    """
+    from openmmb.errors import ConfigError
+    from openmmb.train.plot import plot as draw
+    from openmmb.train.plot import read_curves
+
+    if not runs:
+        raise ConfigError("RUN: none given; name the folder of at least one run")
+    curves = [read_curves(run) for run in runs]
+    for run, read in zip(runs, curves, strict=True):
+        if read.damaged:
+            complain(f"{run}: damaged lines of its log that were left out: {read.damaged}")
+    draw(curves, out)
+    print(printable(str(out)))

@@ -1,0 +1,218 @@
+"""One run on many processes: who is who, and what all of them agree on.
+
+``torchrun`` starts the processes; without it there is one, and everything here is as if it were
+not there. What only many need is imported by those who are many: it takes more than a second.
+"""
+
+import atexit
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from openmmb.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Rows(Protocol):
+    """A dataclass of tensors, each with the rows of a batch as its first size."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def to(self, device: torch.device) -> Self:
+        """Copy every tensor to ``device``."""
+        ...
+
+
+B = TypeVar("B", bound=Rows)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return this process's device: ``cpu``, ``cuda``, or ``auto`` for a graphics card if any.
+
+    Raises:
+        ConfigError: There is no graphics card, or no such device.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: {name!r}; there are: auto, cpu, cuda")
+    if name == "cpu" or not (name == "cuda" or torch.cuda.is_available()):
+        return torch.device("cpu")
+    number, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= there:
+        raise ConfigError(
+            f"device: 'cuda' for process {number} of this machine, which has {there} graphics "
+            "cards; take 'cpu', or fewer processes"
+        )
+    return torch.device("cuda", number)
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Meet the other processes that ``torchrun`` has started; alone, do nothing.
+
+    They stay together until they end, since they cannot meet twice. An error leaves without a
+    goodbye, for which the others would keep it waiting.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    # Weights and gradients pass between graphics cards; all that is small goes over the CPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    yield
+    atexit.register(dist.destroy_process_group)
+
+
+def rank() -> int:
+    """Return this process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def ranks() -> int:
+    """Return how many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Say whether this process is the one that writes files and tells people."""
+    return rank() == 0
+
+
+def meet() -> None:
+    """Wait until every process is here."""
+    sum_over_ranks([])
+
+
+@contextmanager
+def first_before_others() -> Iterator[None]:
+    """Let the first process do something, then the others."""
+    if not is_first():
+        meet()
+    yield
+    if is_first():
+        meet()
+
+
+def my_rows(batch: B) -> tuple[B, bool]:
+    """Return this process's rows of a batch, and whether they count.
+
+    The rows are dealt out one by one, so that each process gets as many, long and short. One that
+    gets none takes the first, which then does not count: every process must run the network as
+    often as the others, since they pass its weights to each other.
+    """
+    if ranks() == 1:
+        return batch, True
+    tensors = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    some = all(len(tensor) > rank() for tensor in tensors.values())
+    rows = slice(rank(), None, ranks()) if some else slice(1)
+    return dataclasses.replace(batch, **{name: t[rows] for name, t in tensors.items()}), some
+
+
+def sum_over_ranks(numbers: Sequence[float]) -> list[float]:
+    """Add up each number over the processes; all get the same."""
+    if ranks() == 1:
+        return list(numbers)
+    total = torch.tensor([*numbers, 0.0], dtype=torch.float64)
+    dist.all_reduce(total)
+    return total.tolist()[:-1]
+
+
+def any_rank(*, holds: bool) -> bool:
+    """Say whether something holds in at least one process; all get the same answer."""
+    return sum_over_ranks([float(holds)])[0] > 0
+
+
+def from_first(value: T) -> T:
+    """Return what the first process has."""
+    if ranks() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def gathered(value: T) -> list[T]:
+    """Return what each process has, in order; all get the same."""
+    if ranks() == 1:
+        return [value]
+    values = [value] * ranks()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def split(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    """Deal a network out over the processes, in place; alone, only bring it to ``device``.
+
+    Each process keeps a share of every weight, its gradient and the optimiser's moments, and gets
+    a layer's other shares while it computes with it (FSDP2). A layer is what a ``ModuleList``
+    holds; all else, the tied embeddings among it, is one unit that stays whole from the forward
+    pass through the backward.
+
+    Args:
+        model: The same in every process.
+        device: Of this process.
+        dtype: What weights are gathered in and computed with; None: as they are kept. Gradients
+            are added up in float32.
+    """
+    if ranks() == 1:
+        model.to(device)
+        return
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(device.type, (ranks(),))
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    layers = [m for parent in model.modules() if isinstance(parent, nn.ModuleList) for m in parent]
+    for layer in layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a tensor that may be dealt out; every process must ask at the same time."""
+    if ranks() == 1:
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def my_share(tensor: Tensor) -> Tensor:
+    """Return what this process keeps of a tensor that may be dealt out."""
+    if ranks() == 1:
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def share_of(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return what this process keeps of a whole tensor, if it is dealt out as ``like`` is."""
+    if ranks() == 1:
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(like, DTensor):
+        return tensor
+    mesh, places = like.device_mesh, like.placements
+    return distribute_tensor(tensor, mesh, places, src_data_rank=None).to_local()
+
+
+def full_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a network's weights by name, whole, on the CPU; nothing but in the first process.
+
+    Every process must ask at the same time.
+    """
+    weights: dict[str, Tensor] = {}
+    for name, weight in model.state_dict().items():
+        complete = whole(weight)
+        if is_first():
+            weights[name] = complete.detach().cpu()
+    return weights
