@@ -8,6 +8,7 @@ import torch
 from openmmb.checkpoint import Checkpoint
 from openmmb.generate import Generated, generate
 from openmmb.search.config import SearchConfig
+from openmmb.search.constraints import BANNED
 from openmmb.text.normalize import tidy
 from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_example
 
@@ -89,6 +90,18 @@ def test_no_reply_holds_a_control_token(checkpoint: Checkpoint) -> None:
         for reply in generate(checkpoint, EXAMPLES[:1], [None], config, generator=seeded(seed))[0]
     ]
     assert not any("__" in reply.text or "f0m0" in reply.text for reply in drawn)
+
+
+def test_further_rules_are_kept(checkpoint: Checkpoint) -> None:
+    (first,) = checkpoint.tokenizer.encode("b")[-1:]
+
+    def begin(tokens: torch.Tensor, logits: torch.Tensor) -> None:
+        if tokens.shape[-1] == 1:
+            others = torch.arange(logits.shape[-1]) != first
+            logits[..., others] = BANNED
+
+    found = generate(checkpoint, EXAMPLES, [None] * 3, BEAM, rules=[begin])
+    assert all(reply.text.startswith("b") for replies in found for reply in replies)
 
 
 def test_the_generator_decides_what_is_drawn(checkpoint: Checkpoint) -> None:

@@ -60,6 +60,8 @@ class CheckpointConfig:
     """How replies are searched for unless a person says otherwise."""
     gender: str | None = None
     """Control that every reply gets, ``f0m0`` for one without gendered words."""
+    ban_gendered_words: bool = False
+    """Where the control is ``f0m0``, also ban gendered words from the search for a reply."""
     image_style: str | None = None
     """Style of replies about a picture unless a person names another."""
 

@@ -14,6 +14,7 @@ from openmmb.data.batch import collate, pad
 from openmmb.data.encode import encode, encode_context
 from openmmb.data.example import Example
 from openmmb.search.config import SearchConfig
+from openmmb.search.constraints import Constraint
 from openmmb.search.loop import search
 from openmmb.text.normalize import tidy
 
@@ -43,6 +44,7 @@ def generate(
     images: Sequence[Tensor | None],
     config: SearchConfig,
     *,
+    rules: Sequence[Constraint] = (),
     generator: torch.Generator | None = None,
 ) -> list[list[Generated]]:
     """Find replies to examples, best first.
@@ -52,6 +54,7 @@ def generate(
         examples: What to answer; their own replies are not looked at.
         images: For each its image vectors (I, F), or None.
         config: How to search; a reply never gets longer than the model has positions.
+        rules: Further constraints, such as ``safety.ban.no_words``.
         generator: Source of randomness for the methods that draw; None is PyTorch's own.
 
     Raises:
@@ -74,6 +77,7 @@ def generate(
         start_id=tokenizer.start_id,
         end_id=tokenizer.end_id,
         banned_ids=tokenizer.unsaid_ids(),
+        rules=rules,
         generator=generator,
     )
     return [

@@ -21,6 +21,7 @@ from openmmb.safety.guard import Guard
 from openmmb.safety.replies import HELP, SUBJECTS
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
+from openmmb.text.gender import gender_token
 from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
 from openmmb.vision.encoders import ENCODERS, Entry, ImageEncoder, Request
@@ -273,6 +274,27 @@ def test_threads_open_the_picture_encoder_once(bot: Bot, monkeypatch: pytest.Mon
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(bot.look, [tiny_image()] * 4))
     assert len(opened) == 1
+
+
+def test_gendered_words_are_banned_where_the_checkpoint_or_the_caller_says_so(bot: Bot) -> None:
+    tokenizer, guard = bot.checkpoint.tokenizer, bot.guard
+    with torch.no_grad():  # one that wants to say nothing else
+        bot.checkpoint.model.embeddings.weight[tokenizer.encode(" she")] *= 3
+    config = replace(bot.checkpoint.config, ban_gendered_words=True)
+    banning_checkpoint = replace(bot.checkpoint, config=config)
+    for checkpoint, gender, ban, banned in (
+        (bot.checkpoint, "f0m0", None, False),
+        (bot.checkpoint, None, True, True),
+        (banning_checkpoint, "f0m0", None, True),
+        (banning_checkpoint, "f1m0", None, False),
+        (banning_checkpoint, "f0m0", False, False),
+    ):
+        one = Bot(checkpoint, guard=guard, gender=gender, ban_gendered_words=ban)
+        free = Bot(bot.checkpoint, guard=guard, gender=gender)
+        replies = [one.reply(text).text for text in ("Hello.", "Who sails?", "Two dogs run.")]
+        assert not banned or {gender_token(text) for text in replies} == {"f0m0"}
+        same = [free.reply(text).text for text in ("Hello.", "Who sails?", "Two dogs run.")]
+        assert banned or replies == same
 
 
 def test_a_bot_is_loaded_from_its_folder(tmp_path: Path) -> None:

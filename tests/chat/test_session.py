@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,8 @@ from openmmb.chat.bot import MAX_CHARACTERS, Bot
 from openmmb.chat.conversation import Turn
 from openmmb.chat.session import COMMANDS, HELP, Quit, Session, parse_path
 from openmmb.errors import ConfigError, ImageError, OpenMMBError
-from openmmb.safety.guard import GuardConfig, open_guard
+from openmmb.safety.guard import Guard, GuardConfig, open_guard
+from openmmb.safety.verdict import Verdict
 
 
 class Pages:
@@ -228,6 +229,35 @@ def test_a_file_with_a_backslash_in_its_name_is_found(tmp_path: Path) -> None:
     path = tmp_path / r"a\b.png"
     path.touch()
     assert parse_path(str(path)) == path
+
+
+def test_what_the_guard_judged_is_counted_and_shown(
+    session: Session, screen: Pages, picture: Path
+) -> None:
+    session.handle("Hello.")
+    session.handle("You are a fucking fool")
+    session.handle(f"/image {picture}")
+    assert session.counts.heard.judged == session.counts.said.judged == 2
+    assert session.counts.heard.refused == {"words": 1}
+    session.handle("/guard")
+    assert screen.noted[-1] == (
+        "your messages: 2 judged, 1 refused (words 1)\nthe bot's replies: 2 judged, 0 refused"
+    )
+
+
+def test_a_reply_that_was_held_back_is_counted(bot: Bot, screen: Pages) -> None:
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        return Verdict(safe=text == "Hello.", check="mine")
+
+    session = Session(Bot(bot.checkpoint, guard=Guard(checks=(check,))), screen)
+    session.handle("/persona Hello.")
+    session.handle("Hello.")
+    session.handle("Hello.")
+    assert (session.counts.changed, session.counts.next_best) == (2, 0)
+    assert session.counts.said.refused == {"mine": 2}
+    # Neither the conversation nor what frames it is lost.
+    assert len(session.conversation.turns) == 4
+    assert session.conversation.persona == ("Hello.",)
 
 
 def test_without_a_guard_everything_is_said(bot: Bot, screen: Pages) -> None:

@@ -142,7 +142,10 @@ def test_a_pipe_gets_a_line_of_reply_for_each_line(
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 3
     assert '"fucking" is swearing' in shown.out.splitlines()[1]
-    assert shown.err == ""
+    assert shown.err.splitlines() == [
+        "your messages: 3 judged, 1 refused (words 1)",
+        "the bot's replies: 2 judged, 0 refused",
+    ]
 
 
 def test_on_a_pipe_only_replies_are_output(
@@ -153,7 +156,7 @@ def test_on_a_pipe_only_replies_are_output(
     assert len(shown.out.splitlines()) == 1
     assert shown.err.splitlines()[-2:] == [
         "/nonsense: no such command; there are: "
-        "/image, /style, /persona, /reset, /save, /help, /quit",
+        "/image, /style, /persona, /reset, /save, /guard, /help, /quit",
         "none.png: No such file or directory",
     ]
 

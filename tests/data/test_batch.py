@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from openmmb.data.batch import Batch, collate, pad
+from openmmb.data.batch import Batch, collate, pad, padding
 from openmmb.data.encode import Encoded
 
 PAD = 0
@@ -75,3 +75,12 @@ def test_a_picture_of_another_shape_is_refused() -> None:
 def test_images_of_other_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="2 images for 1 rows"):
         make([Encoded((5,), (6,))], [None, None])
+
+
+def test_padding_is_the_share_of_places_that_hold_no_token() -> None:
+    one = make([Encoded((5,), (6, 7)), Encoded((5, 6, 7), (6,))], [None, None])
+    other = make([Encoded((5,), (6,))], [torch.rand(SHAPE)])
+    assert (one.num_tokens, one.num_places) == (7, 10)
+    assert (other.num_tokens, other.num_places) == (2, 2)
+    assert padding([one, other]) == pytest.approx(3 / 12)
+    assert padding([]) == 1.0

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from openmmb.data.batch import Batch
+from openmmb.data.batch import Batch, padding
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Example
@@ -18,9 +20,7 @@ from openmmb.data.loader import (
     Encoder,
     ImageVectors,
     Loader,
-    example_length,
     in_order,
-    lengths_of,
     one_caption,
     with_following,
 )
@@ -52,7 +52,7 @@ def loader(*, views: tuple[ImageVectors, ...] = (vectors,)) -> Loader:
     text = [tiny_example(reply=sentence, conversation=sentence) for sentence in SENTENCES]
     pictures = [caption(number) for number in range(1, 11)]
     mixture = Mixture(
-        lengths=(lengths_of(text), lengths_of(pictures)),
+        lengths=(text, pictures),
         weights=(1.0, 1.0),
         batch_size=4,
         seed=0,
@@ -81,10 +81,64 @@ def equal(one: Batch, other: Batch) -> bool:
     )
 
 
-def test_a_batch_is_decided_by_its_step() -> None:
+@given(st.permutations(range(12)))
+def test_a_batch_is_decided_by_its_step(order: list[int]) -> None:
     one, other = loader(), loader()
-    backwards = {step: other.batch(step) for step in reversed(range(12))}
-    assert all(equal(one.batch(step), backwards[step]) for step in range(12))
+    found = {step: other.batch(step) for step in order}
+    assert all(equal(one.batch(step), found[step]) for step in range(12))
+
+
+def test_threads_see_the_same_batches() -> None:
+    alone, shared = loader(), loader()
+    wanted = [alone.batch(step) for step in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(shared.batch, range(40)))
+    assert all(equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+class Counted(list[Example]):
+    """Examples that count how often one is taken."""
+
+    taken = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.taken += 1
+        return super().__getitem__(at)
+
+
+def test_after_the_first_batch_every_one_costs_alike() -> None:
+    """Each also encodes its share of the next window, so that none waits for a whole one."""
+    examples = Counted(tiny_example(reply=f"{number} boats") for number in range(800))
+    mixture = Mixture(lengths=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
+    taken = []
+    for step in range(300):
+        before = examples.taken
+        source.batch(step)
+        taken.append(examples.taken - before)
+    assert taken == [4 * mixture.window(0).size + 4, *[4] * 299]
+
+
+def test_what_is_past_is_forgotten() -> None:
+    source = loader()
+    for step in range(20):
+        source.batch(step)
+    assert len(source._rows) <= 3
+    assert len(source._batches) <= 2
+
+
+def test_batches_hold_examples_of_like_length() -> None:
+    examples = [
+        tiny_example(context=("ha " * (number % 23),), reply="ho " * (number % 29))
+        for number in range(800)
+    ]
+    mixture = Mixture(lengths=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
+    batches = [source.batch(step) for step in range(source.mixture.steps_per_epoch)]
+    assert padding(batches) < 0.1
+    assert padding(in_order(examples, encoder(), batch_size=4)) < 0.1
+    longest = [batch.reply.shape[1] for batch in batches]
+    assert longest != sorted(longest)
 
 
 def test_an_epoch_has_every_example_and_each_picture_its_own_vectors() -> None:
@@ -147,19 +201,6 @@ def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
 
 def test_evaluation_of_nothing_is_nothing() -> None:
     assert list(in_order([], encoder(), batch_size=2)) == []
-
-
-def test_lengths_put_pictures_apart_and_long_texts_together() -> None:
-    short, long = tiny_example(reply="yes"), tiny_example(reply="yes " * 50)
-    persona = replace(short, persona=("i sail .",))
-    followed = replace(short, following=("no " * 50,))
-    picture = replace(short, image_id="1")
-    order = sorted([picture, long, followed, persona, short], key=example_length)
-    assert order[0] == short
-    assert order[-1] == picture
-    assert lengths_of([short, picture]).tolist() == [example_length(short), example_length(picture)]
-    endless = replace(long, reply="yes " * 10_000)
-    assert example_length(endless) < example_length(picture)
 
 
 def slow_following(examples: Sequence[Example]) -> list[tuple[str, ...]]:

@@ -1,14 +1,15 @@
-"""Every batch is a pure function of its step, and tasks are drawn fairly."""
+"""Every window is a pure function of its number, and tasks are drawn fairly."""
 
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.data.mixture import WINDOW, Draw, Mixture
+from openmmb.data.mixture import WINDOW, Mixture
 from openmmb.errors import ConfigError
+
+Draw = tuple[int, ...]
 
 
 def mixture(
@@ -18,9 +19,8 @@ def mixture(
     batch_size: int = 4,
     seed: int = 0,
 ) -> Mixture:
-    lengths = tuple(np.arange(size, dtype=np.int64) % 17 for size in sizes)
     return Mixture(
-        lengths=lengths,
+        lengths=tuple(range(size) for size in sizes),
         weights=weights or (1.0,) * len(sizes),
         batch_size=batch_size,
         seed=seed,
@@ -28,27 +28,46 @@ def mixture(
 
 
 def epochs(mix: Mixture, count: int) -> list[Draw]:
-    steps = range(count * mix.steps_per_epoch)
-    return [draw for step in steps for draw in mix.draws(step)]
+    windows = [mix.window(number) for number in range(count * mix.windows_per_epoch)]
+    return [draw for window in windows for draw in drawn(mix, window.number)]
+
+
+def drawn(mix: Mixture, number: int) -> list[Draw]:
+    return [tuple(row) for row in mix.draws(mix.window(number)).tolist()]
 
 
 @given(
-    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    sizes=st.lists(st.integers(1, 400), min_size=1, max_size=3),
     batch_size=st.integers(1, 3),
     seed=st.integers(0, 99),
     data=st.data(),
 )
-def test_batches_are_the_same_in_whatever_order_they_are_asked_for(
+def test_windows_are_the_same_in_whatever_order_they_are_asked_for(
     sizes: list[int], batch_size: int, seed: int, data: st.DataObject
 ) -> None:
     if sum(sizes) < batch_size:
         batch_size = 1
     one = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
     other = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
-    steps = list(range(min(30, 4 * one.steps_per_epoch)))
-    in_order = {step: one.draws(step) for step in steps}
-    shuffled = data.draw(st.permutations(steps))
-    assert {step: other.draws(step) for step in shuffled} == in_order
+    numbers = list(range(3 * one.windows_per_epoch))
+    in_order = {number: drawn(one, number) for number in numbers}
+    shuffled = data.draw(st.permutations(numbers))
+    assert {number: drawn(other, number) for number in shuffled} == in_order
+
+
+@given(size=st.integers(1, 500), batch_size=st.integers(1, 3))
+def test_windows_cut_the_stream_of_batches_without_gaps(size: int, batch_size: int) -> None:
+    mix = mixture((size,), batch_size=min(size, batch_size))
+    windows = [mix.window(number) for number in range(3 * mix.windows_per_epoch)]
+    steps = [w.start + place for w in windows for place in range(w.size)]
+    assert steps == list(range(3 * mix.steps_per_epoch))
+    assert [mix.window_of(step).number for step in steps] == [
+        window.number for window in windows for _ in range(window.size)
+    ]
+    sizes = [window.size for window in windows]
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 1.5 * WINDOW
+    assert all(len(drawn(mix, w.number)) == w.size * mix.batch_size for w in windows)
 
 
 @given(
@@ -81,7 +100,6 @@ def test_no_example_comes_twice_in_a_pass(
 
 
 def test_what_an_epoch_leaves_over_may_be_any_example() -> None:
-    """Not the longest, though batches are sorted by length."""
     left: Counter[int] = Counter()
     for seed in range(370):
         found = epochs(mixture((37,), seed=seed), 1)
@@ -107,42 +125,26 @@ def test_an_epoch_goes_through_each_task_as_often_as_its_weight_says() -> None:
 
 
 def test_tasks_of_one_size_are_shuffled_apart() -> None:
-    drawn = epochs(mixture((40, 40), (0.5, 0.5), batch_size=5), 1)
-    one, other = ({index for task, index, _ in drawn if task == number} for number in (0, 1))
+    found = epochs(mixture((40, 40), (0.5, 0.5), batch_size=5), 1)
+    one, other = ({index for task, index, _ in found if task == number} for number in (0, 1))
     assert len(one) == len(other) == 20
     assert one != other
 
 
 def test_another_epoch_and_another_seed_have_another_order() -> None:
     mix = mixture((60,))
-    first, second = (
-        [mix.draws(step) for step in range(start, start + mix.steps_per_epoch)]
-        for start in (0, mix.steps_per_epoch)
-    )
-    assert [[index for _, index, _ in batch] for batch in first] != [
-        [index for _, index, _ in batch] for batch in second
-    ]
-    assert first != [mixture((60,), seed=1).draws(step) for step in range(mix.steps_per_epoch)]
-
-
-def test_a_batch_holds_examples_of_like_length() -> None:
-    mix = mixture((17 * 4 * WINDOW,))
-    spread = [
-        max(index % 17 for _, index, _ in batch) - min(index % 17 for _, index, _ in batch)
-        for batch in (mix.draws(step) for step in range(mix.steps_per_epoch))
-    ]
-    assert sum(spread) / len(spread) < 1
-    shortest = [min(index % 17 for _, index, _ in mix.draws(step)) for step in range(40)]
-    assert shortest != sorted(shortest)
+    first, second = ([index for _, index, _ in drawn(mix, number)] for number in (0, 1))
+    assert first != second
+    assert first != [index for _, index, _ in drawn(mixture((60,), seed=1), 0)]
 
 
 def test_mixtures_side_by_side_do_not_meet() -> None:
     one, other = mixture((20,)), mixture((30,), seed=4)
-    wanted = [mixture((20,)).draws(step) for step in range(10)]
+    wanted = [drawn(mixture((20,)), number) for number in range(5)]
     found = []
-    for step in range(10):
-        found.append(one.draws(step))
-        other.draws(step)
+    for number in range(5):
+        found.append(drawn(one, number))
+        drawn(other, number)
     assert found == wanted
 
 

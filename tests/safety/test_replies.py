@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmmb.safety.guard import GuardConfig, open_guard
-from openmmb.safety.replies import HELP, REASONS, SUBJECTS, change_subject, explain
+from openmmb.safety.replies import HELP, REASONS, SUBJECTS, change_subject, explain, reason
 from openmmb.safety.verdict import Verdict
 from openmmb.safety.words import SEVERITY
+from openmmb.tasks.labelled import LABELS, SAFE
 from openmmb.text.gender import gender_token
 
 
@@ -24,7 +25,9 @@ def refused(category: str | None, *words: str) -> Verdict:
         (refused("threat", *"abcd"), '"a", "b", "c" are a threat, or'),
         (refused("listed", "x"), '"x" is on the list of what I do not talk about. Could'),
         (refused("insult", "o\x1b[1m\n  a\u200bf"), '"o[1m af" is an insult.'),
-        (refused(None), "it looks offensive (93%). Could you put it another way?"),
+        (refused(None), "it reads as offensive (93%). Could you put it another way?"),
+        (refused("biased_opinion"), "it reads as prejudiced (93%). Could"),
+        (refused("of its own"), "it reads as offensive (93%). Could"),
     ],
 )
 def test_a_refusal_says_why(verdict: Verdict, text: str) -> None:
@@ -35,12 +38,17 @@ def test_somebody_in_danger_is_helped_and_not_blamed() -> None:
     assert explain(refused("self_harm", "kill myself")) == HELP
 
 
+def test_the_reason_alone_says_so_of_everybody() -> None:
+    assert reason(refused("self_harm", "kill myself")) == '"kill myself" is about harming oneself'
+
+
 def test_every_category_has_its_words() -> None:
-    assert set(REASONS) | {"self_harm"} == set(SEVERITY)
+    assert set(SEVERITY) <= set(REASONS)
+    assert set(LABELS) - {SAFE} <= set(REASONS)
 
 
 def test_there_is_nothing_to_explain_about_a_safe_text() -> None:
-    with pytest.raises(ValueError, match="explain: verdict is safe; only a refusal has a reason"):
+    with pytest.raises(ValueError, match="reason: verdict is safe; only a refusal has a reason"):
         explain(Verdict(safe=True))
 
 

@@ -66,14 +66,14 @@ def test_the_longest_of_overlapping_matches_is_told() -> None:
 def test_the_worst_category_decides_and_scores() -> None:
     verdict = PhraseCheck(TOY)("drat, you grub", ())
     assert verdict == Verdict(
-        safe=False, score=1.0, check="words", category="slur", words=("drat", "grub")
+        safe=False, score=1.0, check="words", category="slur", words=("drat", "grub"), threshold=0.5
     )
 
 
 def test_a_match_below_the_threshold_passes_but_is_told() -> None:
     verdict = PhraseCheck(TOY, threshold=0.7)("drat", ())
     assert verdict == Verdict(
-        safe=True, score=0.6, check="words", category="profanity", words=("drat",)
+        safe=True, score=0.6, check="words", category="profanity", words=("drat",), threshold=0.7
     )
 
 

@@ -76,7 +76,10 @@ def test_tweets_that_are_not_hate_may_be_offensive(tmp_path: Path) -> None:
     write_tweeteval(tmp_path, "offensive", ["one", "two"], ["1", "0"])
     hate = read_labelled("tweeteval_hate", tmp_path, "train")
     offensive = read_labelled("tweeteval_offensive", tmp_path, "valid")
-    assert [(t.text, t.labels) for t in hate] == [("one", {"hate"}), ("two", {"safe", "offensive"})]
+    assert [(t.text, t.labels) for t in hate] == [
+        ("one", frozenset({"hate"})),
+        ("two", frozenset({"safe", "offensive"})),
+    ]
     assert [t.labels for t in offensive] == [{"offensive", "hate"}, {"safe"}]
     assert [t.safe for t in (*hate, *offensive)] == [False, True, False, True]
 

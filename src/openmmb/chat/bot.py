@@ -17,10 +17,12 @@ from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.generate import generate
 from openmmb.model.pack import pack
+from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.replies import change_subject, explain
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
+from openmmb.search.constraints import Constraint
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.normalize import tidy
 from openmmb.vision.encoders import ImageEncoder, open_encoder
@@ -72,6 +74,10 @@ class Bot:
         gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
         encoder_weights: Of the checkpoint's picture encoder, where it does not come with them.
 
+    Args:
+        ban_gendered_words: Ban them from the search for a reply; None: as the checkpoint says, if
+            the control is ``f0m0``.
+
     Raises:
         ConfigError: ``gender`` is no control.
     """
@@ -83,6 +89,7 @@ class Bot:
         guard: Guard,
         search: SearchConfig | None = None,
         gender: str | None = None,
+        ban_gendered_words: bool | None = None,
         encoder_weights: Path | str | None = None,
     ) -> None:
         if gender is not None and gender not in GENDER_TOKENS:
@@ -93,6 +100,9 @@ class Bot:
         self.search = search or checkpoint.config.search
         self.gender = gender
         self.encoder_weights = encoder_weights
+        if ban_gendered_words is None:
+            ban_gendered_words = checkpoint.config.ban_gendered_words and gender == "f0m0"
+        self._rules = self._ban() if ban_gendered_words else []
         self._encoder: ImageEncoder | None = None
         self._opening = threading.Lock()
 
@@ -181,6 +191,7 @@ class Bot:
             [self._example(conversation)],
             [None if picture is None else picture.vectors],
             self.search,
+            rules=self._rules,
             generator=torch.Generator(self._device).manual_seed(seed),
         )
         verdicts = []
@@ -204,6 +215,10 @@ class Bot:
             style=None if style == NO_STYLE else style,
             gender=self.gender,
         )
+
+    def _ban(self) -> list[Constraint]:
+        size = self.checkpoint.model.config.vocab_size
+        return no_gendered_words(self.checkpoint.tokenizer, vocab_size=size, device=self._device)
 
     @property
     def _device(self) -> torch.device:
@@ -246,6 +261,7 @@ def load(
     *,
     search: SearchConfig | None = None,
     gender: str | None = "checkpoint",
+    ban_gendered_words: bool | None = None,
     guard: Guard | None = None,
     device: str = "auto",
     encoder_weights: Path | str | None = None,
@@ -257,7 +273,9 @@ def load(
         search: How replies are searched for; by default as the checkpoint says.
         gender: Control of every reply: ``f0m0`` for one without gendered words, None for none,
             by default as the checkpoint says.
-        guard: Judges both sides; by default the bundled lists.
+        ban_gendered_words: Ban them from the search for a reply; None: as the checkpoint says, if
+            the control is ``f0m0``.
+        guard: Judges both sides; by default as ``GuardConfig`` says.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
         encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where it
             does not come with them; read when the first picture comes.
@@ -274,6 +292,7 @@ def load(
         guard=guard or open_guard(GuardConfig()),
         search=search,
         gender=loaded.config.gender if gender == "checkpoint" else gender,
+        ban_gendered_words=ban_gendered_words,
         encoder_weights=encoder_weights,
     )
 

@@ -5,13 +5,14 @@ import os.path
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from openmmb.chat.bot import Bot, tidied
+from openmmb.chat.bot import Bot, Reply, tidied
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.errors import ConfigError
+from openmmb.safety.counts import Counts
 
 HELP = """\
 /image PATH     show a picture; it stays until the next one; /image none takes it away
@@ -20,6 +21,7 @@ HELP = """\
 /persona LINE   add a line about who the bot is; /persona none forgets them all
 /reset          start over; picture, style and persona stay
 /save FILE      write the conversation to a file, as JSON
+/guard          how much the guard judged and refused
 /help           this text
 /quit           leave; so do Ctrl-C and Ctrl-D
 Anything else is said to the bot."""
@@ -63,11 +65,13 @@ class Session:
         bot: Answers.
         screen: Shows.
         conversation: So far.
+        counts: What the guard judged and refused in it.
     """
 
     bot: Bot
     screen: Screen
     conversation: Conversation = EMPTY
+    counts: Counts = field(default_factory=Counts)
 
     def handle(self, line: str) -> None:
         """Do what a line says.
@@ -84,6 +88,7 @@ class Session:
         elif text:
             with self.screen.thinking():
                 reply = self.bot.reply(text, conversation=self.conversation)
+            self._count(reply)
             self.conversation = reply.conversation
             self.screen.say(reply.text)
 
@@ -91,6 +96,7 @@ class Session:
         """Let the bot say something about the picture, whatever was said before."""
         with self.screen.thinking():
             reply = self.bot.reply(conversation=replace(self.conversation, turns=()))
+        self._count(reply)
         self.conversation = self.conversation.said("bot", reply.text)
         self.screen.say(reply.text)
 
@@ -138,6 +144,10 @@ class Session:
             raise ConfigError(f"/save: {target}: {error}") from error
         self.screen.note(f"saved to {target}")
 
+    def guard(self, _: str) -> None:
+        """Show what the guard judged and refused."""
+        self.screen.note(str(self.counts))
+
     def help(self, _: str) -> None:
         """Show the commands."""
         self.screen.note(HELP)
@@ -146,6 +156,9 @@ class Session:
         """Leave."""
         raise Quit
 
+    def _count(self, reply: Reply) -> None:
+        self.counts = self.counts.add(heard=reply.heard, said=reply.said, tokens=reply.tokens)
+
 
 COMMANDS: dict[str, Callable[[Session, str], None]] = {
     "/image": Session.image,
@@ -153,6 +166,7 @@ COMMANDS: dict[str, Callable[[Session, str], None]] = {
     "/persona": Session.persona,
     "/reset": Session.reset,
     "/save": Session.save,
+    "/guard": Session.guard,
     "/help": Session.help,
     "/quit": Session.quit,
 }

@@ -120,11 +120,19 @@ def chat_with(bot: Bot, conversation: Conversation = EMPTY) -> None:
     session = Session(bot, screen, conversation)
     if not on_terminal:
         _talk(session, _read_pipe())
+        _tell_refused(session)
         return
     screen.note(f"{bot.checkpoint.config.name}. /help shows the commands.")
     with suppress(KeyboardInterrupt):
         _talk(session, _read_terminal())
+    _tell_refused(session)
     screen.note("Goodbye.")
+
+
+def _tell_refused(session: Session) -> None:
+    """Show what the guard counted, if it refused anything."""
+    if session.counts.heard.refused or session.counts.said.refused:
+        session.guard("")
 
 
 def _talk(session: Session, lines: Iterator[str]) -> None:

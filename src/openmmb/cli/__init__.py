@@ -10,7 +10,18 @@ from pathlib import Path
 import tyro
 from tyro.extras import SubcommandApp
 
-from openmmb.cli import convert, data, estimate, evaluate, features, parlai, plot, talk, train
+from openmmb.cli import (
+    convert,
+    data,
+    estimate,
+    evaluate,
+    features,
+    parlai,
+    plot,
+    safety,
+    talk,
+    train,
+)
 from openmmb.cli.flags import complain
 from openmmb.errors import OpenMMBError
 
@@ -19,6 +30,7 @@ DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything e
 COMMANDS = (
     talk.chat,
     talk.reply,
+    safety.safety,
     data.data,
     features.features,
     train.train,

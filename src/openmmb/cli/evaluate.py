@@ -1,74 +1,283 @@
 """Numbers about a model: ``openmmb evaluate``."""
 
 import json as json_format
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import PathOrNone, Switch, find_recipe, require_one
+from openmmb.cli.flags import Device, PathOrNone, Switch, find_recipe, require_one
+from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
+from openmmb.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from openmmb.checkpoint import Checkpoint
+    from openmmb.data.controls import ControlsConfig
+    from openmmb.data.example import Example, Split
+    from openmmb.data.loader import Encoder, ImageVectors
     from openmmb.eval.evaluate import TaskReport
+    from openmmb.eval.replies import Measures, ReplyReport
+    from openmmb.train.config import TaskConfig
+
+ROOT = "data"
+Names = Annotated[str, arg(metavar="TASK[,TASK]", help_behavior_hint="")]
+RecipeArg = Annotated[Positional[str | None], arg(metavar="[RECIPE]", help_behavior_hint="")]
 
 
 def evaluate(
     checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")],
-    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
+    recipe: RecipeArg = None,
     *,
+    tasks: Names = "",
+    split: Literal["train", "valid", "test"] | None = None,
     root: PathOrNone = None,
     features: PathOrNone = None,
     max_examples: int = 1000,
+    no_replies: Switch = False,
+    replies: PathOrNone = None,
+    gender_words: PathOrNone = None,
+    ban_gendered_words: Switch = False,
+    guard: GuardArg = DEFAULT_GUARD,
+    batch_size: int = 16,
+    device: Device = "auto",
     json: Switch = False,
 ) -> None:
-    """Measure a model on the validation examples of a recipe.
+    """Measure a model on what a recipe keeps for validation, or on a split of data sets.
 
-    The recipe says which data and controls; how words and pictures are read is the model's own.
-    Prints perplexity for every data set, and BLEU-4 of captions where there are captions: written
-    freely, and with the gender control that the model chats with.
+    Prints for every data set: perplexity; BLEU-4 of captions where there are captions; and of the
+    model's own replies, without the gender control and with the one that it chats with, F1, BLEU-4,
+    ROUGE-L, sentiment, how many the guard would refuse, and how many have male and female words;
+    where there are pictures, also in a positive and in a negative style.
+
+    A recipe says which data and controls; how words and pictures are read is the model's own. Give
+    the recipe of a model that learnt from a part of a split, or numbers are of what it learnt.
 
     Args:
         checkpoint: Folder of a model, or tiny for the bundled one.
         recipe: A TOML file, or the name of a bundled recipe.
-        root: Folder of the data sets, in place of the recipe's data.root.
-        features: Folder of image vectors, in place of the recipe's data.features.
+        tasks: Data sets to measure; with a recipe, those of its own to be measured.
+        split: Which examples of --tasks; by default valid.
+        root: Folder of the data sets; by default the recipe's data.root, or data.
+        features: Folder of image vectors; by default the recipe's data.features. Only those of the
+            pictures that are measured need be there.
         max_examples: Most examples of each data set.
+        no_replies: Leave out the model's own replies, which take most of the time.
+        replies: JSON lines file for the replies, to read; a later run takes them from there.
+        gender_words: Folder with male_word_file.txt and female_word_file.txt, whose words are
+            counted beside those of the lists that come with the package.
+        ban_gendered_words: Also measure replies with gendered words banned from the search.
+        guard: What counts as offensive.
+        batch_size: Replies searched for together.
+        device: Where the model runs.
         json: Print one object a line.
     """
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
-    from openmmb import config
     from openmmb.checkpoint import find_checkpoint, load_checkpoint
     from openmmb.eval.evaluate import evaluate as measure
+    from openmmb.eval.saved import SavedReplies, fingerprint
+    from openmmb.model.pack import pack
     from openmmb.progress import counting
-    from openmmb.train.config import Recipe
-    from openmmb.train.examples import some
-    from openmmb.train.prepare import prepare
+    from openmmb.vision.features.share import own_device
 
     require_one("--max-examples", max_examples)
+    require_one("--batch-size", batch_size)
+    chosen = _choose(recipe, tasks, split, root, features)
+    folder = find_checkpoint(checkpoint)
+    loaded = load_checkpoint(folder)
+    examples = chosen.read(max_examples)
+    encoder = _encoder(loaded, chosen, examples)
+    measures = None if no_replies else _measures(guard, gender_words)
+    saved = None if replies is None else SavedReplies(replies, fingerprint(folder))
+    loaded.model.to(own_device(device))
+    pack(loaded.model)
+    with counting("replies") as progress:
+        for report in measure(
+            loaded,
+            examples,
+            encoder,
+            measures=measures,
+            ban=ban_gendered_words,
+            saved=saved,
+            batch_size=batch_size,
+            progress=progress,
+        ):
+            print(json_format.dumps(asdict(report)) if json else _as_text(report), flush=True)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is measured.
+
+    Attributes:
+        tasks: How each data set is read.
+        split: Whose examples; None: those that each of ``tasks`` keeps for validation.
+        root: Folder of the data sets.
+        features: Folder of image vectors, or None.
+        controls: What is added to the examples for their perplexity.
+        seed: Decides its draws.
+    """
+
+    tasks: Sequence["TaskConfig"]
+    split: "Split | None"
+    root: Path
+    features: str | None
+    controls: "ControlsConfig | None"
+    seed: int
+
+    def read(self, most: int) -> dict[str, list["Example"]]:
+        """Read at most so many examples of each data set that has some."""
+        from openmmb.train.examples import some
+
+        return {
+            task.name: found for task in self.tasks if (found := some(list(self._all(task)), most))
+        }
+
+    def _all(self, task: "TaskConfig") -> Iterator["Example"]:
+        from openmmb.tasks import open_task
+        from openmmb.train.examples import held_out
+
+        opened = open_task(task.name, self.root, both_sides=task.both_sides)
+        if self.split is not None or not task.holdout:
+            yield from opened.examples(self.split or "valid")
+            return
+        for example in opened.examples(task.split):
+            if held_out(example, task.holdout):
+                yield example
+
+
+def _choose(
+    recipe: str | None,
+    tasks: str,
+    split: "Split | None",
+    root: Path | None,
+    features: Path | None,
+) -> _Chosen:
+    from openmmb import config
+    from openmmb.train.config import Recipe, TaskConfig
+
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    given = None if features is None else str(features)
+    if recipe is None:
+        if not names:
+            raise ConfigError("nothing to measure; give a RECIPE, or --tasks with data sets")
+        configs = [TaskConfig(name=name) for name in dict.fromkeys(names)]
+        return _Chosen(configs, split or "valid", root or Path(ROOT), given, None, 0)
+    if split is not None:
+        raise ConfigError("--split: the recipe says which examples; leave one of the two out")
     settings = config.load(Recipe, find_recipe(recipe))
-    loaded = load_checkpoint(find_checkpoint(checkpoint))
-    data = replace(
-        settings.data,
-        encoder=loaded.config.encoder,
-        root=settings.data.root if root is None else str(root),
-        features=settings.data.features if features is None else str(features),
-        mirrored_features=None,
+    own = {task.name: task for task in settings.tasks}
+    for name in names:
+        if name not in own:
+            raise ConfigError(f"--tasks: {name!r} is not in {recipe}; there are: {', '.join(own)}")
+    return _Chosen(
+        tasks=[own[name] for name in names or own],
+        split=None,
+        root=root or Path(settings.data.root),
+        features=given or settings.data.features,
+        controls=settings.controls,
+        seed=settings.seed,
     )
-    own = loaded.config
-    prepared = prepare(
-        replace(settings, start=str(checkpoint), data=data, model=own.model, encode=own.encode)
-    )
-    tasks = {t.config.name: some(t.valid, max_examples) for t in prepared.tasks if t.valid}
-    with counting("captions") as progress:
-        for report in measure(loaded, tasks, prepared.valid_encoder, progress=progress):
-            print(json_format.dumps(asdict(report)) if json else _as_row(report))
 
 
-def _as_row(report: "TaskReport") -> str:
+def _encoder(
+    checkpoint: "Checkpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
+) -> "Encoder":
+    from openmmb.data.controls import Controls, ControlsConfig
+    from openmmb.data.loader import Encoder
+    from openmmb.tasks.polarities import read_polarities
+
+    model, gender = checkpoint.config.model, checkpoint.config.gender
+    measured = [example for found in examples.values() for example in found]
+    controls = chosen.controls or ControlsConfig(gender=gender is not None)
+    styled = controls.category_frac > 0 and any(one.style is not None for one in measured)
+    pictures = {one.image_id for one in measured if one.image_id is not None}
+    return Encoder(
+        tokenizer=checkpoint.tokenizer,
+        config=checkpoint.config.encode,
+        controls=Controls(
+            config=controls,
+            polarities=read_polarities(chosen.root) if styled else {},
+            seed=chosen.seed,
+        ),
+        views=(_view(checkpoint, chosen.features, pictures),) if pictures else (),
+        image_shape=(model.image_vectors, model.image_dim),
+    )
+
+
+def _view(checkpoint: "Checkpoint", folder: str | None, pictures: set[str]) -> "ImageVectors":
+    """Open the image vectors of the pictures that are measured."""
+    from openmmb.vision.features.vectors import Features
+
+    if folder is None:
+        raise ConfigError(
+            "--features: missing; these data sets have pictures, so name the folder that "
+            "'openmmb features' wrote"
+        )
+    features = Features(folder)
+    config, encoder = checkpoint.config, features.manifest.encoder
+    shape = (config.model.image_vectors, config.model.image_dim)
+    if (encoder, features.image_shape) != (config.encoder, shape):
+        raise ConfigError(
+            f"--features: {folder} has {features.image_shape} of {encoder!r}, but {config.name} "
+            f"takes {shape} of {config.encoder!r}"
+        )
+    missing = sorted(image_id for image_id in pictures if image_id not in features)
+    if missing:
+        raise DataError(
+            f"{folder}: no image vectors for {len(missing)} of {len(pictures)} pictures that are "
+            f"measured, first {missing[0]}; run 'openmmb features' on them"
+        )
+    return features.__getitem__
+
+
+def _measures(guard: "GuardFlags", gender_words: Path | None) -> "Measures":
+    from openmmb.eval.replies import OWN_LISTS, Measures
+    from openmmb.safety.guard import open_guard
+    from openmmb.text.gender import bundled_gender_words, open_gender_words
+
+    lists = {OWN_LISTS: bundled_gender_words()}
+    if gender_words is not None:
+        lists[gender_words.name] = open_gender_words(str(gender_words))
+    return Measures(checks=open_guard(guard.config()).checks, gender_words=lists)
+
+
+def _as_text(report: "TaskReport") -> str:
+    from openmmb.tasks.statistics import table
+
     numbers = f"{report.task:22} {report.examples:6} examples  perplexity {report.perplexity:8.2f}"
+    if report.perplexity_uncontrolled is not None:
+        numbers += f"  uncontrolled {report.perplexity_uncontrolled:8.2f}"
+    if report.perplexity_controlled is not None:
+        numbers += f"  controlled {report.perplexity_controlled:8.2f}"
     if report.bleu4 is not None:
-        numbers += f"  BLEU-4 {100 * report.bleu4:5.2f}"
+        numbers += f"  captions BLEU-4 {100 * report.bleu4:5.2f}"
     if report.bleu4_controlled is not None:
-        numbers += f"  with control {100 * report.bleu4_controlled:5.2f}"
-    return numbers
+        numbers += f"  controlled {100 * report.bleu4_controlled:5.2f}"
+    if not report.replies:
+        return numbers
+    rows = [_cells(replies) for replies in report.replies]
+    lines = table([list(rows[0]), *(list(cells.values()) for cells in rows)])
+    return "\n".join([numbers, *(f"  {line}" for line in lines)])
+
+
+def _cells(report: "ReplyReport") -> dict[str, str]:
+    """Return the numbers of one setting, in per cent but for sentiment and length."""
+    cells = {
+        "replies": report.setting,
+        "F1": f"{100 * report.f1:.2f}",
+        "BLEU-4": f"{100 * report.bleu4:.2f}",
+        "ROUGE-L": f"{100 * report.rouge_l:.2f}",
+        "words": f"{report.words:.1f}",
+        "sentiment": f"{report.sentiment:+.3f}",
+        "unpleasant": f"{100 * report.unpleasant:.2f}",
+    }
+    cells |= {
+        f"refused by {name}": f"{100 * share:.2f}" for name, share in report.offensive.items()
+    }
+    for name in report.male:
+        cells[f"male ({name})"] = f"{100 * report.male[name]:.2f}"
+        cells[f"female ({name})"] = f"{100 * report.female[name]:.2f}"
+    return cells

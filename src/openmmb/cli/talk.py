@@ -20,10 +20,12 @@ from openmmb.cli.flags import (
     Words,
     complain,
 )
+from openmmb.cli.safety import DEFAULT_GUARD, GuardArg
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot, Reply
     from openmmb.chat.conversation import Conversation
+    from openmmb.safety.guard import GuardConfig
 
 
 def chat(
@@ -33,7 +35,9 @@ def chat(
     style: Words = None,
     persona: Lines = (),
     gender: Gender = "checkpoint",
+    ban_gendered_words: Switch = False,
     no_guard: Switch = False,
+    guard: GuardArg = DEFAULT_GUARD,
     device: Device = "auto",
     encoder_weights: PathOrNone = None,
 ) -> None:
@@ -45,7 +49,9 @@ def chat(
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
         persona: A line about who the bot is; once for each line.
         gender: Control of every reply: f0m0 asks for no gendered words.
+        ban_gendered_words: Also ban gendered words from the search for a reply.
         no_guard: Let both sides say everything.
+        guard: What both sides may not say.
         device: Where the model runs.
         encoder_weights: Weights of the model's picture encoder, if it does not come with them.
     """
@@ -53,7 +59,8 @@ def chat(
         bot = _load(
             checkpoint,
             gender=gender,
-            guard=not no_guard,
+            ban=ban_gendered_words,
+            guard=guard.config(enabled=not no_guard),
             device=device,
             encoder_weights=encoder_weights,
         )
@@ -74,7 +81,9 @@ def reply(
     style: Words = None,
     persona: Lines = (),
     gender: Gender = "checkpoint",
+    ban_gendered_words: Switch = False,
     no_guard: Switch = False,
+    guard: GuardArg = DEFAULT_GUARD,
     seed: int = 0,
     json: Switch = False,
     device: Device = "auto",
@@ -89,7 +98,9 @@ def reply(
         style: How the bot talks: positive/neutral, negative, a trait such as Curious, or none.
         persona: A line about who the bot is; once for each line.
         gender: Control of the reply: f0m0 asks for no gendered words.
+        ban_gendered_words: Also ban gendered words from the search for a reply.
         no_guard: Let both sides say everything.
+        guard: What both sides may not say.
         seed: Decides the draws of a search that draws.
         json: Print an object with the reply, its time and length, and the guard's verdicts.
         device: Where the model runs.
@@ -98,7 +109,8 @@ def reply(
     bot = _load(
         checkpoint,
         gender=gender,
-        guard=not no_guard,
+        ban=ban_gendered_words,
+        guard=guard.config(enabled=not no_guard),
         device=device,
         encoder_weights=encoder_weights,
     )
@@ -108,19 +120,26 @@ def reply(
 
 
 def _load(
-    checkpoint: Path, *, gender: Gender, guard: bool, device: Device, encoder_weights: Path | None
+    checkpoint: Path,
+    *,
+    gender: Gender,
+    ban: bool,
+    guard: "GuardConfig",
+    device: Device,
+    encoder_weights: Path | None,
 ) -> "Bot":
     from openmmb.progress import waiting
 
     with waiting("loading"):
         from openmmb.chat.bot import load
-        from openmmb.safety.guard import GuardConfig, open_guard
+        from openmmb.safety.guard import open_guard
         from openmmb.vision.encoders import ENCODERS, find_encoder
 
         bot = load(
             checkpoint,
             gender=None if gender == "none" else gender,
-            guard=open_guard(GuardConfig(enabled=guard)),
+            ban_gendered_words=ban or None,
+            guard=open_guard(guard),
             device=device,
             encoder_weights=encoder_weights,
         )

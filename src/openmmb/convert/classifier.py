@@ -32,7 +32,7 @@ PREFIX, HEAD = "transformer", "additional_linear_layer"
 EMBEDDINGS = "embeddings.weight"
 SPECIALS = {"null": "__null__", "start": "__start__", "end": "__end__", "unk": "__unk__"}
 """Tokens where the options do not say."""
-REQUIRED: dict[str, Any] = {"dict_tokenizer": "bpe", "dict_lower": True, "dict_class": None}
+REQUIRED: dict[str, Any] = {"dict_tokenizer": "bpe", "dict_lower": True}
 """Options that can be converted only with this value."""
 SHAPE = {
     "embedding_size": "embed_dim",
@@ -123,7 +123,7 @@ def convert_classifier(
 def _check(options: Mapping[str, Any], source: Path) -> None:
     for key, right in REQUIRED.items():
         value = options.get(key, right)
-        if right is not None and value != right:
+        if value != right:
             raise CheckpointError(f"{source}: {key} is {value!r}; only {right!r} can be converted")
     classes = options.get("classes") or []
     if UNSAFE not in classes:

@@ -68,8 +68,9 @@ def _number(
     found: dict[str, int], merges: Merges, specials: dict[str, str]
 ) -> tuple[dict[str, int], tuple[int, ...]]:
     """Give every token an id, those of the dictionary theirs; also return what each one is."""
-    theirs = {theirs: ours for ours, theirs in specials.items() if theirs in found}
-    vocabulary = {theirs.get(name) or _as_merged(name): place for name, place in found.items()}
+    # Where the end token is the start token, it is called that, and the end gets a row of its own.
+    called = {name: ours for ours, name in reversed(specials.items())}
+    vocabulary = {called.get(name) or _as_merged(name): place for name, place in found.items()}
     rows = list(found.values())
     made = dict.fromkeys(piece for a, b in merges for piece in (a, b, a + b))
     for piece in (*specials, *CONTROLS, *made):

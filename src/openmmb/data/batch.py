@@ -4,9 +4,11 @@ Sizes: B examples, S context tokens, T reply tokens, I image vectors (0 where no
 picture), F features in each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +37,16 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.context)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of contexts and replies."""
+        return int(self.context_mask.sum() + self.reply_mask.sum())
+
+    @property
+    def num_places(self) -> int:
+        """Places for tokens, filled or padded: B * (S + T)."""
+        return self.context.numel() + self.reply.numel()
 
     def to(self, device: torch.device) -> "Batch":
         """Copy every tensor to ``device``."""
@@ -70,10 +82,9 @@ def collate(
     context, context_mask = pad([row.context for row in rows], pad_id)
     reply, reply_mask = pad([row.reply for row in rows], pad_id)
     count = image_shape[0] if any(image is not None for image in images) else 0
-    stacked = torch.zeros(len(rows), count, image_shape[1])
+    stacked = torch.empty(len(rows), count, image_shape[1])
     for place, image in enumerate(images):
-        if image is not None:
-            stacked[place] = image
+        stacked[place] = 0.0 if image is None else image
     return Batch(
         context=context,
         context_mask=context_mask,
@@ -86,9 +97,16 @@ def collate(
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """Return ids (B, longest, at least 1) padded on the right, and their mask."""
-    longest = max([1, *map(len, rows)])
-    ids = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
-    lengths = torch.tensor([len(row) for row in rows])
-    return ids, torch.arange(longest) < lengths[:, None]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(rows), np.int64, count=lengths.sum())
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def padding(batches: Iterable[Batch]) -> float:
+    """Return the share of the places for tokens, of contexts and replies together, left empty."""
+    tokens, places = 0, 0
+    for batch in batches:
+        tokens, places = tokens + batch.num_tokens, places + batch.num_places
+    return 1 - tokens / max(1, places)

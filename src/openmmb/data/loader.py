@@ -1,27 +1,42 @@
 """From step numbers to batches, ready for the network.
 
-Sizes: I image vectors, F features in each.
+Sizes: S context tokens, T reply tokens, I image vectors, F features in each.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from openmmb.data.batch import Batch, collate
+from openmmb.data.buckets import buckets
 from openmmb.data.controls import Controls
 from openmmb.data.draw import pick
-from openmmb.data.encode import EncodeConfig, encode
+from openmmb.data.encode import EncodeConfig, Encoded, encode
 from openmmb.data.example import Example
-from openmmb.data.mixture import Mixture
+from openmmb.data.known import KnownTexts
+from openmmb.data.mixture import Mixture, Window
 from openmmb.text.tokenizer import Tokenizer
 
 ImageVectors = Callable[[str], Tensor]
 """Image id -> (I, F)."""
 
-CHARACTERS_A_TOKEN = 4  # about; only decides which examples are padded together
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an example puts into a batch.
+
+    Attributes:
+        encoded: Its tokens.
+        view: Which of the encoder's views shows its picture.
+    """
+
+    encoded: Encoded
+    view: int
 
 
 @dataclass(frozen=True)
@@ -45,42 +60,99 @@ class Encoder:
 
     def batch(self, examples: Sequence[tuple[Example, int]]) -> Batch:
         """Encode examples, each with its epoch, side by side."""
-        rows = [
-            encode(self.controls.apply(example, epoch), self.tokenizer, self.config)
-            for example, epoch in examples
+        return self.collate([self.row(example, epoch) for example, epoch in examples])
+
+    def row(self, example: Example, epoch: int) -> Row:
+        """Encode an example as it is in an epoch."""
+        view = 0
+        if example.image_id is not None:
+            key = (self.controls.seed, epoch, example.task, example.conversation)
+            view = pick(len(self.views), "view", *key)
+        steered = self.controls.apply(example, epoch)
+        return Row(encode(steered, self._known, self.config), view)
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Look up the rows' pictures and pad all to a batch."""
+        return collate(
+            [row.encoded for row in rows],
+            [self._image(row) for row in rows],
+            pad_id=self.tokenizer.pad_id,
+            image_shape=self.image_shape,
+        )
+
+    def group(self, rows: Sequence[Row], size: int) -> list[npt.NDArray[np.int64]]:
+        """Part rows into groups of ``size`` that pad little; return the places of each."""
+        count = self.image_shape[0]
+        lengths = [
+            (len(row.encoded.context), len(row.encoded.reply), count * _has_image(row))
+            for row in rows
         ]
-        images = [self._image(example, epoch) for example, epoch in examples]
-        return collate(rows, images, pad_id=self.tokenizer.pad_id, image_shape=self.image_shape)
+        return list(buckets(np.array(lengths, dtype=np.int64).reshape(-1, 3), size))
 
-    def _image(self, example: Example, epoch: int) -> Tensor | None:
-        if example.image_id is None:
-            return None
-        key = (self.controls.seed, epoch, example.task, example.conversation)
-        return self.views[pick(len(self.views), "view", *key)](example.image_id)
+    def _image(self, row: Row) -> Tensor | None:
+        image_id = row.encoded.image_id
+        return None if image_id is None else self.views[row.view](image_id)
+
+    @cached_property
+    def _known(self) -> KnownTexts:
+        return KnownTexts(self.tokenizer)
 
 
-@dataclass(frozen=True)
 class Loader:
-    """The batches of a training run, each a pure function of its step.
+    """The batches of a training run, each a pure function of its step; safe in threads.
 
-    Attributes:
+    A window of batches is encoded as a whole, since which rows are padded together depends on the
+    lengths of all. So that no batch takes much longer than another, each one made also encodes a
+    part of the next window.
+
+    Args:
         tasks: The examples of each task.
-        mixture: Which of them make which batch.
-        encoder: How they become one.
+        mixture: Which of them make which window.
+        encoder: How they become batches.
     """
 
-    tasks: tuple[Sequence[Example], ...]
-    mixture: Mixture
-    encoder: Encoder
+    def __init__(
+        self, tasks: tuple[Sequence[Example], ...], mixture: Mixture, encoder: Encoder
+    ) -> None:
+        self.tasks = tasks
+        self.mixture = mixture
+        self.encoder = encoder
+        self._lock = Lock()
+        self._rows: dict[int, list[Row]] = {}
+        self._batches: dict[int, list[npt.NDArray[np.int64]]] = {}
 
     def batch(self, step: int) -> Batch:
         """Return the batch of ``step``, counted from 0."""
-        return self.encoder.batch(
-            [
-                (one_caption(self.tasks[task][index], epoch), epoch)
-                for task, index, epoch in self.mixture.draws(step)
-            ]
-        )
+        window = self.mixture.window_of(step)
+        place = step - window.start
+        with self._lock:
+            self._forget(window.number)
+            rows = self._encode(window, 1.0)
+            if window.number not in self._batches:
+                self._batches[window.number] = self._part(rows, window.number)
+            mine = self._batches[window.number][place]
+            self._encode(self.mixture.window(window.number + 1), (place + 1) / window.size)
+        return self.encoder.collate([rows[at] for at in mine])
+
+    def _encode(self, window: Window, share: float) -> list[Row]:
+        """Return at least the first ``share`` of a window's rows; encode what is not there yet."""
+        rows = self._rows.setdefault(window.number, [])
+        count = round(share * window.size * self.mixture.batch_size)
+        for task, index, epoch in self.mixture.draws(window)[len(rows) : count].tolist():
+            rows.append(self.encoder.row(one_caption(self.tasks[task][index], epoch), epoch))
+        return rows
+
+    def _part(self, rows: Sequence[Row], window: int) -> list[npt.NDArray[np.int64]]:
+        """Make batches out of a window's rows, in random order."""
+        groups = self.encoder.group(rows, self.mixture.batch_size)
+        order = np.random.default_rng([self.mixture.seed, window, 1]).permutation(len(groups))
+        return [groups[at] for at in order]
+
+    def _forget(self, window: int) -> None:
+        """Drop the windows that neither this one nor the next one is."""
+        for kept in (self._rows, self._batches):
+            for number in [number for number in kept if not window - 1 <= number <= window + 1]:
+                del kept[number]
 
 
 def one_caption(example: Example, epoch: int) -> Example:
@@ -94,22 +166,14 @@ def one_caption(example: Example, epoch: int) -> Example:
 
 def in_order(examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> Iterator[Batch]:
     """Batch examples for evaluation, similar lengths together; controls are those of epoch 0."""
-    order = sorted(range(len(examples)), key=lambda at: example_length(examples[at]))
-    for start in range(0, len(order), batch_size):
-        yield encoder.batch([(examples[at], 0) for at in order[start : start + batch_size]])
+    rows = [encoder.row(example, 0) for example in examples]
+    for group in encoder.group(rows, batch_size):
+        yield encoder.collate([rows[at] for at in group])
 
 
-def lengths_of(examples: Iterable[Example]) -> npt.NDArray[np.int64]:
-    """Return how long each example is, by its number of characters."""
-    return np.array([example_length(example) for example in examples], dtype=np.int64)
-
-
-def example_length(example: Example) -> int:
-    """Sort key: pictures apart from text, then long replies and contexts together."""
-    context = min(sum(map(len, (*example.persona, *example.context))), 128 * CHARACTERS_A_TOKEN)
-    reply = len(example.reply) + sum(map(len, example.following))
-    picture = 0 if example.image_id is None else 10**6
-    return picture + context + min(reply, 128 * CHARACTERS_A_TOKEN)
+def lengths_of(examples: Sequence[Example]) -> Sequence[Example]:
+    """Return the examples themselves, which are as long as themselves."""
+    return examples
 
 
 def with_following(examples: Iterable[Example]) -> Iterator[Example]:
@@ -132,3 +196,7 @@ def _followed(conversation: Sequence[Example]) -> Iterator[Example]:
     turns = (*conversation[-1].context, conversation[-1].reply)
     for example in conversation:
         yield replace(example, following=turns[len(example.context) + 1 :])
+
+
+def _has_image(row: Row) -> bool:
+    return row.encoded.image_id is not None

@@ -1,10 +1,10 @@
-"""Which examples make which batch: a pure function of (seed, step).
+"""Which examples are learnt when: a pure function of (seed, step).
 
 An interrupted run goes on exactly where it was by its step number alone, and any number of
 workers or ranks reads the same stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sized
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,11 +13,24 @@ import numpy.typing as npt
 
 from openmmb.errors import ConfigError
 
-Draw = tuple[int, int, int]
-"""Task, example within the task, and how often the mixture has been through that task before."""
-
 WINDOW = 50
-"""Batches whose examples are sorted by length together, so that a batch pads little."""
+"""Batches of a window, about: of the examples of as many, those of like length are put together,
+so that a batch pads little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some batches in a row, none of another epoch.
+
+    Attributes:
+        number: Counted from 0 over all epochs.
+        start: Its first batch, counted the same way.
+        size: How many batches.
+    """
+
+    number: int
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +42,7 @@ class Mixture:
     stochastic multitasking.
 
     Attributes:
-        lengths: For each task how long each example is, in any unit that sorts; pictures first,
-            say, by a large constant.
+        lengths: For each task its examples, or anything else that is as long.
         weights: For each task how many times an epoch goes through it.
         batch_size: Examples of a batch.
         seed: Decides the order.
@@ -40,7 +52,7 @@ class Mixture:
             more examples than an epoch.
     """
 
-    lengths: tuple[npt.NDArray[np.int64], ...]
+    lengths: tuple[Sized, ...]
     weights: tuple[float, ...]
     batch_size: int
     seed: int
@@ -63,10 +75,33 @@ class Mixture:
         """Batches of an epoch; what is left over joins no batch of this epoch."""
         return sum(self._counts()) // self.batch_size
 
-    def draws(self, step: int) -> list[Draw]:
-        """Return the examples of batch ``step``, counted from 0 over all epochs."""
+    @property
+    def windows_per_epoch(self) -> int:
+        """Windows of an epoch, as equal as they can be."""
+        return max(1, round(self.steps_per_epoch / WINDOW))
+
+    def window(self, number: int) -> Window:
+        """Return window ``number``, counted from 0 over all epochs."""
+        epoch, place = divmod(number, self.windows_per_epoch)
+        first = epoch * self.steps_per_epoch
+        start, stop = (self._first_step(part) for part in (place, place + 1))
+        return Window(number=number, start=first + start, size=stop - start)
+
+    def window_of(self, step: int) -> Window:
+        """Return the window of batch ``step``, counted from 0 over all epochs."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        return [_draw(row) for row in _epoch(self, epoch)[place]]
+        part = ((place + 1) * self.windows_per_epoch - 1) // self.steps_per_epoch
+        return self.window(epoch * self.windows_per_epoch + part)
+
+    def draws(self, window: Window) -> npt.NDArray[np.int64]:
+        """Return the examples of a window in random order, one a row, in three columns.
+
+        These are its task, its place in the task, and how often the mixture has been through that
+        task before.
+        """
+        epoch, place = divmod(window.start, self.steps_per_epoch)
+        rows = slice(place * self.batch_size, (place + window.size) * self.batch_size)
+        return _epoch(self, epoch)[rows]
 
     def _counts(self) -> list[int]:
         return [
@@ -74,21 +109,15 @@ class Mixture:
             for weight, lengths in zip(self.weights, self.lengths, strict=True)
         ]
 
+    def _first_step(self, part: int) -> int:
+        return part * self.steps_per_epoch // self.windows_per_epoch
+
     def _plan(self, epoch: int) -> npt.NDArray[np.int64]:
-        """(batches, batch_size, 3): every draw of an epoch."""
-        rows, lengths = [], []
-        for task, count in enumerate(self._counts()):
-            drawn = self._of_task(task, epoch * count, count)
-            rows.append(drawn)
-            lengths.append(self.lengths[task][drawn[:, 1]])
-        rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(sum(self._counts()))[: self.steps_per_epoch * self.batch_size]
-        drawn, length = np.concatenate(rows)[order], np.concatenate(lengths)[order]
-        for start in range(0, len(order), WINDOW * self.batch_size):
-            window = slice(start, start + WINDOW * self.batch_size)
-            drawn[window] = drawn[window][length[window].argsort(kind="stable")]
-        plan = drawn.reshape(-1, self.batch_size, 3)
-        return plan[rng.permutation(len(plan))]
+        """(steps_per_epoch * batch_size, 3): every draw of an epoch."""
+        counts = self._counts()
+        rows = [self._of_task(task, epoch * count, count) for task, count in enumerate(counts)]
+        order = np.random.default_rng([self.seed, epoch]).permutation(sum(counts))
+        return np.concatenate(rows)[order[: self.steps_per_epoch * self.batch_size]]
 
     def _of_task(self, task: int, start: int, count: int) -> npt.NDArray[np.int64]:
         """Draws ``start`` to ``start + count`` of one task's endless shuffled stream."""
@@ -107,8 +136,3 @@ class Mixture:
 @lru_cache(maxsize=2)
 def _epoch(mixture: Mixture, epoch: int) -> npt.NDArray[np.int64]:
     return mixture._plan(epoch)
-
-
-def _draw(row: Sequence[int]) -> Draw:
-    task, example, pass_number = (int(number) for number in row)
-    return task, example, pass_number

@@ -1,13 +1,21 @@
-"""A model's numbers on data sets: perplexity of every one, BLEU-4 of those with captions."""
+"""A model's numbers on data sets: perplexity, captions, and its own replies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from openmmb.checkpoint import Checkpoint
+from openmmb.data.encode import encode
 from openmmb.data.example import Example
-from openmmb.data.loader import Encoder
+from openmmb.data.loader import Encoder, Row
 from openmmb.eval.captions import evaluate_captions
-from openmmb.eval.perplexity import perplexity_of
+from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
+from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
+from openmmb.eval.saved import SavedReplies
+
+Progress = Callable[[int, int], None]
+"""Called with how many replies are done so far and how many there are to be."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +26,24 @@ class TaskReport:
         task: Its name.
         examples: How many were looked at.
         perplexity: Of the replies, each token given all before it and the example's controls.
-        bleu4: Of captions written without a gender control, 0 to 1; None where there are none.
+        perplexity_uncontrolled: The same without a gender control; None where the checkpoint chats
+            without one.
+        perplexity_controlled: The same with the control that the checkpoint chats with, whatever
+            words a reply has.
+        bleu4: Corpus BLEU-4 of captions written without a gender control, 0 to 1; None where there
+            are none.
         bleu4_controlled: The same with the control that the checkpoint chats with.
+        replies: The model's own replies, by setting; empty where none were asked for.
     """
 
     task: str
     examples: int
     perplexity: float
+    perplexity_uncontrolled: float | None = None
+    perplexity_controlled: float | None = None
     bleu4: float | None = None
     bleu4_controlled: float | None = None
+    replies: tuple[ReplyReport, ...] = ()
 
 
 def evaluate(
@@ -34,8 +51,11 @@ def evaluate(
     tasks: Mapping[str, Sequence[Example]],
     encoder: Encoder,
     *,
+    measures: Measures | None = None,
+    ban: bool = False,
+    saved: SavedReplies | None = None,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[TaskReport]:
     """Measure a model on data sets, one after the other.
 
@@ -44,30 +64,124 @@ def evaluate(
         tasks: Examples by task, at least one each; where they have references, captions are
             written and compared.
         encoder: Makes batches of them; its first view gives image vectors.
+        measures: What the model's own replies are measured with; None: it gives none.
+        ban: Also let it reply with gendered words banned from the search.
+        saved: Takes the replies, and gives those that it has.
         batch_size: Examples side by side.
-        progress: Called while captions are written, with those done so far and all there are.
+        progress: Called while replies and captions are searched for.
     """
+    gender = checkpoint.config.gender
+    settings = {
+        task: () if measures is None else settings_for(checkpoint, examples, ban=ban)
+        for task, examples in tasks.items()
+    }
+    captions = 1 if gender is None else 2
+    total = sum(
+        len(examples) * (len(settings[task]) + (captions if examples[0].references else 0))
+        for task, examples in tasks.items()
+    )
+    count = _Count(total, progress)
+    vectors = encoder.views[0] if encoder.views else None
     for task, examples in tasks.items():
-        bleu4 = controlled = None
-        if examples[0].references:
-            gender = checkpoint.config.gender
-            vectors = encoder.views[0]
-            bleu4 = evaluate_captions(
-                checkpoint, examples, vectors, batch_size=batch_size, progress=progress
-            ).bleu4
-            if gender is not None:
-                controlled = evaluate_captions(
-                    checkpoint,
-                    examples,
-                    vectors,
-                    gender=gender,
-                    batch_size=batch_size,
-                    progress=progress,
-                ).bleu4
+        bleu4, bleu4_controlled = _captions(checkpoint, examples, encoder, batch_size, count)
         yield TaskReport(
             task=task,
             examples=len(examples),
             perplexity=perplexity_of(checkpoint.model, examples, encoder, batch_size=batch_size),
+            perplexity_uncontrolled=None
+            if gender is None
+            else steered_perplexity(checkpoint, examples, encoder, None, batch_size=batch_size),
+            perplexity_controlled=None
+            if gender is None
+            else steered_perplexity(checkpoint, examples, encoder, gender, batch_size=batch_size),
             bleu4=bleu4,
-            bleu4_controlled=controlled,
+            bleu4_controlled=bleu4_controlled,
+            replies=tuple(
+                measure_replies(
+                    checkpoint,
+                    examples,
+                    vectors,
+                    setting,
+                    measures,
+                    saved=saved,
+                    batch_size=batch_size,
+                    progress=count.add,
+                )
+                for setting in settings[task]
+                if measures is not None
+            ),
         )
+
+
+@torch.no_grad()
+def steered_perplexity(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    gender: str | None,
+    *,
+    batch_size: int,
+) -> float:
+    """Return the perplexity of replies with one gender control for all, their styles as they are.
+
+    Args:
+        checkpoint: The model, in evaluation mode.
+        examples: At least one.
+        encoder: Makes batches of them.
+        gender: The control, or None.
+        batch_size: Examples side by side.
+    """
+    model, tokenizer = checkpoint.model, encoder.tokenizer
+    steered = (replace(encoder.controls.apply(one, 0), gender=gender) for one in examples)
+    rows = [Row(encode(one, tokenizer, encoder.config), 0) for one in steered]
+    loss, count = 0.0, 0
+    for group in encoder.group(rows, batch_size):
+        batch = encoder.collate([rows[at] for at in group]).to(model.embeddings.weight.device)
+        part, tokens = reply_loss(
+            model, batch, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids()
+        )
+        loss, count = loss + part.item(), count + tokens
+    return perplexity(loss, count)
+
+
+class _Count:
+    """How much is done of all that is to be searched for."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total = total
+        self.progress = progress
+        self.done = 0
+
+    def add(self, number: int) -> None:
+        self.done += number
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def _captions(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    batch_size: int,
+    count: _Count,
+) -> tuple[float | None, float | None]:
+    """Return BLEU-4 of captions without and with the gender control."""
+    if not examples[0].references:
+        return None, None
+    scores: list[float | None] = []
+    for gender in dict.fromkeys((None, checkpoint.config.gender)):
+        before = count.done
+
+        def show(done: int, _: int, before: int = before) -> None:
+            count.add(done - (count.done - before))
+
+        report = evaluate_captions(
+            checkpoint,
+            examples,
+            encoder.views[0],
+            gender=gender,
+            batch_size=batch_size,
+            progress=show,
+        )
+        scores.append(report.bleu4)
+    return scores[0], scores[1] if len(scores) > 1 else None

@@ -12,12 +12,20 @@ REASONS = {
     "slur": "a slur",
     "hate": "hate against a group of people",
     "threat": "a threat, or a wish that somebody comes to harm",
+    "self_harm": "about harming oneself",
     "sexual": "sexual",
     "drugs": "about taking or getting drugs",
     "insult": "an insult",
     "profanity": "swearing",
+    "offensive": "offensive",
+    "offending_user": "unkind",
+    "risk_ignorance": "careless about a danger",
+    "unauthorized_expertise": "advice that only an expert should give",
+    "toxicity_agreement": "agreement with something harmful",
+    "biased_opinion": "prejudiced",
 }
-"""How each category is called in conversation; one of somebody's own list is just on a list."""
+"""How each category of the lists and of the bundled classifier is called in conversation; one of
+somebody's own list is just on a list."""
 
 HELP = (
     "It sounds as if you may be going through something very hard, and I am only a program. "
@@ -47,23 +55,32 @@ MAX_QUOTED = 3
 
 
 def explain(verdict: Verdict) -> str:
-    """Tell a person in plain words why their text was refused.
+    """Answer a person whose text was refused, in plain words.
 
     Raises:
         ValueError: The verdict is safe, so there is nothing to explain.
     """
-    if verdict.safe:
-        raise ValueError("explain: verdict is safe; only a refusal has a reason")
+    why = reason(verdict)
     if verdict.category == "self_harm":
         return HELP
-    ask = "Could you put it another way?"
+    return f"I would rather not answer that: {why}. Could you put it another way?"
+
+
+def reason(verdict: Verdict) -> str:
+    """Say why a text was refused: ``"drat" is swearing``.
+
+    Raises:
+        ValueError: The verdict is safe, so there is no reason.
+    """
+    if verdict.safe:
+        raise ValueError("reason: verdict is safe; only a refusal has a reason")
     if not verdict.words:
-        return f"I would rather not answer that: it looks offensive ({verdict.score:.0%}). {ask}"
+        kind = REASONS.get(verdict.category or "", "offensive")
+        return f"it reads as {kind} ({verdict.score:.0%})"
     words = [_printable(word) for word in dict.fromkeys(verdict.words)]
     quoted = ", ".join(f'"{word}"' for word in words[:MAX_QUOTED])
-    reason = REASONS.get(verdict.category or "", "on the list of what I do not talk about")
-    verb = "is" if len(words) == 1 else "are"
-    return f"I would rather not answer that: {quoted} {verb} {reason}. {ask}"
+    kind = REASONS.get(verdict.category or "", "on the list of what I do not talk about")
+    return f"{quoted} {'is' if len(words) == 1 else 'are'} {kind}"
 
 
 def change_subject(seed: int) -> str:

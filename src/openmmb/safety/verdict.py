@@ -19,6 +19,7 @@ class Verdict:
         check: Name of the check that decided; empty when no check was asked.
         category: Kind of harm ("slur", "threat", ...), or None when nothing was found.
         words: What was found, as the text spells it, in order.
+        threshold: Score from which the check refuses; None where it has none.
     """
 
     safe: bool
@@ -26,6 +27,7 @@ class Verdict:
     check: str = ""
     category: str | None = None
     words: tuple[str, ...] = ()
+    threshold: float | None = None
 
 
 class Check(Protocol):

@@ -13,6 +13,9 @@ from openmmb.safety.fold import Token, fold
 from openmmb.safety.lists import Phrase, Slot
 from openmmb.safety.verdict import Verdict
 
+CHECK = "words"
+"""What a verdict calls the lists of phrases."""
+
 SEVERITY = {
     "slur": 1.0,
     "hate": 1.0,
@@ -93,15 +96,16 @@ class PhraseCheck:
         """Judge ``text`` by its own words; what was said before plays no part."""
         matches = self.matcher.find(text)
         if not matches:
-            return Verdict(safe=True, check="words")
+            return Verdict(safe=True, check=CHECK, threshold=self.threshold)
         worst = max(matches, key=lambda match: _severity(match.category))
         score = _severity(worst.category)
         return Verdict(
             safe=score < self.threshold,
             score=score,
-            check="words",
+            check=CHECK,
             category=worst.category,
             words=tuple(text[match.start : match.end] for match in matches),
+            threshold=self.threshold,
         )
 
 

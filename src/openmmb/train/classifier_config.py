@@ -45,7 +45,7 @@ class ClassifierRecipe:
     """How many times an epoch goes through the phrases that the guard refuses."""
     calibrate: float = 0.1
     """Share of what could be learnt from that is kept for calibration and for the threshold."""
-    false_alarms: float = 0.007
+    false_alarms: float = 0.005
     """Share of ordinary talk that the threshold may refuse."""
     start: str | None = None
     """Checkpoint of a model that talks, whose encoder is the start, or None for random weights."""

@@ -1,0 +1,131 @@
+"""What the guard says of a text: ``openmmb safety``; and the flags of the guard, for all commands.
+
+Nothing of this imports PyTorch unless a classifier is asked.
+"""
+
+import json as json_format
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
+
+from openmmb.chat.printable import printable
+from openmmb.cli.flags import Lines, Switch
+
+if TYPE_CHECKING:
+    from openmmb.safety.guard import GuardConfig
+    from openmmb.safety.verdict import Verdict
+
+STDIN = "-"
+"""Reads what to judge from standard input, a text a line."""
+
+# Once a file: a flag that takes several would take the arguments behind it too.
+Files = Annotated[tuple[Path, ...], UseAppendAction, arg(metavar="FILE", help_behavior_hint="")]
+Share = Annotated[float | None, arg(metavar="0..1", help_behavior_hint="")]
+Folder = Annotated[str | None, arg(metavar="FOLDER|none", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class GuardFlags:
+    """What the guard refuses."""
+
+    guard_words: Files = ()
+    """One more list of what to refuse, a phrase a line; once for each file."""
+    guard_allow: Files = ()
+    """One more list of what to let pass although a listed phrase is in it; once for each file."""
+    guard_threshold: Share = None
+    """Refuse listed phrases that score at least this: 0.5 all, 0.65 all but swearing."""
+    classifier: Folder = None
+    """Folder of the classifier that is asked after the lists, the name of a bundled one, or
+    none."""
+    classifier_threshold: Share = None
+    """Refuse what the classifier takes for unsafe at least so likely; by default as it says."""
+
+    def config(self, *, enabled: bool = True) -> "GuardConfig":
+        """Return the settings of the guard.
+
+        Raises:
+            ConfigError: A threshold is not from 0 to 1.
+        """
+        from openmmb.config import parse
+        from openmmb.safety.guard import GuardConfig
+
+        given = {
+            "enabled": enabled,
+            "phrase_files": self.guard_words,
+            "allow_files": self.guard_allow,
+            "threshold": self.guard_threshold,
+            "classifier": self.classifier,
+            "classifier_threshold": self.classifier_threshold,
+        }
+        known = {name: value for name, value in given.items() if value is not None}
+        return parse(GuardConfig, known, source="guard")
+
+
+GuardArg = Annotated[GuardFlags, OmitArgPrefixes]
+DEFAULT_GUARD = GuardFlags()
+
+
+def safety(
+    text: Annotated[Positional[str], arg(metavar="TEXT|-")],
+    *,
+    context: Lines = (),
+    guard: GuardArg = DEFAULT_GUARD,
+    json: Switch = False,
+) -> None:
+    """Judge a text as the guard of a chat does, and say why.
+
+    Exit code 0: safe, or all lines are; 1: not; 2: a mistake.
+
+    Args:
+        text: What to judge; - judges each line of standard input.
+        context: Something that was said before it, oldest first; once for each turn.
+        guard: What is refused.
+        json: Print an object a text.
+    """
+    from openmmb.safety.guard import open_guard
+    from openmmb.text.normalize import tidy
+
+    opened = open_guard(guard.config())
+    before = tuple(map(tidy, context))
+    unsafe = False
+    for line in _lines(text):
+        judged = tidy(line)
+        verdicts = opened.ask_all(judged, before)
+        refused = [verdict for verdict in verdicts if not verdict.safe]
+        unsafe = unsafe or bool(refused)
+        shown = _as_json(judged, verdicts) if json else _as_text(judged, verdicts)
+        print(shown, flush=True)
+    if unsafe:
+        raise SystemExit(1)
+
+
+def _lines(text: str) -> Iterator[str]:
+    if text != STDIN:
+        yield text
+    elif sys.stdin is not None:
+        yield from (line for line in sys.stdin if line.strip())
+
+
+def _as_json(text: str, verdicts: tuple["Verdict", ...]) -> str:
+    safe = all(verdict.safe for verdict in verdicts)
+    row = {"text": text, "safe": safe, "verdicts": [asdict(verdict) for verdict in verdicts]}
+    return json_format.dumps(row, ensure_ascii=False)
+
+
+def _as_text(text: str, verdicts: tuple["Verdict", ...]) -> str:
+    from openmmb.safety.replies import reason
+
+    why = [reason(verdict) for verdict in verdicts if not verdict.safe]
+    lines = [f"{'unsafe' if why else 'safe'}: {text}", *(f"  because {line}" for line in why)]
+    return printable("\n".join([*lines, *map(_as_line, verdicts)]))
+
+
+def _as_line(verdict: "Verdict") -> str:
+    limit = "" if verdict.threshold is None else f", refuses from {verdict.threshold:.2f}"
+    found = f", {verdict.category}" if verdict.category else ""
+    words = ": " + ", ".join(f'"{word}"' for word in verdict.words) if verdict.words else ""
+    return f"  {verdict.check}: score {verdict.score:.2f}{limit}{found}{words}"

@@ -1,0 +1,179 @@
+"""A classifier is a check like any other; the bundled one lets harmless talk pass."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.safety.classifier import ClassifierCheck, Said, judge_of, open_classifier
+from openmmb.safety.folder import save_classifier
+from openmmb.safety.guard import GuardConfig, open_guard
+from openmmb.safety.verdict import Verdict
+from tests.safety.build import LABELS, tiny_classifier
+
+HARMLESS = (
+    (Path(__file__).parent / "data" / "harmless.txt").read_text(encoding="utf-8").splitlines()
+)
+MILD_INSULTS = (
+    "you are so stupid",
+    "You stupid idiot, nobody likes you.",
+    "what a dumb loser you are",
+    "shut up you ugly moron",
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+
+
+def by_length(texts: Sequence[Said]) -> Tensor:
+    """The longer a text, the more of an insult; a threat never."""
+    bad = torch.tensor([min(1.0, len(text) / 10) for text, _ in texts])
+    return torch.stack([1 - bad, bad, torch.zeros_like(bad)], dim=1)
+
+
+def check_by_length(*, threshold: float = 0.5) -> ClassifierCheck:
+    return ClassifierCheck(
+        labels=LABELS,
+        unsafe=LABELS[1:],
+        threshold=threshold,
+        judge=by_length,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_classifier(tiny_classifier(threshold=0.9), tmp_path / "made", precision="fp32")
+    return tmp_path / "made"
+
+
+@pytest.fixture(scope="module")
+def bundled() -> ClassifierCheck:
+    return open_classifier("safety")
+
+
+def test_a_verdict_names_the_likeliest_unsafe_label() -> None:
+    check = check_by_length()
+    refused = Verdict(safe=False, score=0.5, check="classifier", category="insult")
+    assert check("12345", ()) == refused
+    passed = check("1234")
+    assert passed == Verdict(safe=True, score=passed.score, check="classifier")
+    assert passed.score == pytest.approx(0.4)
+    assert check_by_length(threshold=0.6)("12345", ()).safe
+
+
+def test_labels_that_do_not_exclude_each_other_do_not_add_up() -> None:
+    def both(texts: Sequence[Said]) -> Tensor:
+        return torch.tensor([[0.1, 0.4, 0.3]] * len(texts))
+
+    check = replace(check_by_length(), judge=both)
+    assert check("a").score == pytest.approx(0.7)
+    assert not check("a").safe
+    assert replace(check, exclusive=False)("a").score == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "?!", "...\n"])
+def test_a_text_without_a_word_is_safe(text: str) -> None:
+    assert check_by_length(threshold=0.01)(text) == Verdict(safe=True, check="classifier")
+
+
+@given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=2)), max_size=5))
+def test_texts_together_are_judged_as_each_alone(texts: list[tuple[str, list[str]]]) -> None:
+    trained = tiny_classifier()
+    check = ClassifierCheck(LABELS, LABELS[1:], 0.5, judge_of(trained))
+    for (text, context), verdict in zip(texts, check.judge_many(texts, batch_size=2), strict=True):
+        assert check(text, context).score == pytest.approx(verdict.score, abs=1e-5)
+        assert 0 <= verdict.score <= 1
+
+
+def test_of_a_long_text_the_worst_part_counts() -> None:
+    check = ClassifierCheck(LABELS, LABELS[1:], 0.5, judge_of(tiny_classifier()))
+    words = [
+        "two",
+        "dogs",
+        "run",
+        "along",
+        "the",
+        "beach",
+        "and",
+        "a",
+        "girl",
+        "looks",
+        "at",
+        "the",
+        "boats",
+    ]
+    longest = check(" ".join(words)).score
+    assert longest == pytest.approx(max(judged_parts(check, " ".join(words))), abs=1e-5)
+
+
+def judged_parts(check: ClassifierCheck, text: str) -> list[float]:
+    """Score each part of a text as a text of its own would be."""
+    trained = tiny_classifier()
+    tokens = trained.tokenizer.encode(text)
+    room = trained.config.read.max_tokens - 1
+    assert len(tokens) > room
+    starts = range(0, len(tokens) - room // 2, room // 2)
+    parts = [trained.tokenizer.decode(tokens[start : start + room]) for start in starts]
+    return [check(part).score for part in parts]
+
+
+def test_a_folder_is_opened_with_its_own_threshold_or_another(folder: Path) -> None:
+    assert open_classifier(folder).threshold == 0.9
+    assert open_classifier(folder, threshold=0.1).threshold == 0.1
+    assert open_classifier(folder).unsafe == ("insult", "threat")
+    assert open_classifier(folder, unsafe=("threat",)).unsafe == ("threat",)
+
+
+def test_turns_before_count_as_many_as_asked_for(folder: Path) -> None:
+    blind, seeing = open_classifier(folder, context_turns=0), open_classifier(folder)
+    assert blind("A girl", ("Two dogs",)).score == pytest.approx(blind("A girl").score)
+    assert seeing("A girl", ("Two dogs",)).score != pytest.approx(seeing("A girl").score)
+
+
+def test_what_cannot_be_opened_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nowhere: no such folder"):
+        open_classifier(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="no label 'rude'; there are: safe, insult, threat"):
+        open_classifier(folder, unsafe=("rude",))
+    with pytest.raises(ConfigError, match=r"threshold must be above 0 and at most 1, got 1\.5"):
+        open_classifier(folder, threshold=1.5)
+    with pytest.raises(ConfigError, match="context_turns must be at least 0, got -1"):
+        open_classifier(folder, context_turns=-1)
+    with pytest.raises(ValueError, match=r"threshold must be above 0 and at most 1, got 0\.0"):
+        check_by_length(threshold=0.0)
+
+
+def test_there_are_many_harmless_sentences() -> None:
+    assert len(set(HARMLESS)) >= 60
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_the_bundled_classifier_lets_harmless_sentences_pass(
+    text: str, bundled: ClassifierCheck
+) -> None:
+    assert bundled(text, ()).safe
+    assert bundled(text.lower().rstrip(".?!"), ("Hi, how are you?",)).safe
+
+
+@pytest.mark.parametrize("text", MILD_INSULTS)
+def test_the_bundled_classifier_refuses_insults(text: str, bundled: ClassifierCheck) -> None:
+    verdict = bundled(text, ())
+    assert not verdict.safe
+    assert verdict.category in bundled.unsafe
+
+
+def test_the_bundled_classifier_can_stand_behind_the_phrases(bundled: ClassifierCheck) -> None:
+    guard = open_guard(GuardConfig(), more=[bundled])
+    assert guard.judge("How was your day?").safe
+    assert guard.judge("How was your day?").check == "classifier"
+
+
+def test_the_bundled_classifier_is_small() -> None:
+    import openmmb.checkpoint as checkpoint
+
+    files = (checkpoint.BUNDLED / "safety").iterdir()
+    assert sum(path.stat().st_size for path in files) < 12e6
