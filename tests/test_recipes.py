@@ -15,7 +15,9 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.model.config import SIZES
 from openmmb.search.config import SearchConfig
 from openmmb.tasks import TASKS
+from openmmb.tasks.labelled import SOURCES
 from openmmb.text.gender import GENDER_TOKENS
+from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
 from openmmb.train.config import (
     DataConfig,
     OptimConfig,
@@ -26,7 +28,9 @@ from openmmb.train.config import (
 )
 from openmmb.vision.encoders import ENCODERS
 
-RECIPES = sorted(Path(str(resources.files("openmmb") / "recipes")).glob("*.toml"))
+ALL = sorted(Path(str(resources.files("openmmb") / "recipes")).glob("*.toml"))
+CLASSIFIERS = [path for path in ALL if is_classifier_recipe(path)]
+RECIPES = [path for path in ALL if path not in CLASSIFIERS]
 
 shares = st.floats(0, 1, exclude_max=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -84,6 +88,17 @@ checkpoints = st.builds(
 
 def test_there_are_recipes() -> None:
     assert RECIPES
+    assert CLASSIFIERS
+
+
+@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
+def test_a_classifier_recipe_of_the_package_is_one(path: Path) -> None:
+    recipe = load(ClassifierRecipe, path)
+    assert Path(recipe.out).name == path.stem
+    assert {part.name for part in recipe.labelled} <= SOURCES.keys()
+    assert {task.name for task in recipe.conversations} <= TASKS.keys()
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    assert parse(ClassifierRecipe, tomllib.loads(dump(recipe))) == recipe
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -23,6 +23,7 @@ from openmmb.cli import main
 from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
+from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
 from openmmb.train.config import Recipe
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
 from tests.convert.build import as_text_model, copy_micro
@@ -322,7 +323,25 @@ def test_features_of_nothing_are_one_line(tmp_path: Path, complaint: Callable[..
     assert "did you mean 'efficientnet_lite0'?" in complaint("features", "efficientnet", *flags)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(RECIPES.glob("*.toml"))])
+NAMES = [path.stem for path in sorted(RECIPES.glob("*.toml")) if not is_classifier_recipe(path)]
+
+
+def test_the_recipe_of_the_classifier_trains_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = list[ClassifierRecipe]()
+
+    def train(recipe: ClassifierRecipe, *, watch: object) -> Path:
+        ran.append(recipe)
+        return tmp_path
+
+    monkeypatch.setattr("openmmb.train.classifier.train_classifier", train)
+    assert main(["train", "safety", "--optim.lr", "0.5"]) == 0
+    assert [recipe.optim.lr for recipe in ran] == [0.5]
+    assert capsys.readouterr().out == f"{tmp_path}\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_bundled_recipe_is_found_by_name(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

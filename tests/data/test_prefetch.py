@@ -59,8 +59,8 @@ def test_closing_ends_the_workers(workers: int) -> None:
     threads, others = threading.active_count(), set(multiprocessing.active_children())
     stream = prefetch(lambda number: (number, os.getpid()), 0, 10**9, workers=workers)
     assert [next(stream)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
-    assert (next(stream)[1] == os.getpid()) == (workers < 2)
-    assert len(set(multiprocessing.active_children()) - others) == (workers if workers > 1 else 0)
+    assert (next(stream)[1] == os.getpid()) == (workers == 0)
+    assert len(set(multiprocessing.active_children()) - others) == workers
     stream.close()
     assert set(multiprocessing.active_children()) <= others
     assert threading.active_count() <= threads

@@ -89,6 +89,7 @@ def _train(given: "Given", *, dry_run: bool) -> None:
     from openmmb.convert.commands.train import read_train
     from openmmb.convert.commands.zoo import come_by
     from openmmb.train.config import Recipe
+    from openmmb.train.trainer import train
 
     command = read_train(given)
     start = read_start(command.recipe["start"])
@@ -107,7 +108,7 @@ def _train(given: "Given", *, dry_run: bool) -> None:
         return
     for line in _lines(command.notes):
         complain(line)
-    run(recipe)
+    run(train, recipe)
 
 
 def _weigh(recipe: "Recipe", command: "TrainCommand") -> "Recipe":

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import tyro
 from tyro.conf import Positional, arg
@@ -12,7 +13,18 @@ from openmmb.chat.printable import printable
 from openmmb.cli.flags import complain, find_recipe
 
 if TYPE_CHECKING:
-    from openmmb.train.config import Recipe
+    from openmmb.train.log import Watch
+
+R = TypeVar("R")
+R_in = TypeVar("R_in", contravariant=True)
+
+
+class Train(Protocol[R_in]):
+    """Runs a recipe."""
+
+    def __call__(self, recipe: R_in, /, *, watch: "Watch") -> Path:
+        """Run it and return the folder of its best checkpoint."""
+        ...
 
 
 def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
@@ -30,30 +42,42 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
-    from openmmb import config
+    from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
     from openmmb.train.config import Recipe
 
     path = find_recipe(args[0])
-    recipe = tyro.cli(
-        Recipe,
-        default=config.load(Recipe, path),
-        args=args[1:],
-        prog=f"openmmb train {args[0]}",
-    )
-    run(recipe)
+    if is_classifier_recipe(path):
+        from openmmb.train.classifier import train_classifier
+
+        run(train_classifier, _read(ClassifierRecipe, path, args))
+    else:
+        from openmmb.train.trainer import train as train_replies
+
+        run(train_replies, _read(Recipe, path, args))
 
 
-def run(recipe: "Recipe") -> None:
+def run(train_it: "Train[R]", recipe: R) -> None:
     """Train, show how it goes, and print where the checkpoint is."""
     from openmmb.progress import watching
-    from openmmb.train.trainer import train as run_recipe
 
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     with watching() if first else nullcontext(lambda _: None) as watch:
-        checkpoint = run_recipe(recipe, watch=watch)
+        checkpoint = train_it(recipe, watch=watch)
     if not first:
         return
     if checkpoint.exists():
         print(printable(str(checkpoint)))
     else:
         complain("stopped before there was a checkpoint; the same command goes on")
+
+
+def _read(kind: type[R], path: Path, args: Sequence[str]) -> R:
+    """Read a recipe and change what the flags behind its name say."""
+    from openmmb import config
+
+    return tyro.cli(
+        kind,
+        default=config.load(kind, path),
+        args=args[1:],
+        prog=f"openmmb train {args[0]}",
+    )

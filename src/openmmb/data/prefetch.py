@@ -35,8 +35,7 @@ def prefetch(
         make: A pure function.
         start: First number.
         stop: One more than the last number.
-        workers: 0: each result is made when it is asked for. 1: a thread makes the next one
-            meanwhile. More: that many processes make the next ones, one each.
+        workers: Processes, each of which makes one result ahead; 0: a thread does.
 
     Raises:
         ConfigError: Processes are asked for on a system that cannot copy one.
@@ -55,7 +54,7 @@ def prefetch(
         ahead: deque[Future[T]] = deque()
         for number in range(start, stop):
             ahead.append(pool.submit(call, number))
-            if len(ahead) > workers:
+            if len(ahead) > max(1, workers):
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
@@ -70,7 +69,7 @@ def prefetch(
 
 def _processes(make: Callable[[int], Any], workers: int) -> ProcessPoolExecutor:
     if "fork" not in multiprocessing.get_all_start_methods():
-        raise ConfigError(f"data.workers: {workers}, but this system cannot fork; set it to 1")
+        raise ConfigError(f"data.workers: {workers}, but this system cannot fork; set it to 0")
     context = multiprocessing.get_context("fork")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(make,))
 
