@@ -17,9 +17,9 @@ from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
 from tests.safety.build import LABELS, tiny_classifier
 
-HARMLESS = (
-    (Path(__file__).parent / "data" / "harmless.txt").read_text(encoding="utf-8").splitlines()
-)
+DATA = Path(__file__).parent / "data"
+HARMLESS = (DATA / "harmless.txt").read_text(encoding="utf-8").splitlines()
+FIGURATIVE = (DATA / "figurative.txt").read_text(encoding="utf-8").splitlines()
 MILD_INSULTS = (
     "you are so stupid",
     "You stupid idiot, nobody likes you.",
@@ -157,6 +157,13 @@ def test_the_bundled_classifier_lets_harmless_sentences_pass(
 ) -> None:
     assert bundled(text, ()).safe
     assert bundled(text.lower().rstrip(".?!"), ("Hi, how are you?",)).safe
+
+
+def test_the_bundled_classifier_lets_most_strong_words_without_harm_pass(
+    bundled: ClassifierCheck,
+) -> None:
+    refused = [text for text in FIGURATIVE if not bundled(text, ()).safe]
+    assert len(refused) <= len(FIGURATIVE) // 4
 
 
 @pytest.mark.parametrize("text", MILD_INSULTS)

@@ -44,12 +44,7 @@ def prefetch(
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if workers == 0:
-        yield from map(make, range(start, stop))
-        return
-    pool, call = (
-        (ThreadPoolExecutor(1), make) if workers == 1 else (_processes(make, workers), _call)
-    )
+    pool, call = (_processes(make, workers), _call) if workers else (ThreadPoolExecutor(1), make)
     try:
         ahead: deque[Future[T]] = deque()
         for number in range(start, stop):
