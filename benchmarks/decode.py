@@ -6,8 +6,8 @@ each, so that a busy moment of the machine meets all of them; medians are compar
 
     python benchmarks/decode.py --transformers-python PYTHON --parlai-python PYTHON
 
-PYTHON is the interpreter of an environment with this package and the peer; docs/performance.md
-says how to make one. An engine that is not given is left out.
+PYTHON is the interpreter of an environment with the peer and what this package needs;
+docs/performance.md says how to make one. An engine that is not given is left out.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 ENGINES = Path(__file__).with_name("engines.py")
+SOURCE = Path(__file__).parent.parent / "src"
 CASES = (("90M", 1), ("90M", 8), ("400M", 1), ("400M", 8))
 CONTEXT, STEPS = 128, 40
 
@@ -34,12 +35,14 @@ class Engine:
     Attributes:
         name: Which one.
         process: The process.
+        errors: What it wrote to standard error.
         seconds: Of each search so far.
         tokens: What it found, the same each time.
     """
 
     name: str
     process: subprocess.Popen[str]
+    errors: Path
     seconds: list[float] = field(default_factory=list)
     tokens: list[list[int]] = field(default_factory=list)
 
@@ -55,7 +58,8 @@ class Engine:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name}: ended with code {self.process.wait()}")
+            last = self.errors.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+            raise SystemExit(f"{self.name}: ended with code {self.process.wait()}: {last}")
         found: dict[str, Any] = json.loads(line)
         self.tokens = found["tokens"]
         if counts:
@@ -100,12 +104,13 @@ def measure(pythons: dict[str, Path], size: str, batch: int, args: argparse.Name
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=(folder / f"{name}.err").open("w"),
+                env=os.environ | {"PYTHONPATH": str(SOURCE)},
                 text=True,
             )
             stack.callback(process.wait)
             stack.callback(process.kill)
-            engines.append(Engine(name, process))
+            engines.append(Engine(name, process, folder / f"{name}.err"))
             engines[-1].answer(counts=False)  # the first search warms it up
         for _ in range(args.rounds):
             for engine in engines:

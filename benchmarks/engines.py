@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # libraries print as they like
     ids = contexts(args.size, args.batch, args.context)
     run = ENGINES[args.engine](args.size, ids, args.steps, args.folder)
-    for line in ("go", *sys.stdin):
+    for line in chain(["go"], sys.stdin):
         if line.strip() == "go":
             started, cpu = time.perf_counter(), time.process_time()
             tokens = run()

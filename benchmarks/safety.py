@@ -26,7 +26,7 @@ from openmmb.config import load
 from openmmb.errors import OpenMMBError
 from openmmb.eval.classification import measure
 from openmmb.safety.classifier import ClassifierCheck, open_classifier
-from openmmb.safety.guard import Guard, GuardConfig, open_guard
+from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled, read_labelled
 from openmmb.train.classifier_config import ClassifierRecipe
 from openmmb.train.config import TaskConfig
@@ -111,9 +111,10 @@ def _judges(folder: str) -> tuple[dict[str, Judge], list[str]]:
         except ImportError:
             missing.append(name)
     check = open_classifier(folder)
-    judges["phrases"] = _guard(open_guard(GuardConfig()))
+    phrases = GuardConfig(classifier=NO_CLASSIFIER)
+    judges["phrases"] = _guard(open_guard(phrases))
     judges["classifier"] = _classifier(check)
-    judges["phrases + classifier"] = _guard(open_guard(GuardConfig(), more=[check]))
+    judges["phrases + classifier"] = _guard(open_guard(phrases, more=[check]))
     return judges, missing
 
 

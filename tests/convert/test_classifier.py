@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from openmmb.checkpoint import DTYPES, Precision
+from openmmb.cli import main
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
 from openmmb.convert.stream import load_pickle, pickled_weights
 from openmmb.convert.subwords import read_subwords
@@ -41,6 +42,12 @@ def converted(
     kept = {key: value for key, value in options.items() if value is not None}
     weights = pickled_weights(load_pickle(source / "model")["model"], source / "model")
     return convert_classifier(source / "model", kept, weights, out, precision=precision)
+
+
+def test_the_command_knows_a_classifier(source: Path, tmp_path: Path) -> None:
+    assert main(["convert", "parlai", str(source), str(tmp_path / "out")]) == 0
+    check = open_classifier(str(tmp_path / "out"))
+    assert check(CASES[0]["text"], ()).check == "classifier"
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from openmmb.checkpoint import DTYPES, Precision, load_checkpoint
+from openmmb.checkpoint import DTYPES, CheckpointConfig, Precision, load_checkpoint
 from openmmb.convert.names import PARLAI
 from openmmb.convert.parlai import convert
 from openmmb.errors import CheckpointError
@@ -92,6 +92,7 @@ def test_a_model_of_text_begins_with_an_untrained_picture_half(
     result = convert(source, tmp_path / "out", encoder="efficientnet_lite0")
     assert "its projection of the vectors of efficientnet_lite0 is untrained" in result.notes[0]
     config = result.config
+    assert isinstance(config, CheckpointConfig)
     assert (config.encoder, config.gender) == ("efficientnet_lite0", None)
     assert (config.model.image_vectors, config.model.image_dim) == (49, 1280)
     assert (config.model.num_segments, config.model.fusion) == (2, "early")

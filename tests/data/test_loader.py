@@ -52,7 +52,7 @@ def loader(*, views: tuple[ImageVectors, ...] = (vectors,)) -> Loader:
     text = [tiny_example(reply=sentence, conversation=sentence) for sentence in SENTENCES]
     pictures = [caption(number) for number in range(1, 11)]
     mixture = Mixture(
-        lengths=(text, pictures),
+        examples=(text, pictures),
         weights=(1.0, 1.0),
         batch_size=4,
         seed=0,
@@ -109,7 +109,7 @@ class Counted(list[Example]):
 def test_after_the_first_batch_every_one_costs_alike() -> None:
     """Each also encodes its share of the next window, so that none waits for a whole one."""
     examples = Counted(tiny_example(reply=f"{number} boats") for number in range(800))
-    mixture = Mixture(lengths=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    mixture = Mixture(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
     source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
     taken = []
     for step in range(300):
@@ -132,7 +132,7 @@ def test_batches_hold_examples_of_like_length() -> None:
         tiny_example(context=("ha " * (number % 23),), reply="ho " * (number % 29))
         for number in range(800)
     ]
-    mixture = Mixture(lengths=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    mixture = Mixture(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
     source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
     batches = [source.batch(step) for step in range(source.mixture.steps_per_epoch)]
     assert padding(batches) < 0.1

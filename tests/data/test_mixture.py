@@ -20,7 +20,7 @@ def mixture(
     seed: int = 0,
 ) -> Mixture:
     return Mixture(
-        lengths=tuple(range(size) for size in sizes),
+        examples=tuple(range(size) for size in sizes),
         weights=weights or (1.0,) * len(sizes),
         batch_size=batch_size,
         seed=seed,

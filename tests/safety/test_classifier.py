@@ -13,7 +13,7 @@ from torch import Tensor
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.safety.classifier import ClassifierCheck, Said, judge_of, open_classifier
 from openmmb.safety.folder import save_classifier
-from openmmb.safety.guard import GuardConfig, open_guard
+from openmmb.safety.guard import NO_CLASSIFIER, GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
 from tests.safety.build import LABELS, tiny_classifier
 
@@ -57,10 +57,10 @@ def bundled() -> ClassifierCheck:
 
 def test_a_verdict_names_the_likeliest_unsafe_label() -> None:
     check = check_by_length()
-    refused = Verdict(safe=False, score=0.5, check="classifier", category="insult")
+    refused = Verdict(safe=False, score=0.5, check="classifier", category="insult", threshold=0.5)
     assert check("12345", ()) == refused
     passed = check("1234")
-    assert passed == Verdict(safe=True, score=passed.score, check="classifier")
+    assert passed == Verdict(safe=True, score=passed.score, check="classifier", threshold=0.5)
     assert passed.score == pytest.approx(0.4)
     assert check_by_length(threshold=0.6)("12345", ()).safe
 
@@ -77,7 +77,9 @@ def test_labels_that_do_not_exclude_each_other_do_not_add_up() -> None:
 
 @pytest.mark.parametrize("text", ["", "  ", "?!", "...\n"])
 def test_a_text_without_a_word_is_safe(text: str) -> None:
-    assert check_by_length(threshold=0.01)(text) == Verdict(safe=True, check="classifier")
+    assert check_by_length(threshold=0.01)(text) == Verdict(
+        safe=True, check="classifier", threshold=0.01
+    )
 
 
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=2)), max_size=5))
@@ -174,7 +176,7 @@ def test_the_bundled_classifier_refuses_insults(text: str, bundled: ClassifierCh
 
 
 def test_the_bundled_classifier_can_stand_behind_the_phrases(bundled: ClassifierCheck) -> None:
-    guard = open_guard(GuardConfig(), more=[bundled])
+    guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER), more=[bundled])
     assert guard.judge("How was your day?").safe
     assert guard.judge("How was your day?").check == "classifier"
 

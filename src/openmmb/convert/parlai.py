@@ -14,6 +14,8 @@ said before.
 from pathlib import Path
 
 from openmmb.checkpoint import Precision
+from openmmb.convert.classifier import AGENT as CLASSIFIER
+from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
 from openmmb.convert.files import read_json
 from openmmb.convert.folder import Converted, write_checkpoint
 from openmmb.convert.names import PARLAI
@@ -30,7 +32,7 @@ def convert(
     *,
     precision: Precision | None = None,
     encoder: str = "faster_rcnn_x152",
-) -> Converted:
+) -> Converted | ConvertedClassifier:
     """Write ParlAI's checkpoint as this project's, replacing one that is there.
 
     Args:
@@ -52,6 +54,8 @@ def convert(
         raise CheckpointError(f"{path}: no 'model' in it, which is what ParlAI calls the weights")
     weights = pickled_weights(state["model"], path)
     state.clear()  # the optimiser's memory may be as large
+    if values.get("model") == CLASSIFIER:
+        return convert_classifier(path, values, weights, out, precision=precision)
     vocab_size, _ = _shape(weights, "embeddings.weight", path)
     num_positions, _ = _shape(weights, "encoder.position_embeddings.weight", path)
     options = Options(values, Path(f"{path}.opt"), num_positions, vocab_size)

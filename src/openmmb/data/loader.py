@@ -171,11 +171,6 @@ def in_order(examples: Sequence[Example], encoder: Encoder, *, batch_size: int) 
         yield encoder.collate([rows[at] for at in group])
 
 
-def lengths_of(examples: Sequence[Example]) -> Sequence[Example]:
-    """Return the examples themselves, which are as long as themselves."""
-    return examples
-
-
 def with_following(examples: Iterable[Example]) -> Iterator[Example]:
     """Let every example write on to the end of its conversation.
 

@@ -42,7 +42,7 @@ class Mixture:
     stochastic multitasking.
 
     Attributes:
-        lengths: For each task its examples, or anything else that is as long.
+        examples: For each task its examples, or anything else that is as long.
         weights: For each task how many times an epoch goes through it.
         batch_size: Examples of a batch.
         seed: Decides the order.
@@ -52,7 +52,7 @@ class Mixture:
             more examples than an epoch.
     """
 
-    lengths: tuple[Sized, ...]
+    examples: tuple[Sized, ...]
     weights: tuple[float, ...]
     batch_size: int
     seed: int
@@ -61,7 +61,7 @@ class Mixture:
         for task, count in enumerate(self._counts()):
             if count == 0:
                 raise ConfigError(
-                    f"tasks.{task}: weight {self.weights[task]} of {len(self.lengths[task])} "
+                    f"tasks.{task}: weight {self.weights[task]} of {len(self.examples[task])} "
                     "examples leaves none"
                 )
         if self.steps_per_epoch == 0:
@@ -105,8 +105,8 @@ class Mixture:
 
     def _counts(self) -> list[int]:
         return [
-            round(weight * len(lengths))
-            for weight, lengths in zip(self.weights, self.lengths, strict=True)
+            round(weight * len(examples))
+            for weight, examples in zip(self.weights, self.examples, strict=True)
         ]
 
     def _first_step(self, part: int) -> int:
@@ -121,7 +121,7 @@ class Mixture:
 
     def _of_task(self, task: int, start: int, count: int) -> npt.NDArray[np.int64]:
         """Draws ``start`` to ``start + count`` of one task's endless shuffled stream."""
-        size = len(self.lengths[task])
+        size = len(self.examples[task])
         parts = []
         while count > 0:
             pass_number, place = divmod(start, size)

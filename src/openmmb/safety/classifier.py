@@ -59,7 +59,7 @@ class ClassifierCheck:
 
     def judge_many(self, texts: Sequence[Said], *, batch_size: int = 64) -> list[Verdict]:
         """Judge texts, each with what was said before it; far quicker than one by one."""
-        verdicts = [Verdict(safe=True, check=CHECK)] * len(texts)
+        verdicts = [Verdict(safe=True, check=CHECK, threshold=self.threshold)] * len(texts)
         worded = [at for at, (text, _) in enumerate(texts) if _WORD.search(text)]
         worded.sort(key=lambda at: len(texts[at][0]))  # alike in length, so that little is padded
         for start in range(0, len(worded), batch_size):
@@ -77,7 +77,9 @@ class ClassifierCheck:
         score = min(1.0, sum(chances.values())) if self.exclusive else max(chances.values())
         safe = score < self.threshold
         category = None if safe else max(chances, key=chances.__getitem__)
-        return Verdict(safe=safe, score=score, check=CHECK, category=category)
+        return Verdict(
+            safe=safe, score=score, check=CHECK, category=category, threshold=self.threshold
+        )
 
 
 def open_classifier(

@@ -32,7 +32,7 @@ class GuardConfig:
     allow_files: tuple[Path, ...] = ()
     """More lists of what to let pass although a listed phrase is in it."""
 
-    classifier: str = NO_CLASSIFIER
+    classifier: str = "safety"
     """Folder of a classifier that is asked after the lists, the name of a bundled one, or
     ``none``."""
 

@@ -148,6 +148,8 @@ class Tokenizer:
 
         If it is a byte already, a space, it is left out.
         """
+        if not self._words:
+            return ids
         spelled: list[int] = []
         for at, token in enumerate(ids):
             if any(tuple(ids[at : at + len(words)]) == words for words in self._words):

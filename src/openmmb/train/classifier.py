@@ -29,8 +29,9 @@ from openmmb.train.calibration import apply_to_head, calibrate, choose_threshold
 from openmmb.train.classifier_config import ClassifierRecipe
 from openmmb.train.classifier_start import begin_from, learn_words
 from openmmb.train.log import Record, Watch
-from openmmb.train.loop import Scores, opened, run_opened
+from openmmb.train.loop import opened, run_opened
 from openmmb.train.noise import add_noise
+from openmmb.train.objective import Scores
 from openmmb.train.precision import autocast
 from openmmb.train.verdicts import (
     Source,
@@ -119,7 +120,7 @@ def prepare_verdicts(recipe: ClassifierRecipe) -> "Verdicts":
         start = load_checkpoint(find_checkpoint(recipe.start))
         begin_from(model, tokenizer, start.model, start.tokenizer, recipe.start)
     mixture = Mixture(
-        lengths=tuple(source.train for source in sources),
+        examples=tuple(source.train for source in sources),
         weights=tuple(source.weight for source in sources),
         batch_size=recipe.batch_size,
         seed=recipe.seed,
@@ -169,13 +170,15 @@ class Verdicts:
         return label_loss(logits, batch.allowed).sum(), len(batch)
 
     def validate(self) -> Scores:
-        """Score by 1 minus the mean F1 of the labelled sources.
+        """Score by 1 minus the mean AUC of the labelled sources.
 
-        The threshold is chosen as for the classifier that is saved, on other texts.
+        F1 is for people: it hangs on the threshold, which a few ordinary texts move. That is chosen
+        as for the classifier that is saved, on other texts.
         """
         aside = self._aside()
         threshold = self._threshold(aside, chances(aside.logits))
-        numbers, f1 = {"threshold": threshold}, []
+        numbers = {"threshold": threshold}
+        found = []
         for source in self.sources:
             texts = spread(source.valid, self.recipe.valid.max_examples)
             if not texts:
@@ -186,10 +189,11 @@ class Verdicts:
                 numbers[f"refused/{source.name}"] = sum(refused) / len(refused)
                 continue
             quality = measure(scores, [not text.safe for text in texts], refused)
-            f1.append(quality.f1)
+            found.append(quality)
             numbers |= {f"f1/{source.name}": quality.f1, f"auc/{source.name}": quality.auc}
-        mean = sum(f1) / len(f1)
-        return Scores(score=1 - mean, numbers={"f1": mean, **numbers})
+        auc = sum(quality.auc for quality in found) / len(found)
+        f1 = sum(quality.f1 for quality in found) / len(found)
+        return Scores(score=1 - auc, numbers={"auc": auc, "f1": f1, **numbers})
 
     def save(self, folder: Path) -> None:
         """Calibrate, choose the threshold, and write the classifier."""

@@ -15,7 +15,7 @@ if sys.platform != "win32":
     import fcntl
 
 FREE = (
-    *("out", "save_every_steps", "device", "activation_checkpointing"),
+    *("out", "root", "save_every_steps", "device", "activation_checkpointing"),
     *("data.root", "data.features", "data.mirrored_features", "data.workers"),
 )
 """Keys that may change under a run: where things lie and run, how often its state is saved, and

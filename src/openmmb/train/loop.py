@@ -36,7 +36,6 @@ from openmmb.train.folder import claim, locked
 from openmmb.train.log import Log, Record, Watch
 from openmmb.train.memory import TRIM_EVERY, give_back_memory, keep_freed_memory
 from openmmb.train.objective import B, Objective, RunSettings
-from openmmb.train.objective import Scores as Scores
 from openmmb.train.optim import Update, build_optimizer, train_step
 from openmmb.train.precision import autocast, place
 from openmmb.train.schedule import after_validation, lr_scale
@@ -151,7 +150,8 @@ class _Loop(Generic[B]):
         for problem in damaged:
             self._write("damaged", {"step": progress.step, "state": problem})
         limit = self.settings.schedule.max_steps
-        self._write("start", {"step": progress.step, "max_steps": limit, **sizes})
+        best: Record = {"best": progress.best} if progress.best_step else {}
+        self._write("start", {"step": progress.step, "max_steps": limit, **sizes, **best})
 
     def go(self, progress: Progress) -> None:
         """Update until there is a reason to end."""

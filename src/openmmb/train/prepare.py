@@ -18,7 +18,7 @@ from openmmb.checkpoint import (
 )
 from openmmb.config import dump, load
 from openmmb.data.controls import Controls
-from openmmb.data.loader import Encoder, ImageVectors, Loader, lengths_of
+from openmmb.data.loader import Encoder, ImageVectors, Loader
 from openmmb.data.mixture import Mixture
 from openmmb.distributed import first_before_others, is_first
 from openmmb.errors import ConfigError, DataError
@@ -80,7 +80,7 @@ def prepare(recipe: Recipe) -> Prepared:
         image_shape=(model.image_vectors, model.image_dim),
     )
     mixture = Mixture(
-        lengths=tuple(lengths_of(task.train) for task in tasks),
+        examples=tuple(task.train for task in tasks),
         weights=tuple(task.config.weight for task in tasks),
         batch_size=recipe.data.batch_size,
         seed=recipe.seed,

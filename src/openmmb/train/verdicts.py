@@ -14,7 +14,7 @@ from pathlib import Path
 from openmmb.data.draw import pick, uniform
 from openmmb.data.example import Example
 from openmmb.errors import DataError
-from openmmb.safety.guard import Guard, GuardConfig, open_guard
+from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
 from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
 from openmmb.train.config import TaskConfig
@@ -88,7 +88,7 @@ def read_source(name: str, weight: float, root: Path, *, calibrate: float) -> So
 
 
 def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> Source:
-    """Read conversations, all of which count as safe; nothing that the guard refuses is learnt.
+    """Read conversations, all of which count as safe; nothing that holds a listed phrase is learnt.
 
     Args:
         config: As for a model that talks.
@@ -100,7 +100,7 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
         DataError: Its files are missing or malformed, or have nothing to learn from.
     """
     examples = read_task(config, root)
-    guard = open_guard(GuardConfig())
+    guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER))
     train: list[Example] = []
     aside: list[Example] = []
     for example in examples.train:
