@@ -14,7 +14,7 @@ from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
 def bot(monkeypatch: pytest.MonkeyPatch) -> Bot:
     monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: TinyEncoder(), (TINY_I, TINY_F), "none"))
     checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F)
-    return Bot(checkpoint, guard=open_guard(GuardConfig()))
+    return Bot(checkpoint, guard=open_guard(GuardConfig(classifier="none")))
 
 
 @pytest.fixture

@@ -17,11 +17,15 @@ Judge = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def judge(capsys: pytest.CaptureFixture[str]) -> Judge:
-    """Run the command; return its exit code and what it prints."""
+    """Run the command; return its exit code and what it prints.
+
+    The lists alone judge, unless a classifier is named.
+    """
 
     def run(*args: str) -> tuple[int, str]:
+        lists = [] if "--classifier" in args else ["--classifier", "none"]
         try:
-            code = main(["safety", *args])
+            code = main(["safety", *args, *lists])
         except SystemExit as end:
             code = int(end.code or 0)
         shown = capsys.readouterr()
@@ -35,6 +39,16 @@ def test_a_safe_text_is_exit_code_0(judge: Judge) -> None:
         0,
         "safe: How old are you?\n  words: score 0.00, refuses from 0.50\n",
     )
+
+
+def test_the_bundled_classifier_is_asked_unless_another_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["safety", "How old are you?"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        "  words",
+        "  classifier",
+    ]
 
 
 def test_an_unsafe_text_is_exit_code_1_and_its_reason(judge: Judge) -> None:

@@ -52,7 +52,7 @@ def test_the_context_reaches_the_checks() -> None:
 
 
 def test_the_guard_as_it_comes() -> None:
-    guard = open_guard(GuardConfig())
+    guard = open_guard(GuardConfig(classifier="none"))
     assert guard.judge("What is your gender? Who are you? How old are you?").safe
     verdict = guard.judge("Well, sh1t.")
     assert (verdict.safe, verdict.check, verdict.category) == (False, "words", "profanity")
@@ -60,7 +60,7 @@ def test_the_guard_as_it_comes() -> None:
 
 
 def test_a_higher_threshold_lets_swearing_pass_but_no_threat() -> None:
-    guard = open_guard(GuardConfig(threshold=0.65))
+    guard = open_guard(GuardConfig(threshold=0.65, classifier="none"))
     assert guard.judge("oh shit").safe
     assert not guard.judge("i will kill you").safe
 
@@ -73,11 +73,11 @@ def test_more_lists_and_more_checks_can_be_given(tmp_path: Path) -> None:
     refuse, allow = tmp_path / "refuse.txt", tmp_path / "allow.txt"
     refuse.write_text("broccoli\n", encoding="utf-8")
     allow.write_text("holy shit\n", encoding="utf-8")
-    settings = GuardConfig(phrase_files=(refuse,), allow_files=(allow,))
+    settings = GuardConfig(phrase_files=(refuse,), allow_files=(allow,), classifier="none")
     guard = open_guard(settings)
     assert guard.judge("I like BR0CC0LI").words == ("BR0CC0LI",)
     assert guard.judge("holy shit").safe
-    assert open_guard(GuardConfig(), more=(says(UNSAFE),)).judge("hello") is UNSAFE
+    assert open_guard(GuardConfig(classifier="none"), more=(says(UNSAFE),)).judge("hello") is UNSAFE
     with pytest.raises(ConfigError, match=r"absent.txt: No such file"):
         open_guard(GuardConfig(phrase_files=(tmp_path / "absent.txt",)))
 
@@ -96,7 +96,7 @@ def test_every_check_says_its_verdict_also_after_one_that_refuses() -> None:
 
 
 def test_a_verdict_says_from_which_score_its_check_refuses() -> None:
-    guard = open_guard(GuardConfig(threshold=0.65))
+    guard = open_guard(GuardConfig(threshold=0.65, classifier="none"))
     assert {guard.judge(text).threshold for text in ("Hello", "oh shit", "i will kill you")} == {
         0.65
     }
@@ -134,7 +134,7 @@ def test_a_classifier_is_asked_after_the_lists(tmp_path: Path) -> None:
     ],
 )
 def test_somebody_who_may_harm_themselves_is_heard(text: str) -> None:
-    assert open_guard(GuardConfig()).judge(text).category == "self_harm"
+    assert open_guard(GuardConfig(classifier="none")).judge(text).category == "self_harm"
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_somebody_who_may_harm_themselves_is_heard(text: str) -> None:
     ],
 )
 def test_ordinary_talk_that_sounds_like_it_passes(text: str) -> None:
-    assert open_guard(GuardConfig()).judge(text).safe
+    assert open_guard(GuardConfig(classifier="none")).judge(text).safe

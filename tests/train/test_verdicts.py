@@ -55,7 +55,7 @@ def test_neutral_sentences_are_many_and_the_guard_lets_most_pass() -> None:
     texts = list(neutral_texts())
     assert len(texts) == len(set(texts)) > 1000
     assert not [text for text in texts if "(" in text or "|" in text or "  " in text]
-    guard = open_guard(GuardConfig())
+    guard = open_guard(GuardConfig(classifier="none"))
     refused = [text for text in texts if not guard.judge(text).safe]
     assert len(refused) < 0.03 * len(texts)
     assert all(text.labels == SAFE for text in read_neutral(1.0).train)
@@ -96,7 +96,7 @@ def test_listed_phrases_are_refused_by_the_guard_and_stand_alone_or_in_talk() ->
     assert not any(text.safe for text in texts)
     beside = [text for text in texts if "i had a nice day" in text.text]
     assert 0.4 < len(beside) / len(texts) < 0.6
-    guard = open_guard(GuardConfig())
+    guard = open_guard(GuardConfig(classifier="none"))
     refused = [text for text in texts[::20] if not guard.judge(text.text).safe]
     assert len(refused) > 0.95 * len(texts[::20])
     assert not any(" i had" in text.text for text in read_listed(1.0, ()).train)
