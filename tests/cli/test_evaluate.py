@@ -91,7 +91,7 @@ def test_replies_are_measured_without_and_with_the_control(folder: Path, measure
         ]
         for reply in row["replies"]:
             assert reply["replies"] == row["examples"] == 2
-            assert set(reply["offensive"]) == {"words"}
+            assert set(reply["offensive"]) == {"words", "classifier"}
             assert set(reply["male"]) == set(reply["female"]) == {"own", "words"}
 
 
