@@ -10,12 +10,12 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from openmmb.config import config, dump
 from openmmb.config import load as load_config
@@ -26,6 +26,8 @@ from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
+
+C = TypeVar("C")
 
 BUNDLED = Path(__file__).parent / "models"
 """Checkpoints that come with the package, a folder each."""
@@ -94,19 +96,31 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
     """
+    write_folder(
+        folder, checkpoint.config, checkpoint.model, checkpoint.tokenizer, precision=precision
+    )
+
+
+def write_folder(
+    folder: Path, settings: Any, model: nn.Module, tokenizer: Tokenizer, *, precision: Precision
+) -> None:
+    """Write a trained network of any kind with its settings, a config, and its vocabulary.
+
+    Raises:
+        CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
+    """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = {
-        name: convert_weight(name, tensor, precision)
-        for name, tensor in checkpoint.model.state_dict().items()
+        name: convert_weight(name, tensor, precision) for name, tensor in model.state_dict().items()
     }
     save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
-    (partial / CONFIG).write_text(dump(checkpoint.config), encoding="utf-8")
+    (partial / CONFIG).write_text(dump(settings), encoding="utf-8")
     shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets only the owner read
-    checkpoint.tokenizer.save(partial / TOKENIZER)
+    tokenizer.save(partial / TOKENIZER)
     replace_folder(partial, folder)
 
 
@@ -126,26 +140,53 @@ def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Chec
         CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
             each other.
     """
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise CheckpointError(f"{folder}: {what}; a checkpoint is a folder with {CONFIG}")
-    for name in (CONFIG, TOKENIZER, WEIGHTS):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: no {name}; is it a checkpoint folder?")
-    try:
-        settings = load_config(CheckpointConfig, folder / CONFIG)
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from error
-    tokenizer = load_tokenizer(folder / TOKENIZER)
-    if tokenizer.vocab_size > settings.model.vocab_size:
-        raise CheckpointError(
-            f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model of {CONFIG} has "
-            f"a vocabulary of {settings.model.vocab_size}"
-        )
+    settings = read_settings(
+        CheckpointConfig, folder, what="checkpoint", called="a checkpoint folder"
+    )
+    tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
     with torch.device("meta"):
         model = Seq2Seq(settings.model)
-    _load_weights(model, folder / WEIGHTS, dtype)
+    load_weights(model, folder / WEIGHTS, dtype)
     return Checkpoint(config=settings, model=model.eval(), tokenizer=tokenizer)
+
+
+def read_settings(kind: type[C], folder: Path, *, what: str, called: str) -> C:
+    """Read the settings in a folder that ``write_folder`` wrote.
+
+    Args:
+        kind: The config that they are.
+        folder: The folder.
+        what: What it should hold, for messages.
+        called: How a folder of that is called there.
+
+    Raises:
+        CheckpointError: The folder or one of its files is missing, or the settings are damaged.
+    """
+    if not folder.is_dir():
+        problem = "not a folder" if folder.exists() else "no such folder"
+        raise CheckpointError(f"{folder}: {problem}; a {what} is a folder with {CONFIG}")
+    for name in (CONFIG, TOKENIZER, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder}: no {name}; is it {called}?")
+    try:
+        return load_config(kind, folder / CONFIG)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def read_vocabulary(folder: Path, *, size: int) -> Tokenizer:
+    """Read the vocabulary beside a network that knows ``size`` tokens.
+
+    Raises:
+        CheckpointError: It is damaged, or has more tokens.
+    """
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    if tokenizer.vocab_size > size:
+        raise CheckpointError(
+            f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model of {CONFIG} has "
+            f"a vocabulary of {size}"
+        )
+    return tokenizer
 
 
 def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
@@ -180,7 +221,12 @@ def replace_folder(new: Path, old: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _load_weights(model: Seq2Seq, path: Path, dtype: torch.dtype) -> None:
+def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
+    """Give a network, which may be on the ``meta`` device, its weights.
+
+    Raises:
+        CheckpointError: The file is damaged, or its weights are not those of the network.
+    """
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:

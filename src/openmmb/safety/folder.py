@@ -6,28 +6,23 @@ tokenizer.json      its vocabulary
 README.md           what it is (optional)
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from openmmb.checkpoint import (
-    CONFIG,
-    TOKENIZER,
     WEIGHTS,
     Precision,
-    convert_weight,
-    replace_folder,
+    load_weights,
+    read_settings,
+    read_vocabulary,
+    write_folder,
 )
-from openmmb.config import config, dump, require
-from openmmb.config import load as load_config
-from openmmb.errors import CheckpointError, ConfigError
+from openmmb.config import config, require
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.texts import ReadConfig
-from openmmb.text.tokenizer import Tokenizer, load_tokenizer
+from openmmb.text.tokenizer import Tokenizer
 
 HUGGING_FACE = "config.json"
 """What a folder of Hugging Face's has instead of ``config.toml``."""
@@ -97,19 +92,7 @@ def save_classifier(trained: TrainedClassifier, folder: Path, *, precision: Prec
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = {
-        name: convert_weight(name, tensor, precision)
-        for name, tensor in trained.model.state_dict().items()
-    }
-    save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
-    (partial / CONFIG).write_text(dump(trained.config), encoding="utf-8")
-    trained.tokenizer.save(partial / TOKENIZER)
-    replace_folder(partial, folder)
+    write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)
 
 
 def load_classifier(folder: Path) -> TrainedClassifier:
@@ -119,45 +102,11 @@ def load_classifier(folder: Path) -> TrainedClassifier:
         CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
             each other.
     """
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise CheckpointError(f"{folder}: {what}; a classifier is a folder with {CONFIG}")
-    for name in (CONFIG, TOKENIZER, WEIGHTS):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: no {name}; is it the folder of a classifier?")
-    try:
-        settings = load_config(ClassifierConfig, folder / CONFIG)
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from error
-    tokenizer = load_tokenizer(folder / TOKENIZER)
-    if tokenizer.vocab_size > settings.shape.vocab_size:
-        raise CheckpointError(
-            f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model of {CONFIG} has "
-            f"a vocabulary of {settings.shape.vocab_size}"
-        )
+    settings = read_settings(
+        ClassifierConfig, folder, what="classifier", called="the folder of a classifier"
+    )
+    tokenizer = read_vocabulary(folder, size=settings.shape.vocab_size)
     with torch.device("meta"):
         model = Classifier(settings.shape)
-    _load_weights(model, folder / WEIGHTS)
+    load_weights(model, folder / WEIGHTS, torch.float32)
     return TrainedClassifier(config=settings, model=model.eval(), tokenizer=tokenizer)
-
-
-def _load_weights(model: Classifier, path: Path) -> None:
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not safetensors: {error}") from error
-    expected = model.state_dict()
-    missing = sorted(expected.keys() - weights.keys())
-    unknown = sorted(weights.keys() - expected.keys())
-    if missing or unknown:
-        parts = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        parts += [f"has unknown {', '.join(unknown[:3])}"] if unknown else []
-        raise CheckpointError(f"{path}: {' and '.join(parts)} for the model of {CONFIG}")
-    for name, tensor in weights.items():
-        if tensor.shape != expected[name].shape:
-            raise CheckpointError(
-                f"{path}: {name} is {tuple(tensor.shape)}, but {CONFIG} says "
-                f"{tuple(expected[name].shape)}"
-            )
-    wide = {name: tensor.float() for name, tensor in weights.items()}
-    model.load_state_dict(wide, assign=True)
