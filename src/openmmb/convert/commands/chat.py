@@ -61,7 +61,7 @@ def read_chat(given: Given, *, safe: bool) -> ChatCommand:
     if not safe and guard:
         notes.append("safety: ParlAI's interactive judges nothing; --safety none would do that")
     elif guard:
-        notes.append("safety: the guard's lists of phrases judge both sides")
+        notes.append("safety: the guard's lists of phrases and its classifier judge both sides")
     task = given.get("task", "interactive")
     if task not in (*PERSONA_TEACHERS, "interactive"):
         notes.append(f"--task {task}: a chat needs none; blended_skill_talk would draw a persona")
