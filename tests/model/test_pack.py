@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from typing import Literal
 
 import pytest
 import torch
@@ -35,6 +36,17 @@ def test_a_packed_layer_is_the_layer(rows: tuple[int, ...], *, bias: bool) -> No
         packed = PackedLinear(layer.weight, layer.bias)(x)
         assert packed.shape == layer(x).shape
         torch.testing.assert_close(packed, layer(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_a_packed_activation_is_the_activation(activation: Literal["gelu", "relu"]) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(48, 80)
+    x = 3 * torch.randn(10, 48)
+    with torch.inference_mode():
+        packed = PackedLinear(layer.weight, layer.bias, activation)(x)
+        plain = getattr(torch.nn.functional, activation)(layer(x))
+        torch.testing.assert_close(packed, plain, rtol=0, atol=1e-5)
 
 
 def test_every_linear_layer_and_the_output_is_packed() -> None:

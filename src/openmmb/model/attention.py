@@ -19,6 +19,14 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def as_added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn a mask, True at what may be looked at, into what is added to scores.
+
+    The fused kernel does so itself at every call; a mask that many calls share is turned once.
+    """
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+
+
 def attend(
     q: Tensor,
     k: Tensor,
@@ -34,7 +42,8 @@ def attend(
         q: (B, H, L, E).
         k: (B, H, M, E).
         v: (B, H, M, E).
-        mask: Broadcasts to (B, H, L, M); True at what may be looked at.
+        mask: Broadcasts to (B, H, L, M); True at what may be looked at, or, without gradient, from
+            ``as_added``.
         dropout: Probability on the weights.
         causal: Each query looks at the keys up to its own place; only without ``mask``.
 

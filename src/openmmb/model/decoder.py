@@ -7,6 +7,7 @@ E = D / H.
 import torch
 from torch import Tensor, nn
 
+from openmmb.model.attention import as_added
 from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
@@ -53,7 +54,7 @@ class Decoder(nn.Module):
         slots, width = num_beams * max_tokens, self.config.embed_dim // heads
         return DecoderCache(
             cross=[layer.cross.project(states) for layer in self._layers()],
-            cross_mask=states_mask[:, None, None, :],
+            cross_mask=as_added(states_mask[:, None, None, :], states.dtype),
             keys=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
             values=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
             mask=torch.zeros(rows, num_beams, slots, dtype=torch.bool, device=states.device),

@@ -21,7 +21,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.widen = nn.Linear(config.embed_dim, config.ffn_dim)
         self.narrow = nn.Linear(config.ffn_dim, config.embed_dim)
-        self.activation = nn.GELU() if config.activation == "gelu" else nn.ReLU()
+        self.activation: nn.Module = nn.GELU() if config.activation == "gelu" else nn.ReLU()
         self.dropout = nn.Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class DecoderLayer(nn.Module):
             attended: (B, L, D), the self-attention's output.
             k: (B, H, M, E), keys of the encoder's states.
             v: (B, H, M, E), their values.
-            mask: (B, 1, 1, M), True at states that count.
+            mask: (B, 1, 1, M), True at states that count, or that from ``as_added``.
         """
         if self.pre_norm:
             x = x + self.dropout(attended)

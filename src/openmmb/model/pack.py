@@ -3,18 +3,25 @@
 Sizes: N outputs, K inputs.
 """
 
+from typing import Final, Literal
+
 import torch
 from torch import Tensor, nn
 
+from openmmb.model.layers import FeedForward
 from openmmb.model.seq2seq import Seq2Seq
 
 ROWS = 10
 """Rows that the layout is chosen for: the beams of one reply. With more rows it is as quick as an
 unpacked weight, or quicker."""
 
+Activation = Literal["none", "gelu", "relu"]
+_ALGORITHM: Final[dict[Activation, str]] = {"none": "", "gelu": "none", "relu": ""}
+"""What oneDNN is to approximate an activation by; ``none``: it computes GELU with erf."""
+
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weight lies as oneDNN's kernels read it.
+    """A linear layer whose weight lies as oneDNN's kernels read it, with what follows it.
 
     A plain product lays the weight out anew at every call, which for the few rows of a search
     takes longer than the product itself. The result is that of ``nn.Linear`` but for the order of
@@ -23,10 +30,14 @@ class PackedLinear(nn.Module):
     Args:
         weight: (N, K), on the CPU.
         bias: (N,), or None.
+        activation: Applied to the outputs while they are in the cache.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, activation: Activation = "none"
+    ) -> None:
         super().__init__()
+        self.activation = activation
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
         self.register_buffer("weight", packed, persistent=False)
         self.register_buffer("bias", None if bias is None else bias.detach(), persistent=False)
@@ -34,7 +45,7 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., K) -> (..., N)."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self.weight, self.bias, "none", [], ""
+            x, self.weight, self.bias, self.activation, [], _ALGORITHM[self.activation]
         )
         return product
 
@@ -56,6 +67,11 @@ def pack(model: Seq2Seq) -> None:
     if not can_pack(model):
         return
     for module in list(model.modules()):
+        if isinstance(module, FeedForward):
+            kind: Activation = "gelu" if isinstance(module.activation, nn.GELU) else "relu"
+            widen = PackedLinear(module.widen.weight, module.widen.bias, kind)
+            setattr(module, "widen", widen)  # noqa: B010  it is annotated as a plain layer
+            module.activation = nn.Identity()
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, PackedLinear(child.weight, child.bias))
