@@ -94,3 +94,26 @@ def test_a_wrong_line_is_named(row: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"train\.jsonl: line 2: {message}") as caught:
         read(tmp_path, good, row)
     assert "\n" not in str(caught.value)
+
+
+def test_a_turn_shows_a_picture_to_itself_and_all_that_follow(tmp_path: Path) -> None:
+    turns = [HI, HO, {**HI, "image": "in/lynx.jpg"}, HO, HI, {**HO, "image": "cat.png"}]
+    assert [e.image_id for e in read(tmp_path, {"turns": turns})] == [
+        None,
+        "lynx",
+        "lynx",
+        "lynx",
+        "cat",
+    ]
+    from_the_start = read(tmp_path, {"turns": turns, "image": "dog.jpg"})
+    assert [e.image_id for e in from_the_start[:3]] == ["dog", "dog", "lynx"]
+
+
+def test_a_turn_that_opens_with_its_picture_is_learnt(tmp_path: Path) -> None:
+    (example,) = read(tmp_path, {"turns": [{**HI, "image": "lynx.jpg"}]})
+    assert (example.reply, example.image_id) == ("Hi.", "lynx")
+
+
+def test_a_turn_whose_image_is_no_file_name_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: .*image is ''; expected a file name"):
+        read(tmp_path, {"turns": [HI, {**HO, "image": ""}]})

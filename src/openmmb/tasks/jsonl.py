@@ -6,6 +6,8 @@ a ``Conversation`` a line, as JSON. Only ``turns`` has to be there::
     {"turns": [{"speaker": "ann", "text": "Look at that!"}, {"speaker": "bo", "text": "A lynx."}],
      "image": "lynx.jpg", "persona": {"bo": ["I hike."]}, "style": {"bo": "Curious"},
      "learn": ["bo"]}
+
+A turn may have an ``image`` too, one that its speaker shows.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,6 @@ from pathlib import Path, PurePosixPath
 
 from openmmb.config import config
 from openmmb.data.example import Example, Split
-from openmmb.errors import DataError
 from openmmb.tasks.read import find_file, read_json_lines
 from openmmb.text.normalize import tidy
 from openmmb.vision.features.pictures import SUFFIXES
@@ -29,6 +30,9 @@ class Turn:
     """Any name; only says which turns belong together."""
     text: str
     """At least one character that is seen."""
+    image: str | None = None
+    """Picture that is shown with it, in the form of the conversation's; this turn and those after
+    it are about that one."""
 
     def __post_init__(self) -> None:
         if not tidy(self.text):
@@ -46,7 +50,8 @@ class Conversation:
     turns: tuple[Turn, ...]
     """In their order; those that one speaker says in a row become one."""
     image: str | None = None
-    """Picture that is being talked about: its file name, with or without folder and suffix."""
+    """Picture that is being talked about from the start: its file name, with or without folder and
+    suffix."""
     persona: dict[str, tuple[str, ...]] | None = None
     """Lines about who a speaker is, by speaker."""
     style: dict[str, str] | None = None
@@ -61,6 +66,9 @@ class Conversation:
         if not self.turns:
             raise ValueError("turns is empty; expected at least one")
         speakers = list(dict.fromkeys(turn.speaker for turn in self.turns))
+        for image in (self.image, *(turn.image for turn in self.turns)):
+            if image is not None and not _image_id(image):
+                raise ValueError(f"image is {image!r}; expected a file name")
         for key, named in (
             ("persona", self.persona or ()),
             ("style", self.style or ()),
@@ -74,7 +82,7 @@ class Conversation:
                     )
         if self.references and len(self.turns) > 1:
             raise ValueError(f"references need a single turn, got {len(self.turns)} turns")
-        if not any(True for _ in _replies(self, _said(self))):
+        if not any(_is_learnt(self, at, said) for at, said in enumerate(_said(self))):
             raise ValueError(
                 f"nothing to learn: {len(self.turns)} turns, learn is {self.learn}; the turn that "
                 "opens a conversation is learnt only where there is an image"
@@ -109,42 +117,49 @@ class JsonLines:
         """
         (path,) = self.files(split)
         for number, row in read_json_lines(path, Conversation):
-            said = _said(row)
-            for at in _replies(row, said):
-                speaker, reply = said[at]
+            turns = _said(row)
+            for at, said in enumerate(turns):
+                if not _is_learnt(row, at, said):
+                    continue
+                persona = (row.persona or {}).get(said.speaker, ())
                 yield Example(
-                    context=tuple(text for _, text in said[:at]),
-                    reply=reply,
+                    context=tuple(before.text for before in turns[:at]),
+                    reply=said.text,
                     task=self.name,
                     conversation=f"{split}:{number}",
-                    image_id=_image_id(path, number, row.image),
+                    image_id=said.image_id,
                     references=tuple(filter(None, map(tidy, row.references))),
-                    persona=tuple(filter(None, map(tidy, (row.persona or {}).get(speaker, ())))),
-                    style=tidy((row.style or {}).get(speaker, "")) or None,
+                    persona=tuple(filter(None, map(tidy, persona))),
+                    style=tidy((row.style or {}).get(said.speaker, "")) or None,
                 )
 
 
-def _said(row: Conversation) -> list[tuple[str, str]]:
-    """Return speakers with what they say until another one speaks."""
-    return [
-        (speaker, tidy(" ".join(turn.text for turn in turns)))
-        for speaker, turns in groupby(row.turns, key=lambda turn: turn.speaker)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a speaker says until another one speaks, and the picture that is seen by then."""
+
+    speaker: str
+    text: str
+    image_id: str | None
 
 
-def _replies(row: Conversation, said: list[tuple[str, str]]) -> Iterator[int]:
-    """Yield the places of what is learnt."""
-    for at, (speaker, _) in enumerate(said):
-        if (at or row.image is not None) and (row.learn is None or speaker in row.learn):
-            yield at
+def _said(row: Conversation) -> list[_Said]:
+    seen, found = row.image, []
+    for speaker, group in groupby(row.turns, key=lambda turn: turn.speaker):
+        turns = list(group)
+        for turn in turns:
+            seen = turn.image or seen
+        text = tidy(" ".join(turn.text for turn in turns))
+        found.append(_Said(speaker, text, None if seen is None else _image_id(seen)))
+    return found
 
 
-def _image_id(path: Path, number: int, image: str | None) -> str | None:
+def _is_learnt(row: Conversation, at: int, said: _Said) -> bool:
+    opens = at == 0 and said.image_id is None
+    return not opens and (row.learn is None or said.speaker in row.learn)
+
+
+def _image_id(image: str) -> str:
     """Return the id that ``openmmb features`` gives to a picture file of this name."""
-    if image is None:
-        return None
     name = PurePosixPath(image)
-    image_id = name.stem if name.suffix.lower() in SUFFIXES else name.name
-    if not image_id:
-        raise DataError(f"{path}: line {number}: image is {image!r}; expected a file name")
-    return image_id
+    return name.stem if name.suffix.lower() in SUFFIXES else name.name
