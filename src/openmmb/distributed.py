@@ -59,8 +59,6 @@ def joined(device: torch.device) -> Iterator[None]:
     They stay together until they end, since they cannot meet twice. An error leaves without a
     goodbye, for which the others would keep it waiting.
     """
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return

@@ -3,6 +3,7 @@
 Sizes: I image vectors, F features in each.
 """
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from openmmb.convert.stream import load_pickle
+from openmmb.search.config import SearchConfig
 
 DATA = Path(__file__).parent / "data"
+METHODS = {"delayedbeam": "delayed_beam"}
 
 
 def read(name: str) -> Any:
@@ -60,3 +63,38 @@ def as_text_model(folder: Path) -> dict[str, Tensor]:
     write_state(folder, state)
     change_options(folder, model="transformer/generator", n_segments=0)
     return state
+
+
+def search_config(config: dict[str, Any]) -> SearchConfig:
+    """Return ParlAI's options of a search, as they are recorded, as this project's."""
+    longest = config.get("max_ts", 128)
+    return SearchConfig(
+        method=METHODS.get(config["inference"], config["inference"]),
+        beam_size=config["beam_size"],
+        min_length=min(config["beam_min_length"], longest - 1),
+        max_length=longest,
+        block_ngram=max(0, config["beam_block_ngram"]),
+        block_context_ngram=max(0, config["beam_context_block_ngram"]),
+        length_penalty=config.get("beam_length_penalty", 0.65),
+        temperature=config.get("temperature", 1.0),
+        top_k=config.get("topk", 10),
+        top_p=config.get("topp", 0.9),
+        beam_delay=config.get("beam_delay", 30),
+    )
+
+
+def pieces(word: str, ranks: dict[tuple[str, str], int]) -> list[str]:
+    """Split a word as ``subword-nmt`` does: merge the best pair, wherever it is, until none is."""
+    parts = [*word[:-1], word[-1] + "</w>"]
+    while pairs := {pair for pair in itertools.pairwise(parts) if pair in ranks}:
+        best = min(pairs, key=ranks.__getitem__)
+        merged, at = [], 0
+        while at < len(parts):
+            if tuple(parts[at : at + 2]) == best:
+                merged.append("".join(best))
+                at += 2
+            else:
+                merged.append(parts[at])
+                at += 1
+        parts = merged
+    return [part.removesuffix("</w>") if part.endswith("</w>") else part + "@@" for part in parts]

@@ -14,31 +14,12 @@ from openmmb.data.batch import collate
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
 from openmmb.generate import generate
-from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint, no_phrase
 from openmmb.search.loop import search
-from tests.convert.build import read
+from tests.convert.build import read, search_config
 
-METHODS = {"delayedbeam": "delayed_beam"}
 RECORDED = read("micro/generations.json")
 TALK = read("chat/conversations.json")
-
-
-def search_config(config: dict[str, Any]) -> SearchConfig:
-    longest = config.get("max_ts", 128)
-    return SearchConfig(
-        method=METHODS.get(config["inference"], config["inference"]),
-        beam_size=config["beam_size"],
-        min_length=min(config["beam_min_length"], longest - 1),
-        max_length=longest,
-        block_ngram=max(0, config["beam_block_ngram"]),
-        block_context_ngram=max(0, config["beam_context_block_ngram"]),
-        length_penalty=config.get("beam_length_penalty", 0.65),
-        temperature=config.get("temperature", 1.0),
-        top_k=config.get("topk", 10),
-        top_p=config.get("topp", 0.9),
-        beam_delay=config.get("beam_delay", 30),
-    )
 
 
 def rules_of(config: dict[str, Any]) -> list[Constraint]:

@@ -201,7 +201,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "config.json").write_bytes(b"\xff"), r"config\.json: not a text file: "),
     (
         lambda f: change_json(f / "config.json", model_type="bart"),
-        r"config\.json: model_type is 'bart'; only 'blenderbot' can be converted",
+        r"config\.json: model_type is 'bart'; only 'blenderbot' and 'blenderbot-small' can",
     ),
     (
         lambda f: change_json(f / "config.json", decoder_ffn_dim=7),

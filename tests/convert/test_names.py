@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from openmmb.convert.names import HUGGING_FACE, PARLAI, Naming
+from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, PARLAI, Naming
 from openmmb.model.seq2seq import Seq2Seq
 from tests.build import tiny_config
 
@@ -12,7 +12,9 @@ with torch.device("meta"):
 TEXT = [name for name in WEIGHTS if "image_projector" not in name and "segments" not in name]
 
 
-@pytest.mark.parametrize(("naming", "names"), [(PARLAI, WEIGHTS), (HUGGING_FACE, TEXT)])
+@pytest.mark.parametrize(
+    ("naming", "names"), [(PARLAI, WEIGHTS), (HUGGING_FACE, TEXT), (HUGGING_FACE_SMALL, TEXT)]
+)
 def test_names_are_different(naming: Naming, names: list[str]) -> None:
     found = [source for name in names for source in naming.sources(name)]
     assert len(found) == len(set(found)) > len(names)

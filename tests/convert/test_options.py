@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openmmb.convert.options import REQUIRED, Options
+from openmmb.convert.options import BYTES, PIECES, REQUIRED, Options
 from openmmb.errors import CheckpointError
 from openmmb.search.config import SearchConfig
 
@@ -134,10 +134,26 @@ def test_what_is_not_carried_over_is_said(key: str, value: Any) -> None:
     changed.checkpoint("mmb", encoder="efficientnet_lite0")
 
 
-@pytest.mark.parametrize("key", REQUIRED)
-def test_an_option_that_would_change_the_contexts_or_the_network_is_refused(key: str) -> None:
+SMALL: dict[str, Any] = OLD | {"dict_tokenizer": "bpe", "dict_lower": True}
+"""With a dictionary of words and pieces."""
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [(CARD, key) for key in (*REQUIRED, *BYTES)] + [(SMALL, key) for key in PIECES],
+)
+def test_an_option_that_would_change_the_contexts_or_the_network_is_refused(
+    values: dict[str, Any], key: str
+) -> None:
+    options(values).check()
     with pytest.raises(CheckpointError, match=f"model.opt: {key} is 'other'; only .* can be conv"):
-        options(CARD, **{key: "other"}).check()
+        options(values, **{key: "other"}).check()
+
+
+def test_words_and_pieces_must_be_said_to_be_in_lower_case() -> None:
+    """Where the option is missing, ParlAI keeps capitals."""
+    with pytest.raises(CheckpointError, match=r"dict_lower is None; only True can be converted"):
+        options(SMALL, dict_lower=None).check()
 
 
 def test_another_agent_is_refused_with_those_that_can_be_converted() -> None:

@@ -233,7 +233,12 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: change_options(f, ffn_size="x"), r"model\.opt: ffn_dim: .*got 'x'"),
     (lambda f: change_options(f, n_heads=5), r"embed_dim \(32\) must be a multiple of num_heads"),
     (lambda f: change_options(f, n_decoder_layers=3), r"in/model: lacks decoder\.layers\.2\."),
-    (lambda f: change_options(f, dict_tokenizer="bpe"), r"dict_tokenizer is 'bpe'; only 'bytele"),
+    (lambda f: change_options(f, dict_tokenizer="re"), r"dict_tokenizer is 're'; only 'bytelevelb"),
+    (lambda f: change_options(f, dict_tokenizer="bpe"), r"dict_lower is False; only True can be"),
+    (
+        lambda f: change_options(f, n_image_tokens=2),
+        r"image_tokens \(2\) must be 1 where fusion is",
+    ),
     (lambda f: change_options(f, history_size=2), r"history_size is 2; only -1 can be converted"),
     (lambda f: change_options(f, text_truncate=999), r"max_context \(999\) .*must be at most"),
     (

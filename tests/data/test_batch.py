@@ -55,6 +55,16 @@ def test_a_batch_without_a_picture_has_no_image_vectors() -> None:
     assert batch.has_image.tolist() == [False, False]
 
 
+def test_rows_may_be_padded_to_more_than_they_need() -> None:
+    """A part of a batch in which others are longer, or have a picture."""
+    rows = [Encoded((5,), (6, 7))]
+    batch = collate(rows, [None], pad_id=PAD, image_shape=SHAPE, least=(3, 1, 2))
+    assert batch.context.tolist() == [[5, PAD, PAD]]
+    assert batch.reply.tolist() == [[6, 7]]
+    assert batch.image.tolist() == [[[0.0] * 3] * 2]
+    assert batch.has_image.tolist() == [False]
+
+
 def test_a_batch_moves_as_a_whole() -> None:
     batch = make([Encoded((5,), (6,))], [torch.rand(SHAPE)])
     moved = batch.to(torch.device("meta"))

@@ -48,7 +48,7 @@ def share(found: list[bool]) -> float:
 @given(st.integers(0, 99), st.integers(0, 9), st.sampled_from(["Sweet", "Angry", None]))
 def test_applying_is_pure(number: int, epoch: int, style: str | None) -> None:
     config = ControlsConfig(
-        gender=True, category_frac=0.5, question_frac=0.5, caption_style_frac=0.5
+        gender=True, category_frac=0.5, question_frac=0.5, picture_style_frac=0.5
     )
     example = caption(number) if style is None else styled(number, style)
     assert controls(config).apply(example, epoch) == controls(config).apply(example, epoch)
@@ -112,7 +112,7 @@ def test_a_style_of_no_polarity_stays() -> None:
 
 
 def test_captions_get_questions_and_a_style_in_their_shares() -> None:
-    rule = controls(ControlsConfig(question_frac=0.3, caption_style_frac=0.6))
+    rule = controls(ControlsConfig(question_frac=0.3, picture_style_frac=0.6))
     applied = [rule.apply(caption(number), 0) for number in range(MANY)]
     assert share([bool(e.context) for e in applied]) == pytest.approx(0.3, abs=0.03)
     assert share([e.style is not None for e in applied]) == pytest.approx(0.6, abs=0.03)
@@ -122,13 +122,21 @@ def test_captions_get_questions_and_a_style_in_their_shares() -> None:
     assert {e.context for e in applied} == {(), *((q,) for q in picture_questions())}
 
 
+def test_talk_about_a_picture_without_a_style_gets_one_in_its_share_and_no_question() -> None:
+    rule = controls(ControlsConfig(question_frac=1.0, picture_style_frac=0.6))
+    talk = [tiny_example(image_id="lynx", conversation=f"train:{number}") for number in range(MANY)]
+    applied = [rule.apply(example, 0) for example in talk]
+    assert abs(share([example.style == POSITIVE for example in applied]) - 0.6) < 0.05
+    assert all(a.context == e.context for a, e in zip(applied, talk, strict=True))
+
+
 def test_a_caption_without_a_question_keeps_what_was_said() -> None:
     applied = controls(ControlsConfig()).apply(caption(0, question=("And here?",)), 0)
     assert applied.context == ("And here?",)
 
 
 def test_a_reply_of_a_conversation_is_left_alone() -> None:
-    config = ControlsConfig(category_frac=1.0, question_frac=1.0, caption_style_frac=1.0)
+    config = ControlsConfig(category_frac=1.0, question_frac=1.0, picture_style_frac=1.0)
     assert controls(config).apply(tiny_example(), 3) == tiny_example()
 
 
@@ -170,7 +178,7 @@ def test_lists_that_are_not_there_are_named_before_training(tmp_path: Path) -> N
         controls(config)
 
 
-@pytest.mark.parametrize("name", ["category_frac", "question_frac", "caption_style_frac"])
+@pytest.mark.parametrize("name", ["category_frac", "question_frac", "picture_style_frac"])
 def test_a_share_is_from_0_to_1(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name} must be from 0 to 1, got 1\.5"):
         parse(ControlsConfig, {name: 1.5})

@@ -14,18 +14,22 @@ from torch import Tensor
 
 from openmmb.data.batch import Batch, padding
 from openmmb.data.controls import Controls, ControlsConfig
-from openmmb.data.encode import EncodeConfig
+from openmmb.data.encode import EncodeConfig, Encoded
 from openmmb.data.example import Example
 from openmmb.data.loader import (
     Encoder,
     ImageVectors,
     Loader,
+    Row,
     in_order,
+    in_order_parts,
     one_caption,
     with_following,
 )
 from openmmb.data.mixture import Mixture
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_tokenizer
+
+NAMES = ("context", "context_mask", "reply", "reply_mask", "image", "has_image")
 
 
 def vectors(image_id: str) -> Tensor:
@@ -75,10 +79,7 @@ def replies(batch: Batch) -> list[str]:
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    return all(
-        getattr(one, name).equal(getattr(other, name))
-        for name in ("context", "context_mask", "reply", "reply_mask", "image", "has_image")
-    )
+    return all(getattr(one, name).equal(getattr(other, name)) for name in NAMES)
 
 
 @given(st.permutations(range(12)))
@@ -94,6 +95,71 @@ def test_threads_see_the_same_batches() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(shared.batch, range(40)))
     assert all(equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+IDS = st.integers(0, 6).map(lambda count: tuple(range(1, count + 1)))
+ROWS = st.builds(
+    lambda context, reply, image: Row(Encoded(context, reply, image), 0),
+    IDS,
+    IDS,
+    st.none() | st.integers(1, 9).map(str),
+)
+
+
+def slow_part(batch: Batch, rank: int, ranks: int) -> tuple[dict[str, Tensor], bool]:
+    """The plain twin: make all of the batch, and take every so many-th row."""
+    mine = list(range(rank, len(batch), ranks))
+    return {name: getattr(batch, name)[mine or [0]] for name in NAMES}, bool(mine)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=9), st.integers(1, 6))
+def test_a_part_equals_its_rows_of_the_whole(rows: list[Row], ranks: int) -> None:
+    whole = encoder().collate(rows)
+    for rank in range(ranks):
+        part = encoder().part(rows, rank=rank, ranks=ranks)
+        expected, counts = slow_part(whole, rank, ranks)
+        assert all(getattr(part.rows, name).equal(expected[name]) for name in NAMES)
+        assert part.counts == counts
+        assert (part.tokens, part.places) == (whole.num_tokens, whole.num_places)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_the_parts_of_all_are_the_batch_whatever_their_number(ranks: int) -> None:
+    whole, parted = loader(), [loader() for _ in range(ranks)]
+    for step in range(12):
+        batch, parts = whole.batch(step), []
+        for rank, source in enumerate(parted):
+            parts.append(source.part(step, rank=rank, ranks=ranks))
+        assert all(part.counts for part in parts)
+        for name in NAMES:
+            together = torch.empty_like(getattr(batch, name))
+            for rank, part in enumerate(parts):
+                together[rank::ranks] = getattr(part.rows, name)
+            assert together.equal(getattr(batch, name))
+
+
+def test_a_part_reads_the_pictures_of_its_rows_alone() -> None:
+    read: list[str] = []
+
+    def reading(image_id: str) -> Tensor:
+        read.append(image_id)
+        return vectors(image_id)
+
+    rows = [Row(Encoded((1,), (2,), str(number)), 0) for number in range(1, 8)]
+    encoder(views=(reading,)).part(rows, rank=1, ranks=3)
+    assert read == ["2", "5"]
+
+
+def test_parts_of_an_evaluation_are_those_of_its_batches() -> None:
+    examples = [caption(number) for number in range(1, 8)]
+    for rank in range(2):
+        parts = in_order_parts(examples, encoder(), batch_size=3, rank=rank, ranks=2)
+        batches = in_order(examples, encoder(), batch_size=3)
+        for part, batch in zip(parts, batches, strict=True):
+            expected, counts = slow_part(batch, rank, 2)
+            assert part.rows.image.equal(expected["image"])
+            assert part.rows.reply.equal(expected["reply"])
+            assert part.counts == counts
 
 
 class Counted(list[Example]):

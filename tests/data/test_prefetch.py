@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from openmmb.data.prefetch import prefetch
+from openmmb.data.prefetch import makers, prefetch
 from openmmb.errors import ConfigError, DataError, TrainingError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -66,6 +67,57 @@ def test_closing_ends_the_workers(workers: int) -> None:
     assert threading.active_count() <= threads
 
 
+def test_processes_are_started_at_once_by_who_wants_them() -> None:
+    others = set(multiprocessing.active_children())
+    with makers(lambda _: os.getpid(), workers=2) as made:
+        started = set(multiprocessing.active_children()) - others
+        assert len(started) == 2
+        assert set(made(0, 9)) <= {process.pid for process in started}
+    assert set(multiprocessing.active_children()) <= others
+
+
+def test_another_thread_may_ask_and_end() -> None:
+    """To the system, the thread that starts a process is its parent, whose end it would not see."""
+    with makers(lambda number: (number, os.getpid()), workers=2) as made:
+        stream = made(0, 20)
+        for part in range(4):
+            with ThreadPoolExecutor(1) as asking:
+                found = [asking.submit(next, stream).result() for _ in range(5)]
+            assert [number for number, _ in found] == list(range(5 * part, 5 * part + 5))
+            assert os.getpid() not in {process for _, process in found}
+
+
+def test_makers_may_be_asked_more_than_once() -> None:
+    with makers(lambda number: number**2, workers=1) as made:
+        assert next(made(0, 10**9)) == 0
+        assert list(made(3, 6)) == [9, 16, 25]
+
+
+def test_a_thread_may_prepare_what_processes_have_made() -> None:
+    """So pinned memory is filled where there is a graphics card."""
+    threads, others = threading.active_count(), set(multiprocessing.active_children())
+    with makers(lambda number: torch.full((2,), number), workers=2) as made:
+        stream = made(0, 10**9)
+        prepared = prefetch(lambda _: next(stream) + 1, 0, 10**9, workers=0)
+        assert [next(prepared).tolist() for _ in range(5)] == [[n] * 2 for n in range(1, 6)]
+        prepared.close()
+    assert set(multiprocessing.active_children()) <= others
+    assert threading.active_count() <= threads
+
+
+def test_what_fails_in_a_process_is_told_through_a_thread() -> None:
+    def make(number: int) -> int:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    with makers(make, workers=2) as made:
+        stream = made(0, 9)
+        prepared = prefetch(lambda _: next(stream), 0, 9, workers=0)
+        with pytest.raises(TrainingError, match=r"^data\.workers: one of 2 processes .* was kill"):
+            list(prepared)
+
+
 def test_workers_draw_nothing_from_the_chance_of_the_network() -> None:
     torch.manual_seed(3)
     wanted = torch.rand(1)
@@ -106,7 +158,7 @@ def test_processes_are_refused_where_none_can_be_copied(monkeypatch: pytest.Monk
 
 STAY = """
 import os
-from openmmb.data.prefetch import prefetch
+from openmmb.data.prefetch import makers, prefetch
 for worker in prefetch(lambda number: os.getpid(), 0, 10**9, workers=2):
     print(worker, flush=True)
 """

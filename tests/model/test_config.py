@@ -37,6 +37,12 @@ def test_there_are_two_segments_or_none(fusion: str) -> None:
         parse(ModelConfig, {"fusion": fusion, "num_segments": 1})
 
 
+def test_only_late_fusion_makes_several_states_of_an_image_vector() -> None:
+    assert parse(ModelConfig, {"fusion": "late", "image_tokens": 3}).image_tokens == 3
+    with pytest.raises(ConfigError, match=r"image_tokens \(3\) must be 1 where fusion is 'early'"):
+        parse(ModelConfig, {"fusion": "early", "image_tokens": 3})
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_survive_toml(name: str) -> None:
     assert parse(ModelConfig, tomllib.loads(dump(SIZES[name]))) == SIZES[name]

@@ -1,8 +1,11 @@
 """Image vectors come after the text, each put into the encoder's width on its own."""
 
+from dataclasses import replace
+
 import torch
 
 from openmmb.model.fusion import ImageProjector, append_image
+from openmmb.model.seq2seq import Seq2Seq
 from tests.build import TINY_F, TINY_I, tiny_config
 
 
@@ -32,3 +35,26 @@ def test_more_layers_bend_and_see_each_vector_alone() -> None:
     torch.testing.assert_close(projector(image[1:, 2:3]), projected[1:, 2:3])
     torch.testing.assert_close(projector(image.flip(1)), projected.flip(1))
     assert not torch.allclose(projector(2 * image) - projected, projected)
+
+
+def test_a_vector_may_become_several_states_side_by_side() -> None:
+    projector = ImageProjector(replace(tiny_config(fusion="late"), image_tokens=3))
+    image = torch.rand(2, TINY_I, TINY_F)
+    projected = projector(image)
+    assert projected.shape == (2, TINY_I * 3, 16)
+    torch.testing.assert_close(projector(image[1:, 2:3]), projected[1:, 6:9])
+    whole = projector.layers(image)
+    assert projected[:, 3:6].flatten(1).equal(whole[:, 1])
+
+
+def test_the_states_of_a_vector_are_there_together() -> None:
+    model = Seq2Seq(replace(tiny_config(fusion="late"), image_tokens=3)).eval()
+    image = torch.rand(2, TINY_I, TINY_F)
+    image[0, 1] = 0  # a region that was not found
+    context = torch.full((2, 2), 5)
+    _, mask = model.encode(context, context > 0, image, torch.tensor([True, False]))
+    assert mask[0, 2:].view(TINY_I, 3).tolist() == [[row != 1] * 3 for row in range(TINY_I)]
+    assert not mask[1, 2:].any()
+    states, mask = model.encode(context, context > 0)
+    assert states.shape == (2, 2, 16)
+    assert mask.all()

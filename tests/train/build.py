@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from openmmb.checkpoint import save_checkpoint
 from openmmb.data.encode import EncodeConfig
 from openmmb.search.config import SearchConfig
 from openmmb.train.config import (
@@ -14,7 +15,7 @@ from openmmb.train.config import (
     TaskConfig,
     ValidConfig,
 )
-from tests.build import tiny_config, write_tiny_data
+from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_config, write_tiny_data
 
 TEXT = (TaskConfig(name="convai2", weight=4.0), TaskConfig(name="dailydialog", weight=3.0))
 PICTURES = (TaskConfig(name="image_chat", weight=3.0), TaskConfig(name="flickr8k", weight=3.0))
@@ -66,6 +67,13 @@ def tiny_recipe(
         valid=ValidConfig(every_steps=valid_every_steps, patience=patience),
         search=SearchConfig(min_length=2, max_length=12),
     )
+
+
+def write_start(folder: Path, *, encoder: str = "tiny", image_dim: int = TINY_F) -> str:
+    """Write a checkpoint that a recipe can start from, and return its folder."""
+    checkpoint = tiny_checkpoint(encoder=encoder, image_vectors=TINY_I, image_dim=image_dim)
+    save_checkpoint(checkpoint, folder / "start", precision="fp32")
+    return str(folder / "start")
 
 
 def records(run: Path, *kinds: str) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """The loop trains any objective, validates and ends when it is told, and loses nothing."""
 
 import errno
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -47,6 +49,35 @@ def test_any_objective_is_learnt(tmp_path: Path) -> None:
         next(record for record in seen if record["kind"] == "valid")
     )
     assert seen[-1]["reason"] == "all steps done"
+
+
+class Late(Line):
+    """An objective that sees how many processes there are when its network is asked for."""
+
+    seen: ClassVar[list[int]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "model":
+            Late.seen.append(len(multiprocessing.active_children()))
+        return super().__getattribute__(name)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_processes_that_make_batches_are_there_before_the_network(tmp_path: Path) -> None:
+    line = Late()
+    Late.seen.clear()
+    run(line, settings(tmp_path), workers=2)
+    assert Late.seen[0] == 2
+    assert multiprocessing.active_children() == []
+    run(Line(), settings(tmp_path, "alone"))
+    assert records(tmp_path / "run", "valid") == records(tmp_path / "alone", "valid")
+
+
+def test_who_does_not_count_tokens_has_no_padding(tmp_path: Path) -> None:
+    run(Line(), settings(tmp_path))
+    steps = records(tmp_path / "run", "step")
+    assert len(steps) == 2
+    assert not any("padding" in record for record in steps)
 
 
 def test_the_best_score_is_the_lowest(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def write_run(run: Path, *, updates: int = 4) -> Path:
     log.write("start", {"step": 0, "max_steps": 10 * updates, "parameters": 7})
     for step in range(10, 10 * updates + 1, 10):
         numbers = {"step": step, "tokens": 9 * step, "seconds": 0.1 * step, "ppl": 20.0}
+        numbers["padding"] = 0.07
         log.write("step", {**numbers, "loss": 3 - step / 1e3, "lr": 1e-4, "tokens_per_s": 90.0})
     log.write("valid", {"step": 20, "ppl": 22.0, "best": 22.0, "ppl/convai2": 22.0})
     log.write("valid", {"step": 40, "ppl": math.inf, "best": 22.0, "f1/hate": 0.5})
@@ -30,6 +31,7 @@ def test_every_number_is_a_curve_over_the_updates(tmp_path: Path) -> None:
         "training loss": [(10, 2.99), (20, 2.98), (30, 2.97), (40, 2.96)],
         "learning rate": [(step, 1e-4) for step in (10, 20, 30, 40)],
         "tokens a second": [(step, 90.0) for step in (10, 20, 30, 40)],
+        "share of padding": [(step, 0.07) for step in (10, 20, 30, 40)],
         "validation perplexity, mean": [(20, 22.0)],
         "validation perplexity, convai2": [(20, 22.0)],
         "validation f1, hate": [(40, 0.5)],

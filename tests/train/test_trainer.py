@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 
 from openmmb.checkpoint import load_checkpoint
 from openmmb.config import dump
+from openmmb.data.batch import padding
 from openmmb.errors import ConfigError, DataError, TrainingError
 from openmmb.train.config import Recipe, TaskConfig, ValidConfig
 from openmmb.train.log import Record
 from openmmb.train.loop import MAX_SKIPPED
+from openmmb.train.prepare import prepare
 from openmmb.train.trainer import train
 from tests.build import tiny_features
 from tests.train.build import PICTURES, TEXT, records, tiny_recipe
@@ -93,6 +95,17 @@ def test_step_records_are_means_over_their_updates(tmp_path: Path) -> None:
     assert [record["step"] for record in steps] == [10, 20]
     assert steps[1]["tokens"] > steps[0]["tokens"]
     assert all(4 < record["loss"] < 7 and record["norm"] > 0 for record in steps)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_step_records_give_the_padding_of_their_batches(workers: int, tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, max_steps=20, accumulate=2)
+    recipe = replace(recipe, data=replace(recipe.data, workers=workers))
+    steps = records(train(recipe).parent, "step")
+    loader = prepare(recipe).loader
+    expected = [padding(map(loader.batch, range(20 * at, 20 * at + 20))) for at in range(2)]
+    assert [record["padding"] for record in steps] == expected
+    assert 0 < expected[0] < 0.5
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])

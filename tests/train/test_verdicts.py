@@ -7,7 +7,9 @@ import pytest
 
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled
+from openmmb.tasks.polarities import read_polarities
 from openmmb.train.config import TaskConfig
+from openmmb.train.examples import read_task
 from openmmb.train.verdicts import (
     neutral_texts,
     read_conversation,
@@ -51,6 +53,16 @@ def test_conversations_are_safe_with_their_contexts(root: Path) -> None:
     assert len(source.valid) == len(source.train)
 
 
+def test_replies_in_a_negative_style_are_no_ordinary_talk(root: Path) -> None:
+    config = TaskConfig(name="image_chat", weight=1.0)
+    examples = read_task(config, root)
+    negative = {s for s, polarity in read_polarities(root).items() if polarity == "negative"}
+    assert {e.style for e in examples.train} & negative
+    source = read_conversation(config, root, calibrate=0.001)
+    fine = [e.reply for e in examples.train if e.style not in negative]
+    assert [text.text for text in source.train] == fine
+
+
 def test_neutral_sentences_are_many_and_the_guard_lets_most_pass() -> None:
     texts = list(neutral_texts())
     assert len(texts) == len(set(texts)) > 1000
@@ -75,9 +87,11 @@ def test_a_context_says_nothing_about_a_text() -> None:
     talk = Labelled("talk", SAFE, "convai2", ("before",))
     reply = Labelled("a reply", SAFE, "diasafety", ("before",))
     lent = Counter(bool(with_context(tweet, others, seed).context) for seed in range(400))
-    taken = Counter(bool(with_context(talk, others, seed).context) for seed in range(400))
+    changed = Counter(with_context(talk, others, seed).context for seed in range(400))
     assert 80 < lent[True] < 160
-    assert 80 < taken[False] < 160
+    assert 80 < changed[()] < 160
+    assert 160 < changed["before",] < 240
+    assert changed.total() - changed[()] - changed["before",] > 40
     assert all(with_context(reply, others, seed) == reply for seed in range(50))
     assert len({with_context(tweet, others, seed).context for seed in range(100)}) > 5
     assert with_context(tweet, [], 1) == tweet

@@ -1,6 +1,7 @@
-"""The settings of Hugging Face's Blenderbot as this project's, and back."""
+"""The settings of Hugging Face's Blenderbots as this project's, and back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,57 @@ import torch
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
 from openmmb.convert.files import read_json, write_json
-from openmmb.convert.vocabulary import HF_SPECIALS
+from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, Naming
+from openmmb.convert.vocabulary import HF_SPECIALS, PARLAI_SPECIALS
 from openmmb.convert.weights import image_shape
 from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.config import Variant
 
-DELIMITER = "  "
-"""Between turns, as in the chat template of the published models."""
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two networks that are called Blenderbot there.
+
+    Attributes:
+        name: What their classes' names begin with.
+        variant: Which of ours it is.
+        naming: Of its weights.
+        has_pieces: Whether its vocabulary is one of words and pieces, not a byte-level BPE.
+        specials: The names of padding, start, end and unknown token.
+        delimiter: Between turns.
+        end_context: Whether the end token stands after a context.
+    """
+
+    name: str
+    variant: Variant
+    naming: Naming
+    has_pieces: bool
+    specials: tuple[str, ...]
+    delimiter: str
+    end_context: bool
+
+
+KINDS = {
+    "blenderbot": Kind(
+        name="Blenderbot",
+        variant="prelayernorm",
+        naming=HUGGING_FACE,
+        has_pieces=False,
+        specials=HF_SPECIALS,
+        delimiter="  ",  # as in the chat template of the published models
+        end_context=True,
+    ),
+    "blenderbot-small": Kind(
+        name="BlenderbotSmall",
+        variant="xlm",
+        naming=HUGGING_FACE_SMALL,
+        has_pieces=True,
+        specials=PARLAI_SPECIALS,
+        delimiter="\n",  # ParlAI's, with which the published model was trained
+        end_context=False,
+    ),
+}
+"""By ``model_type``."""
 SHAPE = {
     "vocab_size": "vocab_size",
     "d_model": "embed_dim",
@@ -54,16 +100,18 @@ DEFAULTS: dict[str, Any] = {
 """What Hugging Face leaves out of ``config.json`` where it is the usual value."""
 
 
-def check_kind(data: Mapping[str, Any], source: Path) -> None:
-    """See that ``config.json`` is that of a model that can be converted.
+def find_kind(data: Mapping[str, Any], source: Path) -> Kind:
+    """Return what ``config.json`` is of, if that can be converted.
 
     Raises:
-        CheckpointError: It is not; names the key.
+        CheckpointError: It cannot; names the key.
     """
     path = source / "config.json"
-    if data.get("model_type") != "blenderbot":
+    kind = KINDS.get(data.get("model_type", ""))
+    if kind is None:
         raise CheckpointError(
-            f"{path}: model_type is {data.get('model_type')!r}; only 'blenderbot' can be converted"
+            f"{path}: model_type is {data.get('model_type')!r}; only "
+            f"{' and '.join(map(repr, KINDS))} can be converted"
         )
     for ours, theirs in (
         ("encoder_ffn_dim", "decoder_ffn_dim"),
@@ -77,14 +125,16 @@ def check_kind(data: Mapping[str, Any], source: Path) -> None:
     for place, key in enumerate(("pad_token_id", "bos_token_id", "eos_token_id")):
         if data.get(key, place) != place:
             raise CheckpointError(f"{path}: {key} is {data[key]}; only {place} can be converted")
+    return kind
 
 
 def read_settings(
-    data: Mapping[str, Any], source: Path, encoder: str, *, learned: bool
+    kind: Kind, data: Mapping[str, Any], source: Path, encoder: str, *, learned: bool
 ) -> CheckpointConfig:
     """Return the settings of a checkpoint.
 
     Args:
+        kind: What it is.
         data: ``config.json``.
         source: The folder.
         encoder: The picture encoder that the model is prepared for.
@@ -100,6 +150,7 @@ def read_settings(
             raise CheckpointError(f"{source / 'config.json'}: {key} is missing")
     longest = values["max_position_embeddings"]
     model = {ours: values[theirs] for theirs, ours in SHAPE.items()} | {
+        "variant": kind.variant,
         "learned_positions": learned,
         "image_vectors": vectors,
         "image_dim": features,
@@ -128,7 +179,8 @@ def read_settings(
                     "max_context": longest,
                     "max_pinned": 0,
                     "max_reply": longest,
-                    "delimiter": DELIMITER,
+                    "delimiter": kind.delimiter,
+                    "end_context": kind.end_context,
                 },
                 "search": search,
             },
@@ -138,11 +190,7 @@ def read_settings(
         raise CheckpointError(str(error)) from error
 
 
-def write_settings(
-    config: CheckpointConfig,
-    folder: Path,
-    stored: torch.dtype,
-) -> None:
+def write_settings(kind: Kind, config: CheckpointConfig, folder: Path, stored: torch.dtype) -> None:
     """Write ``config.json`` and the rest that ``transformers`` reads, for weights ``stored`` so."""
     model = config.model
     ids = {
@@ -163,8 +211,8 @@ def write_settings(
     write_json(
         folder / "config.json",
         {
-            "model_type": "blenderbot",
-            "architectures": ["BlenderbotForConditionalGeneration"],
+            "model_type": next(name for name, known in KINDS.items() if known == kind),
+            "architectures": [f"{kind.name}ForConditionalGeneration"],
             "torch_dtype": str(stored).removeprefix("torch."),
             "is_encoder_decoder": True,
             **ids,
@@ -173,13 +221,13 @@ def write_settings(
     )
     write_json(folder / "generation_config.json", {**ids, **search, "suppress_tokens": [1]})
     named = ("pad_token", "bos_token", "eos_token", "unk_token")
-    specials = dict(zip(named, HF_SPECIALS, strict=True))
+    specials = dict(zip(named, kind.specials, strict=True))
     write_json(folder / "special_tokens_map.json", dict(specials))
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "BlenderbotTokenizer",
-            "add_prefix_space": True,
+            "tokenizer_class": f"{kind.name}Tokenizer",
+            **({} if kind.has_pieces else {"add_prefix_space": True}),
             "model_max_length": model.num_positions,
             **specials,
         },

@@ -1,13 +1,13 @@
-"""Hugging Face's Blenderbot: ``facebook/blenderbot-400M-distill``, ``-1B-distill``, ``-3B``.
+"""Hugging Face's Blenderbots: ``facebook/blenderbot-400M-distill`` and its like, ``_small-90M``.
 
 ``config.json``                          shape, and how replies were searched for
 ``pytorch_model.bin`` or ``model.safetensors``   weights, in one file or in several with an index
-``vocab.json``, ``merges.txt``           the byte-level BPE
+``vocab.json``, ``merges.txt``           the byte-level BPE; for 90M, words and pieces
 ``generation_config.json``, ``tokenizer_config.json``   optional
 
 There is no picture in it, so it becomes what ``convert.parlai`` makes of a model of text alone, and
-only such a model goes back. Hugging Face's network is ParlAI's, ``prelayernorm`` with one more bias
-on the logits, which is zero in every published model.
+only such a model goes back. Hugging Face's networks are ParlAI's, ``prelayernorm`` and for 90M
+``xlm``, with one more bias on the logits, which is zero in every published model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,10 +29,11 @@ from openmmb.checkpoint import (
     convert_weight,
 )
 from openmmb.config import load as load_config
-from openmmb.convert.blenderbot import check_kind, read_settings, write_settings
+from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
+from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
 from openmmb.convert.files import read_json
 from openmmb.convert.folder import Converted, replacing, write_checkpoint
-from openmmb.convert.names import HUGGING_FACE
+from openmmb.convert.names import Naming
 from openmmb.convert.stream import (
     Weight,
     load_pickle,
@@ -45,7 +46,7 @@ from openmmb.convert.weights import FRESH, adopt
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids
-from openmmb.text.tokenizer import load_tokenizer
+from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 BIAS = "final_logits_bias"
 SEGMENTS = "encoder.segments.weight"
@@ -73,15 +74,14 @@ def convert(
             are not those of its configuration. A pickle that names code to run is refused.
     """
     data = read_json(source / "config.json")
-    check_kind(data, source)
+    kind = find_kind(data, source)
+    read_vocabulary = read_hf_dictionary if kind.has_pieces else read_hf_vocabulary
     with _open_weights(source) as found:
         weights = dict(found)
         _check_bias(weights.pop(BIAS, None), source)
-        config = read_settings(data, source, encoder, learned=_are_learned(weights))
-        tokenizer = read_hf_vocabulary(source, size=config.model.vocab_size)
-        adopted = adopt(
-            weights, HUGGING_FACE, config.model, source, precision=precision, fresh=True
-        )
+        config = read_settings(kind, data, source, encoder, learned=_are_learned(weights))
+        tokenizer = read_vocabulary(source, size=config.model.vocab_size)
+        adopted = adopt(weights, kind.naming, config.model, source, precision=precision, fresh=True)
         write_checkpoint(out, config, tokenizer, adopted)
     note = (
         f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
@@ -99,21 +99,28 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
         precision: Of the weights; None keeps what is stored.
 
     Raises:
-        CheckpointError: A file is missing or damaged, or the model is not one that Hugging Face's
-            Blenderbot can be.
+        CheckpointError: A file is missing or damaged, or the model is not one that a Blenderbot of
+            Hugging Face's can be.
     """
     try:
         config = load_config(CheckpointConfig, checkpoint / CONFIG)
     except ConfigError as error:
         raise CheckpointError(str(error)) from error
     tokenizer = load_tokenizer(checkpoint / TOKENIZER)
+    kind = _kind_of(tokenizer)
+    write_vocabulary = write_hf_dictionary if kind.has_pieces else write_hf_vocabulary
     with open_safetensors(checkpoint / WEIGHTS) as weights:
-        _check_exportable(config, weights, checkpoint)
+        _check_exportable(kind, config, weights, checkpoint)
         with replacing(out) as partial:
-            write_hf_vocabulary(tokenizer, partial)
-            write_safetensors(partial / FILES[0], _split(weights, config.model, precision))
+            write_vocabulary(tokenizer, partial)
+            split = _split(weights, kind.naming, config.model, precision)
+            write_safetensors(partial / FILES[0], split)
             stored = DTYPES[precision] if precision else weights["embeddings.weight"].dtype
-            write_settings(config, partial, stored)
+            write_settings(kind, config, partial, stored)
+
+
+def _kind_of(tokenizer: Tokenizer) -> Kind:
+    return next(kind for kind in KINDS.values() if kind.has_pieces == tokenizer.has_pieces)
 
 
 def _check_bias(bias: Weight | None, source: Path) -> None:
@@ -167,39 +174,39 @@ def _are_learned(weights: Mapping[str, Weight]) -> bool:
 
 
 def _check_exportable(
-    config: CheckpointConfig, weights: Mapping[str, Weight], checkpoint: Path
+    kind: Kind, config: CheckpointConfig, weights: Mapping[str, Weight], checkpoint: Path
 ) -> None:
     model = config.model
-    for name, right in (("variant", "prelayernorm"), ("output_scaling", 1.0), ("fusion", "early")):
+    for name, right in (("variant", kind.variant), ("output_scaling", 1.0), ("fusion", "early")):
         if getattr(model, name) != right:
             raise CheckpointError(
                 f"{checkpoint / CONFIG}: model.{name} is {getattr(model, name)!r}; Hugging Face's "
-                f"Blenderbot has only {right!r}"
+                f"{kind.name} has only {right!r}"
             )
     segments = weights.get(SEGMENTS)
     if segments is None or segments.read().any():
         raise CheckpointError(
             f"{checkpoint / WEIGHTS}: {SEGMENTS} is not zero, so this model was trained on "
-            "pictures; Hugging Face's Blenderbot has none"
+            f"pictures; Hugging Face's {kind.name} has none"
         )
 
 
 def _split(
-    weights: Mapping[str, Weight], model: ModelConfig, precision: Precision | None
+    weights: Mapping[str, Weight], naming: Naming, model: ModelConfig, precision: Precision | None
 ) -> dict[str, Weight]:
     """Return the weights under their names; queries, keys and values apart again."""
     split: dict[str, Weight] = {}
     for name, weight in weights.items():
         if name.startswith(FRESH):
             continue
-        sources = HUGGING_FACE.sources(name)
+        sources = naming.sources(name)
         rows = weight.shape[0] // len(sources)
         for place, source in enumerate(sources):
             part = Weight(
                 (rows, *weight.shape[1:]), weight.dtype, _rows(weight, place * rows, rows)
             )
             split[source] = _in_precision(source, part, precision)
-    table = split[HUGGING_FACE.embeddings]
+    table = split[naming.embeddings]
     zeros = Weight((1, model.vocab_size), table.dtype, _zeros(model.vocab_size, table.dtype))
     return {**split, BIAS: zeros}
 

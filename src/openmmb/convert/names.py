@@ -6,7 +6,7 @@ tensors are put together along the first dimension.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Parts = Mapping[str, tuple[str, ...]]
 """Part of a layer here -> its parts there, put together in this order."""
@@ -122,3 +122,8 @@ HUGGING_FACE = Naming(
     },
 )
 """``BlenderbotForConditionalGeneration``."""
+
+HUGGING_FACE_SMALL = replace(
+    HUGGING_FACE, outside={"positions": "embed_positions", "norm": "layernorm_embedding"}
+)
+"""``BlenderbotSmallForConditionalGeneration``."""

@@ -15,6 +15,7 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
+from openmmb.text.tokenizer import END, PAD, START, UNKNOWN
 from openmmb.vision.encoders import find_encoder, from_parlai
 
 TEXT_AGENTS = (
@@ -33,21 +34,32 @@ METHODS = {
 LONGEST_REPLY = 256
 """Tokens of a reply where nothing limits it."""
 REQUIRED: dict[str, tuple[Any, ...]] = {
-    "dict_tokenizer": ("bytelevelbpe",),
+    "dict_tokenizer": ("bytelevelbpe", "bpe", None),
+    "special_tok_lst": ("", None),
+    "share_word_embeddings": (True, None),
+    "include_image_token": (False, None),
+    "person_tokens": (False, None),
+    "add_p1_after_newln": (False, None),
+    "split_lines": (False, None),
+    "history_reversed": (False, None),
+    "history_size": (-1, None),
+}
+"""Options that can be converted only with one of these values; None: or if they are missing. Any
+other would make other contexts, or another network, than this project's."""
+BYTES: dict[str, tuple[Any, ...]] = {
     "dict_lower": (False, None),
     "bpe_add_prefix_space": (True, None),
-    "special_tok_lst": ("", None),
-    "share_word_embeddings": (True,),
-    "include_image_token": (False,),
-    "n_image_tokens": (1,),
-    "person_tokens": (False,),
-    "add_p1_after_newln": (False,),
-    "split_lines": (False,),
-    "history_reversed": (False,),
-    "history_size": (-1,),
 }
-"""Options that can be converted only with one of these values, the first of which is their default.
-Any other would make other contexts, or another network, than this project's."""
+"""The same for vocabularies that are a byte-level BPE."""
+PIECES: dict[str, tuple[Any, ...]] = {
+    "dict_lower": (True,),
+    "bpe_add_prefix_space": (False, None),
+    "dict_nulltoken": (PAD, None),
+    "dict_starttoken": (START, None),
+    "dict_endtoken": (END, None),
+    "dict_unktoken": (UNKNOWN, None),
+}
+"""The same for dictionaries of words and pieces, ``bpe``."""
 T = TypeVar("T")
 
 
@@ -77,6 +89,11 @@ class Options:
         """Whether the model was made to look at pictures."""
         return self.values.get("model") not in TEXT_AGENTS
 
+    @property
+    def has_pieces(self) -> bool:
+        """Whether the vocabulary is a dictionary of words and pieces, as BlenderBot 90M's."""
+        return self.values.get("dict_tokenizer") == "bpe"
+
     def check(self) -> None:
         """See that the model is of a kind that can be converted.
 
@@ -89,11 +106,12 @@ class Options:
             raise CheckpointError(
                 f"{self.path}: model is {agent!r}; these can be converted: {', '.join(agents)}"
             )
-        for key, allowed in REQUIRED.items():
-            value = self.values.get(key, allowed[0])
+        for key, allowed in (REQUIRED | (PIECES if self.has_pieces else BYTES)).items():
+            value = self.values.get(key)
             if value not in allowed:
+                right = " and ".join(repr(value) for value in allowed if value is not None)
                 raise CheckpointError(
-                    f"{self.path}: {key} is {value!r}; only {allowed[0]!r} can be converted"
+                    f"{self.path}: {key} is {value!r}; only {right} can be converted"
                 )
 
     def checkpoint(self, name: str, *, encoder: str) -> CheckpointConfig:
@@ -164,6 +182,7 @@ class Options:
                 "image_vectors": self.get("n_image_channels", 1),
                 "image_dim": self.get("image_features_dim", 2048),
                 "image_layers": self.get("image_encoder_num_layers", 1),
+                "image_tokens": self.get("n_image_tokens", 1),
             }
         vectors, features = image_shape(encoder)
         shape = {"image_vectors": vectors, "image_dim": features}

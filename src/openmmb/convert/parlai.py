@@ -3,8 +3,9 @@
 ``model``                   weights, a pickle of PyTorch
 ``model.opt``               options, JSON
 ``model.dict``              tokens, one a line
-``model.dict-vocab.json``   the BPE's tokens
+``model.dict-vocab.json``   the byte-level BPE's tokens
 ``model.dict-merges.txt``   its merges
+``model.dict.codecs``       in BlenderBot 90M instead of these two: the merges of ``subword-nmt``
 
 A model of text alone becomes what the recipe of Multi-Modal BlenderBot starts from: its projection
 of pictures is random and its two segments are zero (ParlAI's begin random), so that it says what it
@@ -16,6 +17,7 @@ from pathlib import Path
 from openmmb.checkpoint import Precision
 from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
+from openmmb.convert.dictionary import read_parlai_dictionary
 from openmmb.convert.files import read_json
 from openmmb.convert.folder import Converted, write_checkpoint
 from openmmb.convert.names import PARLAI
@@ -61,7 +63,8 @@ def convert(
     options = Options(values, Path(f"{path}.opt"), num_positions, vocab_size)
     options.check()
     config = options.checkpoint(_name(path), encoder=encoder)
-    tokenizer = read_parlai_vocabulary(Path(f"{path}.dict"), size=vocab_size)
+    read_vocabulary = read_parlai_dictionary if options.has_pieces else read_parlai_vocabulary
+    tokenizer = read_vocabulary(Path(f"{path}.dict"), size=vocab_size)
     adopted = adopt(
         weights, PARLAI, config.model, path, precision=precision, fresh=not options.has_image
     )

@@ -1,4 +1,4 @@
-"""ParlAI's dictionaries of the kind ``bpe``: words and pieces of ``subword-nmt``.
+"""ParlAI's dictionaries of the kind ``bpe``, for classifiers: words and pieces of ``subword-nmt``.
 
 ``model.dict``          a token and its count, a line each; ``h@@`` does not end a word
 ``model.dict.codecs``   the merges, best first; ``e</w>`` ends one
@@ -17,10 +17,12 @@ from tokenizers import AddedToken, Regex, models, pre_tokenizers
 from openmmb.convert.files import read_text
 from openmmb.convert.vocabulary import Merges, read_merges
 from openmmb.errors import CheckpointError
-from openmmb.text.tokenizer import CONTROLS, END, PAD, START, UNKNOWN, Tokenizer
+from openmmb.text.tokenizer import CONTROLS, END, LAST, PAD, START, UNKNOWN, Tokenizer
 
-LAST, PIECE = "</w>", "@@"
-"""Marks of what ends a word in the merges, and of what does not in the dictionary."""
+PIECE = "@@"
+"""Marks what does not end a word in the dictionary; in the merges, ``LAST`` marks what does."""
+VERSION = "#version: 0.2"
+"""First line of the merges; before this version they ended words in another way."""
 SPLIT = r"[\p{L}\p{N}_]+|[^\p{L}\p{N}_\s\x1c-\x1f]"
 r"""Python's ``\w+|[^\w\s]`` in the words of the library's regular expressions."""
 
@@ -58,10 +60,43 @@ def read_subwords(dictionary: Path, *, null: str, start: str, end: str, unknown:
     found = {
         name: place for place, name in enumerate(dict.fromkeys((null, start, end, unknown, *names)))
     }
-    merges = read_merges(Path(f"{dictionary}.codecs"))
+    merges = read_codecs(Path(f"{dictionary}.codecs"))
     specials = {PAD: null, START: start, END: end, UNKNOWN: unknown}
     vocabulary, rows = _number(found, merges, specials)
-    return Subwords(_build(vocabulary, merges, dictionary), rows)
+    return Subwords(_build(vocabulary, merges), rows)
+
+
+def read_codecs(path: Path) -> Merges:
+    """Read merges of ``subword-nmt``, each once, best first.
+
+    Raises:
+        CheckpointError: The file is missing, is of another version, or a line is no pair.
+    """
+    merges = read_merges(path)
+    first = read_text(path).partition("\n")[0]
+    if first.strip() != VERSION:
+        raise CheckpointError(f"{path}: line 1 is {first[:40]!r}, expected {VERSION!r}")
+    return list(dict.fromkeys(merges))
+
+
+def made_by(merges: Merges) -> list[str]:
+    """Return every piece that words are made of on the way, each once."""
+    return list(dict.fromkeys(piece for a, b in merges for piece in (a, b, a + b)))
+
+
+def as_merged(name: str) -> str:
+    """``h@@`` -> ``h``, ``you`` -> ``you</w>``."""
+    return name.removesuffix(PIECE) if name.endswith(PIECE) and name != PIECE else name + LAST
+
+
+def as_listed(piece: str) -> str:
+    """``h`` -> ``h@@``, ``you</w>`` -> ``you``."""
+    return piece.removesuffix(LAST) if piece.endswith(LAST) else piece + PIECE
+
+
+def build_model(vocabulary: dict[str, int], merges: Merges) -> models.BPE:
+    """Make what splits words into pieces; all that the merges make must have an id."""
+    return models.BPE(vocab=vocabulary, merges=merges, unk_token=UNKNOWN, end_of_word_suffix=LAST)
 
 
 def _number(
@@ -70,35 +105,18 @@ def _number(
     """Give every token an id, those of the dictionary theirs; also return what each one is."""
     # Where the end token is the start token, it is called that, and the end gets a row of its own.
     called = {name: ours for ours, name in reversed(specials.items())}
-    vocabulary = {called.get(name) or _as_merged(name): place for name, place in found.items()}
+    vocabulary = {called.get(name) or as_merged(name): place for name, place in found.items()}
     rows = list(found.values())
-    made = dict.fromkeys(piece for a, b in merges for piece in (a, b, a + b))
-    for piece in (*specials, *CONTROLS, *made):
+    for piece in (*specials, *CONTROLS, *made_by(merges)):
         if piece not in vocabulary:
             vocabulary[piece] = len(rows)
-            name = specials.get(piece) or _as_listed(piece)
+            name = specials.get(piece) or as_listed(piece)
             rows.append(found.get(name, found[specials[UNKNOWN]]))
     return vocabulary, tuple(rows)
 
 
-def _as_merged(name: str) -> str:
-    """``h@@`` -> ``h``, ``you`` -> ``you</w>``."""
-    return name.removesuffix(PIECE) if name.endswith(PIECE) and name != PIECE else name + LAST
-
-
-def _as_listed(piece: str) -> str:
-    """``h`` -> ``h@@``, ``you</w>`` -> ``you``."""
-    return piece.removesuffix(LAST) if piece.endswith(LAST) else piece + PIECE
-
-
-def _build(vocabulary: dict[str, int], merges: Merges, source: Path) -> Tokenizer:
-    try:
-        model = models.BPE(
-            vocab=vocabulary, merges=merges, unk_token=UNKNOWN, end_of_word_suffix=LAST
-        )
-    except Exception as error:  # the library raises bare Exception and nothing else
-        raise CheckpointError(f"{source}: tokens and merges do not fit: {error}") from error
-    inner = tokenizers.Tokenizer(model)
+def _build(vocabulary: dict[str, int], merges: Merges) -> Tokenizer:
+    inner = tokenizers.Tokenizer(build_model(vocabulary, merges))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True)
     names = (PAD, START, END, UNKNOWN, *CONTROLS)
     inner.add_special_tokens([AddedToken(name, normalized=False) for name in names])

@@ -34,7 +34,7 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
         CheckpointError: A file is missing or they do not fit each other.
     """
     tokens = [line.rpartition("\t")[0] for line in read_text(dictionary).split("\n") if line]
-    ids = _read_ids(Path(f"{dictionary}-vocab.json"))
+    ids = read_ids(Path(f"{dictionary}-vocab.json"))
     expected = [*PARLAI_SPECIALS, *ids]
     for place, token in enumerate(expected):
         found = tokens[place] if place < len(tokens) else None
@@ -57,7 +57,7 @@ def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
         CheckpointError: A file is missing or they do not fit each other.
     """
     path = folder / "vocab.json"
-    tokens = _read_ids(path)
+    tokens = read_ids(path)
     for place, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
         found = tokens[place] if place < len(tokens) else None
         if found not in names:
@@ -99,6 +99,20 @@ def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def read_ids(path: Path) -> list[str]:
+    """Read an object of token -> id as tokens in the order of their ids.
+
+    Raises:
+        CheckpointError: The file is missing or malformed, or an id has no token.
+    """
+    ids: Mapping[str, Any] = read_json(path)
+    by_id = {place: token for token, place in ids.items() if isinstance(place, int)}
+    missing = next((place for place in range(len(ids)) if place not in by_id), None)
+    if missing is not None:
+        raise CheckpointError(f"{path}: no token has the id {missing}, of {len(ids)} tokens")
+    return [by_id[place] for place in range(len(ids))]
+
+
 def read_merges(path: Path) -> Merges:
     """Read pairs of tokens, one a line, best first; a line with the version may stand on top.
 
@@ -135,16 +149,6 @@ def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Toke
     specials = [*PARLAI_SPECIALS, *(token for token in tokens if FILLER.fullmatch(token))]
     inner.add_special_tokens([AddedToken(name, normalized=False) for name in specials])
     return Tokenizer(inner)
-
-
-def _read_ids(path: Path) -> list[str]:
-    """Read an object of token -> id as tokens in the order of their ids."""
-    ids: Mapping[str, Any] = read_json(path)
-    by_id = {place: token for token, place in ids.items() if isinstance(place, int)}
-    missing = next((place for place in range(len(ids)) if place not in by_id), None)
-    if missing is not None:
-        raise CheckpointError(f"{path}: no token has the id {missing}, of {len(ids)} tokens")
-    return [by_id[place] for place in range(len(ids))]
 
 
 def _filled(tokens: list[str], own: int, size: int, source: Path) -> list[str]:

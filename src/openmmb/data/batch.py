@@ -7,12 +7,15 @@ picture), F features in each.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openmmb.data.encode import Encoded
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,30 @@ class Batch:
         return Batch(**moved)
 
 
+@dataclass(frozen=True, slots=True)
+class Part(Generic[R]):
+    """What one of several processes gets of a batch.
+
+    Attributes:
+        rows: Every so many-th row, padded as the whole batch is.
+        counts: False for a process that the batch has no row for; it has the first one then.
+        tokens: Of the contexts and replies of the whole batch; 0 where nobody counts them.
+        places: For these tokens, filled or padded.
+    """
+
+    rows: R
+    counts: bool = True
+    tokens: int = 0
+    places: int = 0
+
+
 def collate(
     rows: Sequence[Encoded],
     images: Sequence[Tensor | None],
     *,
     pad_id: int,
     image_shape: tuple[int, int],
+    least: tuple[int, int, int] = (1, 1, 0),
 ) -> Batch:
     """Pad rows into a batch.
 
@@ -68,6 +89,7 @@ def collate(
         images: For each row its image vectors (I, F), or None.
         pad_id: Fills the right of short rows.
         image_shape: (I, F) of every picture.
+        least: S, T and I, if these rows need no more: those of the batch that they are a part of.
 
     Raises:
         ValueError: There are no rows, not as many images, or a picture is not of ``image_shape``.
@@ -79,9 +101,9 @@ def collate(
     for image in images:
         if image is not None and tuple(image.shape) != image_shape:
             raise ValueError(f"image is {tuple(image.shape)}, expected {image_shape}")
-    context, context_mask = pad([row.context for row in rows], pad_id)
-    reply, reply_mask = pad([row.reply for row in rows], pad_id)
-    count = image_shape[0] if any(image is not None for image in images) else 0
+    context, context_mask = pad([row.context for row in rows], pad_id, least[0])
+    reply, reply_mask = pad([row.reply for row in rows], pad_id, least[1])
+    count = image_shape[0] if any(image is not None for image in images) else least[2]
     stacked = torch.empty(len(rows), count, image_shape[1])
     for place, image in enumerate(images):
         stacked[place] = 0.0 if image is None else image
@@ -95,10 +117,10 @@ def collate(
     )
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Return ids (B, longest, at least 1) padded on the right, and their mask."""
+def pad(rows: Sequence[Sequence[int]], pad_id: int, least: int = 1) -> tuple[Tensor, Tensor]:
+    """Return ids (B, longest, at least ``least``) padded on the right, and their mask."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    mask = np.arange(lengths.max(initial=least)) < lengths[:, None]
     ids = np.full(mask.shape, pad_id, dtype=np.int64)
     ids[mask] = np.fromiter(chain.from_iterable(rows), np.int64, count=lengths.sum())
     return torch.from_numpy(ids), torch.from_numpy(mask)

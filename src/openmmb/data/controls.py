@@ -32,11 +32,12 @@ class ControlsConfig:
     """Share of picture dialogues whose styles become their polarity, for both speakers."""
     question_frac: float = 0.0
     """Share of captions that answer a question about the picture instead of opening."""
-    caption_style_frac: float = 0.0
-    """Share of captions that carry ``positive/neutral`` as their style."""
+    picture_style_frac: float = 0.0
+    """Share of the replies about a picture that have no style, captions above all, which get
+    ``positive/neutral``."""
 
     def __post_init__(self) -> None:
-        for name in ("category_frac", "question_frac", "caption_style_frac"):
+        for name in ("category_frac", "question_frac", "picture_style_frac"):
             require(name, getattr(self, name), "from 0 to 1", holds=0 <= getattr(self, name) <= 1)
         if self.gender_rule not in GENDER_RULES:
             raise ValueError(
@@ -66,12 +67,16 @@ class Controls:
 
     def apply(self, example: Example, epoch: int) -> Example:
         """Return the example with its controls for this epoch."""
+        key = (self.seed, epoch, example.task, example.conversation)
         style = example.style
         context = example.context
         if style is not None:
-            style = self._style(example, style, epoch)
-        elif example.references:  # a caption
-            style, context = self._caption(example, epoch)
+            style = self._style(style, *key)
+        elif example.image_id is not None:
+            styled = uniform("caption style", *key) < self.config.picture_style_frac
+            style = POSITIVE if styled else None
+        if example.references:  # a caption
+            context = self._asked(*key) or context
         gender = None
         if self.config.gender:
             gender = GENDER_RULES[self.config.gender_rule](example.reply, self._words())
@@ -81,22 +86,20 @@ class Controls:
         folder = self.config.gender_words
         return None if folder is None else open_gender_words(folder)
 
-    def _style(self, example: Example, style: str, epoch: int) -> str:
+    def _style(self, style: str, *key: str | int) -> str:
         """Put the polarity for the trait, for both speakers of a dialogue or for neither.
 
         ParlAI (#3132) draws once for each dialogue and keeps that for the whole run; here each
         epoch draws anew, in the same share.
         """
-        chance = uniform("polarity", self.seed, epoch, example.task, example.conversation)
-        return self.polarities.get(style, style) if chance < self.config.category_frac else style
+        swapped = uniform("polarity", *key) < self.config.category_frac
+        return self.polarities.get(style, style) if swapped else style
 
-    def _caption(self, example: Example, epoch: int) -> tuple[str | None, tuple[str, ...]]:
-        key = (self.seed, epoch, example.task, example.conversation)
-        styled = uniform("caption style", *key) < self.config.caption_style_frac
-        asked = uniform("question", *key) < self.config.question_frac
+    def _asked(self, *key: str | int) -> tuple[str, ...]:
+        if uniform("question", *key) >= self.config.question_frac:
+            return ()
         questions = picture_questions()
-        question = questions[pick(len(questions), "which question", *key)]
-        return POSITIVE if styled else None, (question,) if asked else example.context
+        return (questions[pick(len(questions), "which question", *key)],)
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from openmmb.data.batch import Batch, collate
+from openmmb.data.batch import Batch, Part, collate
 from openmmb.data.buckets import buckets
 from openmmb.data.controls import Controls
 from openmmb.data.draw import pick
@@ -73,21 +73,44 @@ class Encoder:
 
     def collate(self, rows: Sequence[Row]) -> Batch:
         """Look up the rows' pictures and pad all to a batch."""
-        return collate(
-            [row.encoded for row in rows],
-            [self._image(row) for row in rows],
+        return self.part(rows, rank=0, ranks=1).rows
+
+    def part(self, rows: Sequence[Row], *, rank: int, ranks: int) -> Part[Batch]:
+        """Make what process ``rank`` of ``ranks`` gets of a batch, as ``my_rows`` deals it out.
+
+        Of the other rows only the lengths are looked at: what is dear is to read image vectors,
+        100 times 2048 numbers for each picture of Multi-Modal BlenderBot.
+        """
+        lengths = self._lengths(rows)
+        context, reply, images = lengths.max(axis=0, initial=0).clip((1, 1, 0)).tolist()
+        some = rank < len(rows)
+        mine = rows[rank::ranks] if some else rows[:1]
+        batch = collate(
+            [row.encoded for row in mine],
+            [self._image(row) for row in mine],
             pad_id=self.tokenizer.pad_id,
             image_shape=self.image_shape,
+            least=(context, reply, images),
+        )
+        return Part(
+            rows=batch,
+            counts=some,
+            tokens=int(lengths[:, :2].sum()),
+            places=len(rows) * (context + reply),
         )
 
     def group(self, rows: Sequence[Row], size: int) -> list[npt.NDArray[np.int64]]:
         """Part rows into groups of ``size`` that pad little; return the places of each."""
+        return list(buckets(self._lengths(rows), size))
+
+    def _lengths(self, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+        """(rows, 3): tokens of context and reply, and image vectors."""
         count = self.image_shape[0]
         lengths = [
             (len(row.encoded.context), len(row.encoded.reply), count * _has_image(row))
             for row in rows
         ]
-        return list(buckets(np.array(lengths, dtype=np.int64).reshape(-1, 3), size))
+        return np.array(lengths, dtype=np.int64).reshape(-1, 3)
 
     def _image(self, row: Row) -> Tensor | None:
         image_id = row.encoded.image_id
@@ -101,9 +124,9 @@ class Encoder:
 class Loader:
     """The batches of a training run, each a pure function of its step; safe in threads.
 
-    A window of batches is encoded as a whole, since which rows are padded together depends on the
-    lengths of all. So that no batch takes much longer than another, each one made also encodes a
-    part of the next window.
+    A window of batches is tokenised as a whole, since which rows are padded together depends on the
+    lengths of all. So that no batch takes much longer than another, each one made also tokenises a
+    part of the next window. Pictures are looked up, and rows padded, by the batch.
 
     Args:
         tasks: The examples of each task.
@@ -123,16 +146,20 @@ class Loader:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of ``step``, counted from 0."""
+        return self.part(step, rank=0, ranks=1).rows
+
+    def part(self, step: int, *, rank: int, ranks: int) -> Part[Batch]:
+        """Return what process ``rank`` of ``ranks`` gets of the batch of ``step``."""
         window = self.mixture.window_of(step)
         place = step - window.start
         with self._lock:
             self._forget(window.number)
             rows = self._encode(window, 1.0)
             if window.number not in self._batches:
-                self._batches[window.number] = self._part(rows, window.number)
+                self._batches[window.number] = self._divide(rows, window.number)
             mine = self._batches[window.number][place]
             self._encode(self.mixture.window(window.number + 1), (place + 1) / window.size)
-        return self.encoder.collate([rows[at] for at in mine])
+        return self.encoder.part([rows[at] for at in mine], rank=rank, ranks=ranks)
 
     def _encode(self, window: Window, share: float) -> list[Row]:
         """Return at least the first ``share`` of a window's rows; encode what is not there yet."""
@@ -142,7 +169,7 @@ class Loader:
             rows.append(self.encoder.row(one_caption(self.tasks[task][index], epoch), epoch))
         return rows
 
-    def _part(self, rows: Sequence[Row], window: int) -> list[npt.NDArray[np.int64]]:
+    def _divide(self, rows: Sequence[Row], window: int) -> list[npt.NDArray[np.int64]]:
         """Make batches out of a window's rows, in random order."""
         groups = self.encoder.group(rows, self.mixture.batch_size)
         order = np.random.default_rng([self.mixture.seed, window, 1]).permutation(len(groups))
@@ -166,9 +193,17 @@ def one_caption(example: Example, epoch: int) -> Example:
 
 def in_order(examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> Iterator[Batch]:
     """Batch examples for evaluation, similar lengths together; controls are those of epoch 0."""
+    for part in in_order_parts(examples, encoder, batch_size=batch_size, rank=0, ranks=1):
+        yield part.rows
+
+
+def in_order_parts(
+    examples: Sequence[Example], encoder: Encoder, *, batch_size: int, rank: int, ranks: int
+) -> Iterator[Part[Batch]]:
+    """Yield what process ``rank`` of ``ranks`` gets of each batch of ``in_order``."""
     rows = [encoder.row(example, 0) for example in examples]
     for group in encoder.group(rows, batch_size):
-        yield encoder.collate([rows[at] for at in group])
+        yield encoder.part([rows[at] for at in group], rank=rank, ranks=ranks)
 
 
 def with_following(examples: Iterable[Example]) -> Iterator[Example]:

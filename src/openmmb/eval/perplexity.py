@@ -8,8 +8,8 @@ from torch import Tensor
 
 from openmmb.data.batch import Batch
 from openmmb.data.example import Example
-from openmmb.data.loader import Encoder, in_order
-from openmmb.distributed import my_rows, sum_over_ranks
+from openmmb.data.loader import Encoder, in_order_parts
+from openmmb.distributed import rank, ranks, sum_over_ranks
 from openmmb.model.loss import token_loss
 from openmmb.model.seq2seq import Seq2Seq
 
@@ -52,15 +52,15 @@ def perplexity_of(
     model.eval()
     device = model.embeddings.weight.device
     total, count = 0.0, 0
-    for batch in in_order(examples, encoder, batch_size=batch_size):
-        mine, counts = my_rows(batch)
+    parts = in_order_parts(examples, encoder, batch_size=batch_size, rank=rank(), ranks=ranks())
+    for part in parts:
         loss, tokens = reply_loss(
             model,
-            mine.to(device),
+            part.rows.to(device),
             start_id=encoder.tokenizer.start_id,
             banned_ids=encoder.tokenizer.unsaid_ids(),
         )
-        if counts:
+        if part.counts:
             total, count = total + loss.item(), count + tokens
     loss_sum, count_sum = sum_over_ranks([total, count])
     return perplexity(loss_sum, round(count_sum))

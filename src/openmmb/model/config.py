@@ -10,6 +10,7 @@ Fusion = Literal["early", "late"]
 COUNTS = (
     *("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_encoder_layers"),
     *("num_decoder_layers", "num_positions", "image_vectors", "image_dim", "image_layers"),
+    "image_tokens",
 )
 """Fields that are 1 or more."""
 
@@ -56,6 +57,8 @@ class ModelConfig:
     """F, the width of an image vector."""
     image_layers: int = 1
     """Linear layers between an image vector and the encoder."""
+    image_tokens: int = 1
+    """States that an image vector becomes; more than 1 in late fusion only."""
     dropout: float = 0.1
     """On embeddings and on what each block adds."""
     attention_dropout: float = 0.0
@@ -74,6 +77,10 @@ class ModelConfig:
                 f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
             )
         require("num_segments", self.num_segments, "0 or 2", holds=self.num_segments in (0, 2))
+        if self.fusion == "early" and self.image_tokens > 1:
+            raise ValueError(
+                f"image_tokens ({self.image_tokens}) must be 1 where fusion is {self.fusion!r}"
+            )
 
 
 SIZES: dict[str, ModelConfig] = {

@@ -1,7 +1,7 @@
 """The encoder: context and picture in, states out.
 
 Sizes: B rows, S context tokens, I image vectors (0 where no row has a picture), F features in
-each, D model width.
+each, R states that a vector becomes, D model width.
 """
 
 import torch
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
             image_mask: (B, I) bool.
 
         Returns:
-            States (B, S+I, D), text first, and their mask (B, S+I).
+            States (B, S+I*R, D), text first, and their mask (B, S+I*R).
         """
         words = words + self.positions(0, words.shape[1])
         if self.segments is not None:
@@ -54,6 +54,7 @@ class Encoder(nn.Module):
             projected = self.image_projector(image)
         else:
             projected = words.new_empty(len(words), 0, words.shape[2])
+        image_mask = image_mask.repeat_interleave(self.config.image_tokens, dim=1)
         if self.config.fusion == "late":
             text = self._run(self._norm_embeddings(words), words_mask)
             return append_image(text, words_mask, projected, image_mask)

@@ -1,6 +1,7 @@
 """Where pictures meet words.
 
-Sizes: B rows, S context tokens, I image vectors, F features in each, D model width.
+Sizes: B rows, S context tokens, I image vectors, F features in each, R states that a vector
+becomes, D model width.
 """
 
 import torch
@@ -10,23 +11,27 @@ from openmmb.model.config import ModelConfig
 
 
 class ImageProjector(nn.Module):
-    """Map image vectors into the width of the encoder: linear layers with ReLU between."""
+    """Map image vectors into the width of the encoder: linear layers with ReLU between.
+
+    The layers are R * D wide, and each vector is cut into R states at the end.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Linear(config.image_dim, config.embed_dim)]
+        self.embed_dim, width = config.embed_dim, config.image_tokens * config.embed_dim
+        layers: list[nn.Module] = [nn.Linear(config.image_dim, width)]
         for _ in range(config.image_layers - 1):
             layers += [
                 nn.ReLU(),
                 nn.Dropout(config.dropout),
-                nn.Linear(config.embed_dim, config.embed_dim),
+                nn.Linear(width, width),
             ]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, I, F) -> (B, I, D)."""
+        """(B, I, F) -> (B, I * R, D), the states of a vector side by side."""
         projected: Tensor = self.layers(image)
-        return projected
+        return projected.reshape(len(image), -1, self.embed_dim)
 
 
 def append_image(
@@ -37,10 +42,10 @@ def append_image(
     Args:
         text: (B, S, D).
         text_mask: (B, S) bool, True at real tokens.
-        image: (B, I, D).
-        image_mask: (B, I) bool, True at vectors of a picture that is there.
+        image: (B, I*R, D).
+        image_mask: (B, I*R) bool, True at states of a picture that is there.
 
     Returns:
-        States (B, S+I, D) and their mask (B, S+I).
+        States (B, S+I*R, D) and their mask (B, S+I*R).
     """
     return torch.cat([text, image], dim=1), torch.cat([text_mask, image_mask], dim=1)

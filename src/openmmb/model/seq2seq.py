@@ -60,7 +60,8 @@ class Seq2Seq(nn.Module):
             has_image: (B,) bool; None: every row has one.
 
         Returns:
-            States (B, S+I, D) and their mask (B, S+I), True at what counts.
+            States (B, S+I, D) and their mask (B, S+I), True at what counts; an image vector is
+            ``image_tokens`` of them.
         """
         words = self._embed(context)
         if image is None:

@@ -65,7 +65,7 @@ def no_words(
     and "he/she"), not inside longer words ("the"). Of the words that the tokenizer spells as a
     listed word with something behind it, none can be said either: where "mandolin" is ``man`` and
     ``dolin``, it goes with "man". A word with an apostrophe inside is found only as the tokenizer
-    spells it.
+    spells it, and so is every word in a vocabulary of words and pieces.
 
     Args:
         tokenizer: That of the model.
@@ -80,9 +80,12 @@ def no_words(
     phrases = {
         tuple(tokenizer.encode(spelling)) for word in listed for spelling in _spellings(word)
     }
+    spelled = no_phrase(sorted(phrases), device=device)
+    if tokenizer.has_pieces:
+        return [spelled]
     whole = [word for word in listed if word.isalnum()]
     ending = _no_ending(_read_vocabulary(tokenizer, vocab_size), whole, device)
-    return [no_phrase(sorted(phrases), device=device), ending]
+    return [spelled, ending]
 
 
 @dataclass(frozen=True, slots=True)

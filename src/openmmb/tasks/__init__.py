@@ -18,6 +18,7 @@ from openmmb.tasks.empathetic_dialogues import EmpatheticDialogues
 from openmmb.tasks.flickr8k import Flickr8k
 from openmmb.tasks.image_chat import ImageChat
 from openmmb.tasks.jsonl import JsonLines
+from openmmb.tasks.picture_talk import PictureTalk
 from openmmb.tasks.topical_chat import TopicalChat
 from openmmb.tasks.wizard_of_wikipedia import WizardOfWikipedia
 
@@ -60,6 +61,7 @@ WHOLE: dict[str, Callable[[Path], OnDisk]] = {
     "flickr8k": Flickr8k,
     "image_chat": ImageChat,
     "jsonl": JsonLines,
+    "picture_talk": PictureTalk,
     "topical_chat": TopicalChat,
 }
 """Tasks that have no such side: all that can be a reply is one."""

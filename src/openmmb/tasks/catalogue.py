@@ -86,6 +86,11 @@ ABOUT: dict[str, About] = {
         "yours",
         otherwise="write {train,valid,test}.jsonl into its folder, as docs/data.md says",
     ),
+    "picture_talk": About(
+        "dialogues about Flickr8k's photos, friendly and rude",
+        "MIT; photos: as flickr8k",
+        otherwise="it comes with openmmb; its photographs are flickr8k's",
+    ),
     "topical_chat": About(
         "two people talk about what they have just read",
         "CDLA-Sharing 1.0",

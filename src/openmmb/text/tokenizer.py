@@ -7,6 +7,10 @@ parses them, which lets a person end the context or set the control.)
 In ParlAI's own vocabularies a control is not a token but words, `` f0m0``, which were put after
 contexts in training. There the words of a control that stand in a text are spelled in other
 tokens than the control's.
+
+One kind of ParlAI's vocabularies, that of BlenderBot 90M, is no byte-level BPE but has lower-case
+words and pieces of them, ``subword-nmt``'s. What such a vocabulary cannot spell is its unknown
+token, and a newline is a word, ``__newln__``, which nobody can type either.
 """
 
 import json
@@ -30,6 +34,14 @@ CONTROLS = (STYLE, PERSONA, *GENDER_TOKENS)
 SPECIALS = (PAD, START, END, UNKNOWN, *CONTROLS)
 FILLER = re.compile(r"__FP16_PAD_\d+__")
 """What pads ParlAI's vocabularies to a multiple of 8; no text has it."""
+LAST = "</w>"
+"""Ends a token that ends a word, in vocabularies of words and pieces."""
+NEWLINE = "__newln__"
+"""The word that a newline is there."""
+UNLISTED = "__unlisted__"
+"""From here on stand pieces that the merges make but that the model does not know: they are the
+unknown token. A vocabulary with this token is one of words and pieces."""
+_NAMED = re.compile(r"__(?=(?:null|start|end|unk|newln)__)", re.IGNORECASE)
 
 
 class Tokenizer:
@@ -44,6 +56,7 @@ class Tokenizer:
         end_id: Ends contexts and replies.
         vocab_size: V.
         has_controls: Whether controls are tokens; in ParlAI's vocabularies they are words.
+        has_pieces: Whether it is one of words and pieces; otherwise it is a byte-level BPE.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
@@ -52,13 +65,11 @@ class Tokenizer:
         self.pad_id = self.special_id(PAD)
         self.start_id = self.special_id(START)
         self.end_id = self.special_id(END)
-        self.vocab_size: int = inner.get_vocab_size()
+        unlisted: int | None = inner.token_to_id(UNLISTED)
         self.has_controls = inner.token_to_id(STYLE) is not None
-        self._words = (
-            ()
-            if self.has_controls
-            else tuple(tuple(self._encode(f" {name}")) for name in GENDER_TOKENS)
-        )
+        self.has_pieces = unlisted is not None
+        self.vocab_size: int = inner.get_vocab_size() if unlisted is None else unlisted
+        self._words = {} if self.has_controls else self._control_words()
 
     def special_id(self, name: str) -> int:
         """Return the id of one of ``SPECIALS``.
@@ -81,10 +92,16 @@ class Tokenizer:
         return tuple(self.special_id(name) for name in names)
 
     def control_ids(self, name: str) -> list[int]:
-        """Return the ids of the control ``name``, one of ``GENDER_TOKENS``."""
+        """Return the ids of the control ``name``, one of ``GENDER_TOKENS``.
+
+        Raises:
+            CheckpointError: The vocabulary cannot spell it.
+        """
         if self.has_controls:
             return [self.special_id(name)]
-        return list(self._words[GENDER_TOKENS.index(name)])
+        if name not in self._words:
+            raise CheckpointError(f"tokenizer: no tokens that spell {name!r} in the vocabulary")
+        return list(self._words[name])
 
     def unsaid_ids(self) -> list[int]:
         """Return the special tokens that no reply is made of: all but the end token."""
@@ -94,7 +111,9 @@ class Tokenizer:
         """Turn any text into ids, none of them special; the empty text has none.
 
         ``decode`` gives the text back, less one space if it starts with one. Halves of surrogate
-        pairs, which are no characters, become question marks.
+        pairs, which are no characters, become question marks. In a vocabulary of words and pieces
+        the text comes back in lower case with spaces around marks, and what has no token is the
+        unknown token.
 
         Args:
             text: What somebody says.
@@ -105,9 +124,8 @@ class Tokenizer:
             return []
         whole = text.encode("utf-8", errors="replace").decode("utf-8")
         if controls:
-            parsed: list[int] = self._parsing.encode(whole, add_special_tokens=False).ids
-            return parsed
-        ids = self._encode(whole)
+            return self._parse(whole)
+        ids = self._encode(_NAMED.sub("__ ", whole) if self.has_pieces else whole)
         while (spelled := self._spell(ids)) != ids:
             ids = spelled
         return ids
@@ -141,24 +159,55 @@ class Tokenizer:
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-        return ids
+        if not self.has_pieces:
+            return ids
+        unknown = self.special_id(UNKNOWN)
+        return [token if token < self.vocab_size else unknown for token in ids]
+
+    def _parse(self, text: str) -> list[int]:
+        """Turn a text into the ids that ParlAI gives it."""
+        if not self.has_pieces:
+            parsed: list[int] = self._parsing.encode(text, add_special_tokens=False).ids
+            return parsed
+        # Its merges make the names of special tokens whole, as they do with any word.
+        names = {self._inner.token_to_id(name + LAST): name for name in (PAD, START, END)}
+        made = self._inner.encode(text, add_special_tokens=False).ids
+        known = self._encode(text)
+        return [
+            self.special_id(names[token]) if token in names else listed
+            for token, listed in zip(made, known, strict=True)
+        ]
+
+    def _control_words(self) -> dict[str, tuple[int, ...]]:
+        """Return the ids that spell each control, if the vocabulary has the letters."""
+        words = {name: tuple(self._encode(f" {name}")) for name in GENDER_TOKENS}
+        unknown = self.special_id(UNKNOWN)
+        return {name: ids for name, ids in words.items() if unknown not in ids}
 
     def _spell(self, ids: list[int]) -> list[int]:
-        """Spell the first token of a control in bytes, wherever the words of one stand.
-
-        If it is a byte already, a space, it is left out.
-        """
-        if not self._words:
+        """Spell the first token of a control in letters, wherever the words of one stand."""
+        controls = self._words.values()
+        if not controls:
             return ids
         spelled: list[int] = []
         for at, token in enumerate(ids):
-            if any(tuple(ids[at : at + len(words)]) == words for words in self._words):
-                letters = self._inner.id_to_token(token) or ""
-                known = map(self._inner.token_to_id, letters if len(letters) > 1 else "")
-                spelled += [letter for letter in known if letter is not None]
+            if any(tuple(ids[at : at + len(words)]) == words for words in controls):
+                spelled += self._letters(token)
             else:
                 spelled.append(token)
         return spelled
+
+    def _letters(self, token: int) -> list[int]:
+        """Return ids that spell a token in another way than it does itself.
+
+        They are its bytes; if it is a byte already, a space, there are none. In a vocabulary of
+        words and pieces they are its letters, a word each.
+        """
+        letters = self._inner.id_to_token(token) or ""
+        if self.has_pieces:
+            return self._encode(" ".join(letters.removesuffix(LAST)))
+        known = map(self._inner.token_to_id, letters if len(letters) > 1 else "")
+        return [letter for letter in known if letter is not None]
 
     @cached_property
     def _parsing(self) -> tokenizers.Tokenizer:

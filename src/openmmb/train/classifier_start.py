@@ -57,9 +57,9 @@ def begin_from(
 
 
 def _tokens(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return every token as it is spelled in the vocabulary, and its id."""
+    """Return every token that has a row, as it is spelled in the vocabulary, and its id."""
     vocabulary: dict[str, int] = json.loads(tokenizer.to_json())["model"]["vocab"]
-    return vocabulary
+    return {token: at for token, at in vocabulary.items() if at < tokenizer.vocab_size}
 
 
 def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Tokenizer:

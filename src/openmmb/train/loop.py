@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Generic
 
 import torch
 from torch import Tensor
 
+from openmmb.data.batch import Part
 from openmmb.data.draw import pick
-from openmmb.data.prefetch import prefetch
+from openmmb.data.prefetch import makers, prefetch
 from openmmb.distributed import (
     any_rank,
     is_first,
@@ -37,7 +39,8 @@ from openmmb.train.log import Log, Record, Watch
 from openmmb.train.memory import TRIM_EVERY, give_back_memory, keep_freed_memory
 from openmmb.train.objective import B, Objective, RunSettings
 from openmmb.train.optim import Update, build_optimizer, train_step
-from openmmb.train.precision import autocast, place
+from openmmb.train.placement import place
+from openmmb.train.precision import autocast
 from openmmb.train.schedule import after_validation, lr_scale
 from openmmb.train.state import Progress, load_state, save_state, writing
 from openmmb.train.stop import stop_signals
@@ -101,23 +104,32 @@ def run_opened(
 ) -> Path:
     """Do the same as ``run`` inside ``opened``, for callers that need the folder before."""
     folder = Path(settings.out)
-    keep_freed_memory()
-    device = pick_device(settings.device)
-    place(
-        objective.model,
-        device,
-        precision=settings.precision,
-        memory_efficient=settings.memory_efficient,
-        recompute=settings.activation_checkpointing,
-    )
-    optimizer = build_optimizer(objective.model, settings.optim)
-    progress, damaged = load_state(folder, objective.model, optimizer)
-    log = Log(folder, watch) if is_first() else None
-    with stop_signals() as stopped:
-        loop = _Loop(objective, settings, optimizer, log, stopped, workers)
-        loop.begin(progress, damaged)
-        loop.go(progress)
+    with makers(partial(_parts, objective), workers=workers) as made:
+        place(
+            objective.model,
+            pick_device(settings.device),
+            precision=settings.precision,
+            memory_efficient=settings.memory_efficient,
+            recompute=settings.activation_checkpointing,
+        )
+        keep_freed_memory()
+        optimizer = build_optimizer(objective.model, settings.optim)
+        progress, damaged = load_state(folder, objective.model, optimizer)
+        log = Log(folder, watch) if is_first() else None
+        with stop_signals() as stopped:
+            loop = _Loop(objective, settings, optimizer, log, stopped, made)
+            loop.begin(progress, damaged)
+            loop.go(progress)
     return folder / "checkpoint"
+
+
+Parts = list[Part[B]]
+"""What a process gets of the batches of an update."""
+
+
+def _parts(objective: Objective[B], step: int) -> Parts[B]:
+    batches = objective.batches(step)
+    return [batch if isinstance(batch, Part) else Part(*my_rows(batch)) for batch in batches]
 
 
 class _Loop(Generic[B]):
@@ -130,7 +142,7 @@ class _Loop(Generic[B]):
         optimizer: torch.optim.Optimizer,
         log: Log | None,
         stopped: Callable[[], bool],
-        workers: int,
+        made: Callable[[int, int], Generator[Parts[B], None, None]],
     ) -> None:
         self.objective = objective
         self.settings = settings
@@ -138,7 +150,7 @@ class _Loop(Generic[B]):
         self.device = pick_device(settings.device)
         self.log = log
         self.stopped = stopped
-        self.workers = workers
+        self.made = made
         self.steps_per_epoch = 0.0
 
     def begin(self, progress: Progress, damaged: tuple[str, ...]) -> None:
@@ -195,27 +207,21 @@ class _Loop(Generic[B]):
             return _passed(before.step, now.step, valid.every_epochs * self.steps_per_epoch)
         return now.step % valid.every_steps == 0
 
-    def _batches(self, start: int) -> Generator[list[tuple[B, bool]], None, None]:
-        """Yield each update's batches, this process's rows of them; the next are made meanwhile."""
+    def _batches(self, start: int) -> Generator[Parts[B], None, None]:
+        """Yield what this process gets of each update's batches; the next are made meanwhile."""
         stop = self.settings.schedule.max_steps
-
-        def make(step: int) -> list[tuple[B, bool]]:
-            return [my_rows(batch) for batch in self.objective.batches(step)]
-
-        stream = prefetch(make, start, stop, workers=self.workers)
-        with closing(stream):
+        with closing(self.made(start, stop)) as stream:
             if self.device.type == "cuda":  # only pinned memory is copied while others compute
                 yield from prefetch(lambda _: _pinned(next(stream)), start, stop, workers=0)
             else:
                 yield from stream
 
-    def _loss(self, part: tuple[B, bool]) -> tuple[Tensor, int]:
-        batch, counts = part
+    def _loss(self, part: Part[B]) -> tuple[Tensor, int]:
         with autocast(self.device, self.settings.precision):
-            loss, count = self.objective.loss(batch.to(self.device))
-        return (loss, count) if counts else (loss * 0.0, 0)
+            loss, count = self.objective.loss(part.rows.to(self.device))
+        return (loss, count) if part.counts else (loss * 0.0, 0)
 
-    def _update(self, progress: Progress, batches: list[tuple[B, bool]]) -> Progress:
+    def _update(self, progress: Progress, batches: Parts[B]) -> Progress:
         """Make one update and record it; a random draw follows from its number alone."""
         started = time.perf_counter()
         settings = self.settings
@@ -242,10 +248,17 @@ class _Loop(Generic[B]):
         progress = self._skip(progress, update) if update.skipped else _learn(progress, update)
         if scaled:
             progress = replace(progress, scale=progress.scale.after(overflow=update.skipped))
-        progress = replace(progress, recent_seconds=progress.recent_seconds + seconds)
+        progress = _count(progress, batches, seconds)
         if progress.step % LOG_EVERY == 0:
             self._write("step", {**_recent(progress), "lr": lr, "norm": update.norm})
-            progress = replace(progress, recent_loss=0.0, recent_tokens=0, recent_seconds=0.0)
+            progress = replace(
+                progress,
+                recent_loss=0.0,
+                recent_tokens=0,
+                recent_seconds=0.0,
+                recent_filled=0,
+                recent_places=0,
+            )
         return progress
 
     def _skip(self, progress: Progress, update: Update) -> Progress:
@@ -301,12 +314,21 @@ def _passed(before: float, now: float, every: float) -> bool:
     return now // every > before // every
 
 
-def _pinned(parts: list[tuple[B, bool]]) -> list[tuple[B, bool]]:
+def _pinned(parts: Parts[B]) -> Parts[B]:
     def pin(batch: B) -> B:
         names = [field.name for field in dataclasses.fields(batch)]
         return replace(batch, **{name: getattr(batch, name).pin_memory() for name in names})
 
-    return [(pin(batch), counts) for batch, counts in parts]
+    return [replace(part, rows=pin(part.rows)) for part in parts]
+
+
+def _count(progress: Progress, batches: Parts[B], seconds: float) -> Progress:
+    return replace(
+        progress,
+        recent_seconds=progress.recent_seconds + seconds,
+        recent_filled=progress.recent_filled + sum(part.tokens for part in batches),
+        recent_places=progress.recent_places + sum(part.places for part in batches),
+    )
 
 
 def _learn(progress: Progress, update: Update) -> Progress:
@@ -326,9 +348,12 @@ def _place(progress: Progress) -> Record:
 def _recent(progress: Progress) -> Record:
     """Return the means over the updates since the last record."""
     loss, tokens = progress.recent_loss, progress.recent_tokens
+    filled, places = progress.recent_filled, progress.recent_places
+    padding: Record = {"padding": 1 - filled / places} if places else {}
     return {
         "loss": loss / max(1, tokens),
         "ppl": perplexity(loss, tokens),
         "tokens_per_s": tokens / max(1e-9, progress.recent_seconds),
+        **padding,
         **_place(progress),
     }

@@ -1,6 +1,6 @@
 """What a run learns, and what decides how: what ``train.loop`` asks of its callers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor, nn
 
 from openmmb.checkpoint import Precision
+from openmmb.data.batch import Part
 from openmmb.distributed import Rows
 from openmmb.train.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.train.log import Record
@@ -36,11 +37,18 @@ class Objective(Protocol[B]):
 
     @property
     def model(self) -> nn.Module:
-        """The network; it is brought to the run's device, in place, before anything else."""
+        """The network, for ``train.placement.place``, which brings it to the run's device.
+
+        The first to ask for it is the loop, when the processes that make batches, which have no
+        use for it, have been started.
+        """
         ...
 
-    def batches(self, step: int) -> list[B]:
-        """Return all batches of update ``step``, from 0, on the CPU; they follow from it alone."""
+    def batches(self, step: int) -> Sequence[B | Part[B]]:
+        """Return all batches of update ``step``, from 0, on the CPU; they follow from it alone.
+
+        A batch is whole, or, where its rows are dear to make, already this process's part of it.
+        """
         ...
 
     def loss(self, batch: B) -> tuple[Tensor, int]:

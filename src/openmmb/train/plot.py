@@ -20,6 +20,7 @@ STEP_PANELS = {
     "lr": "learning rate",
     "norm": "norm of the gradient",
     "tokens_per_s": "tokens a second",
+    "padding": "share of padding",
 }
 """Numbers of the updates that get a panel, with their titles."""
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from openmmb.checkpoint import DTYPES, Precision
 from openmmb.config import config
-from openmmb.distributed import my_share, share_of, split, whole
-from openmmb.model.stack import Stack
+from openmmb.distributed import my_share, share_of, whole
 
 LOWEST_SCALE = 1e-4
 """Of a loss; below it ParlAI gives up."""
@@ -48,32 +47,6 @@ class LossScale:
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Return the context in which products are computed in ``precision``."""
     return torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32")
-
-
-def place(
-    model: nn.Module,
-    device: torch.device,
-    *,
-    precision: Precision,
-    memory_efficient: bool,
-    recompute: bool,
-) -> None:
-    """Bring a network, in place, to where and how it will be trained.
-
-    Args:
-        model: On the CPU, in fp32.
-        device: Of this process.
-        precision: Of the products.
-        memory_efficient: Keep the weights in ``precision`` too.
-        recompute: Compute layers again for the gradient instead of keeping what they computed.
-    """
-    narrow = precision != "fp32"
-    if memory_efficient:
-        model.to(DTYPES[precision])
-    for part in model.modules():
-        if isinstance(part, Stack):
-            part.recompute = recompute
-    split(model, device, DTYPES[precision] if narrow and not memory_efficient else None)
 
 
 class WideSteps(torch.optim.Optimizer):

@@ -55,6 +55,10 @@ class Progress:
     """Reply tokens since then."""
     recent_seconds: float = 0.0
     """Time since then."""
+    recent_filled: int = 0
+    """Tokens of contexts and replies since then."""
+    recent_places: int = 0
+    """Places for them, filled or padded."""
     plateau: Plateau = Plateau()
     """What the learning rate's course depends on."""
     scale: LossScale = LossScale()

@@ -1,20 +1,22 @@
 """A training run, from a recipe to a checkpoint that can be talked to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import save_checkpoint
-from openmmb.data.batch import Batch
-from openmmb.distributed import full_weights, is_first
+from openmmb.checkpoint import Checkpoint, save_checkpoint
+from openmmb.data.batch import Batch, Part
+from openmmb.distributed import full_weights, is_first, rank, ranks
 from openmmb.eval.perplexity import perplexity_of, reply_loss
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.train.config import Recipe
 from openmmb.train.examples import some
 from openmmb.train.log import Record, Watch
 from openmmb.train.loop import opened, run_opened
+from openmmb.train.network import build_network
 from openmmb.train.objective import Scores
 from openmmb.train.prepare import Prepared, prepare
 
@@ -55,19 +57,20 @@ class Replies:
     recipe: Recipe
     prepared: Prepared
 
-    @property
+    @cached_property
     def model(self) -> Seq2Seq:
-        """The network."""
-        return self.prepared.checkpoint.model
+        """The network, built when it is first asked for."""
+        return build_network(self.recipe, self.prepared.start)
 
-    def batches(self, step: int) -> list[Batch]:
-        """Return the batches of update ``step``."""
-        count = self.recipe.data.accumulate
-        return [self.prepared.loader.batch(step * count + part) for part in range(count)]
+    def batches(self, step: int) -> list[Part[Batch]]:
+        """Return this process's parts of the batches of update ``step``."""
+        count, loader = self.recipe.data.accumulate, self.prepared.loader
+        steps = range(step * count, (step + 1) * count)
+        return [loader.part(number, rank=rank(), ranks=ranks()) for number in steps]
 
     def loss(self, batch: Batch) -> tuple[Tensor, int]:
         """Return the summed loss of a batch's reply tokens, and their number."""
-        tokenizer = self.prepared.checkpoint.tokenizer
+        tokenizer = self.prepared.start.tokenizer
         return reply_loss(
             self.model,
             batch,
@@ -99,7 +102,8 @@ class Replies:
         with torch.device("meta"):
             model = Seq2Seq(self.model.config)
         model.load_state_dict(weights, assign=True)
-        checkpoint = replace(self.prepared.checkpoint, model=model)
+        start = self.prepared.start
+        checkpoint = Checkpoint(config=start.config, model=model, tokenizer=start.tokenizer)
         save_checkpoint(checkpoint, folder, precision=self.recipe.save_precision)
 
     def sizes(self) -> Record:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from openmmb.data.controls import NEGATIVE
 from openmmb.data.draw import pick, uniform
 from openmmb.data.example import Example
 from openmmb.errors import DataError
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
 from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
+from openmmb.tasks.polarities import read_polarities
 from openmmb.train.config import TaskConfig
-from openmmb.train.examples import read_task
+from openmmb.train.examples import TaskExamples, read_task
 
 NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""
@@ -88,7 +90,9 @@ def read_source(name: str, weight: float, root: Path, *, calibrate: float) -> So
 
 
 def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> Source:
-    """Read conversations, all of which count as safe; nothing that holds a listed phrase is learnt.
+    """Read conversations, all of which count as safe.
+
+    Replies in a negative style are left out, and none that holds a listed phrase is learnt.
 
     Args:
         config: As for a model that talks.
@@ -97,13 +101,17 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
 
     Raises:
         ConfigError: There is no such task.
-        DataError: Its files are missing or malformed, or have nothing to learn from.
+        DataError: Its files are missing or malformed, or have nothing to learn from; or it has
+            styles, and the polarities of styles are missing.
     """
     examples = read_task(config, root)
+    negative = _negative_styles(examples, root)
     guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER))
     train: list[Example] = []
     aside: list[Example] = []
     for example in examples.train:
+        if example.style in negative:
+            continue
         share = uniform("calibrate", example.task, example.conversation)
         (aside if share < calibrate else train).append(example)
     return Source(
@@ -111,7 +119,7 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
         weight=config.weight,
         train=_kept(config.name, (_as_safe(e) for e in train if _is_fine(e, guard))),
         calibrate=[_as_safe(example) for example in aside],
-        valid=[_as_safe(example) for example in examples.valid],
+        valid=[_as_safe(e) for e in examples.valid if e.style not in negative],
         ordinary=True,
     )
 
@@ -173,15 +181,17 @@ def neutral_texts() -> Iterator[str]:
 def with_context(text: Labelled, others: Sequence[Labelled], *key: str | int) -> Labelled:
     """Give a text whose context is not known one, three times of ten; ordinary talk loses it then.
 
-    So neither a context nor its lack says anything about a text.
+    Two times of ten more, ordinary talk gets what was said before something else. So neither a
+    context, nor its lack, nor whether a reply fits it says anything about a text: a small model's
+    replies often do not fit.
     """
     chance = uniform("context", *key)
-    if text.context and text.source != "diasafety" and chance < 0.3:
-        return Labelled(text.text, text.labels, text.source)
-    if not text.context and chance < 0.3 and others:
-        other = others[pick(len(others), "other", *key)]
-        return Labelled(text.text, text.labels, text.source, other.context[-1:])
-    return text
+    if text.context and (text.source == "diasafety" or chance >= 0.5):
+        return text
+    context: tuple[str, ...] = ()
+    if others and (chance >= 0.3 if text.context else chance < 0.3):
+        context = others[pick(len(others), "other", *key)].context[-1:]
+    return Labelled(text.text, text.labels, text.source, context)
 
 
 def spread(texts: Sequence[Labelled], count: int) -> Sequence[Labelled]:
@@ -196,6 +206,14 @@ def _kept(name: str, texts: Iterator[Labelled]) -> list[Labelled]:
     if not kept:
         raise DataError(f"{name}: no texts to learn from")
     return kept
+
+
+def _negative_styles(examples: TaskExamples, root: Path) -> frozenset[str]:
+    styles = {e.style for e in (*examples.train, *examples.valid) if e.style is not None}
+    if not styles:
+        return frozenset()
+    polarities = read_polarities(root)
+    return frozenset(style for style in styles if polarities.get(style, style) == NEGATIVE)
 
 
 def _is_fine(example: Example, guard: Guard) -> bool:

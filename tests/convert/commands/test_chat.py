@@ -66,7 +66,7 @@ def test_a_task_that_has_no_persona_is_not_needed() -> None:
     [
         ((), "--model-file: missing"),
         (("-mf", "run", "-m", "bart"), "--model bart: no such agent is known; there are: proj"),
-        (("-mf", "zoo:blender/blender_90M/model"), "not a model that can be converted"),
+        (("-mf", "zoo:bart/bart_large/model"), "not a model that can be converted"),
         (
             (
                 *("-mf", "run", "-m", "projects.multimodal_blenderbot.agents:BiasAgent"),

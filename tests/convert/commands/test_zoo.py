@@ -43,7 +43,7 @@ def test_a_parlai_model_has_to_be_converted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("zoo:blender/blender_90M/model", "not a model that can be converted; there are: zoo:ble"),
+        ("zoo:bart/bart_large/model", "not a model that can be converted; there are: zoo:ble"),
         ("zoo:multimodal_blenderbot/model", "on request only .*openmmb convert parlai"),
     ],
 )

@@ -15,6 +15,7 @@ ARCHIVES = {
     "blender/blender_3B": "BST3B.tgz",
     "blender/blender_1Bdistill": "BST1Bdistill_v1.1.tgz",
     "blender/blender_400Mdistill": "BST400Mdistill_v1.1.tgz",
+    "blender/blender_90M": "BST0B.tgz",
 }
 """Models of ParlAI's zoo that can be converted: the archive of each."""
 ARCHIVE_URL = "http://parl.ai/downloads/_models/blender"
