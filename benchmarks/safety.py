@@ -28,11 +28,11 @@ from openmmb.eval.classification import measure
 from openmmb.safety.classifier import ClassifierCheck, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled, read_labelled
-from openmmb.train.classifier_config import ClassifierRecipe
+from openmmb.train.classifier.config import ClassifierRecipe
+from openmmb.train.classifier.noise import NoiseConfig, add_noise
+from openmmb.train.classifier.texts import spread
 from openmmb.train.config import TaskConfig
 from openmmb.train.examples import read_task
-from openmmb.train.noise import NoiseConfig, add_noise
-from openmmb.train.verdicts import spread
 
 Judge = Callable[[Sequence[Labelled]], tuple[list[float], list[bool]]]
 """Texts -> how bad each looks, 0 to 1, and whether it is refused."""

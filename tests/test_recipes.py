@@ -17,7 +17,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
 from openmmb.text.gender import GENDER_TOKENS
-from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
+from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.train.config import (
     DataConfig,
     OptimConfig,

@@ -23,7 +23,7 @@ from openmmb.cli import main
 from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
-from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
+from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.train.config import Recipe
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
 from tests.convert.build import as_text_model, copy_micro

@@ -42,12 +42,12 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
-    from openmmb.train.classifier_config import ClassifierRecipe, is_classifier_recipe
+    from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
     from openmmb.train.config import Recipe
 
     path = find_recipe(args[0])
     if is_classifier_recipe(path):
-        from openmmb.train.classifier import train_classifier
+        from openmmb.train.classifier.objective import train_classifier
 
         run(train_classifier, _read(ClassifierRecipe, path, args))
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import CATEGORIES, LABELS
-from openmmb.train.classifier_config import ClassifierRecipe, LabelledConfig
+from openmmb.train.classifier.config import ClassifierRecipe, LabelledConfig
 from openmmb.train.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
 from tests.build import write_tiny_data
 

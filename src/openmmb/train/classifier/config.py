@@ -10,8 +10,8 @@ from openmmb.config import config, require
 from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import LABELS
+from openmmb.train.classifier.noise import NoiseConfig
 from openmmb.train.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
-from openmmb.train.noise import NoiseConfig
 
 
 @config

@@ -25,15 +25,16 @@ from openmmb.model.classifier import Classifier
 from openmmb.safety.folder import ClassifierConfig, TrainedClassifier, save_classifier
 from openmmb.safety.texts import collate, read
 from openmmb.tasks.labelled import LABELS, SAFE, Labelled
-from openmmb.train.calibration import apply_to_head, calibrate, choose_threshold, label_loss
-from openmmb.train.classifier_config import ClassifierRecipe
-from openmmb.train.classifier_start import begin_from, learn_words
-from openmmb.train.log import Record, Watch
-from openmmb.train.loop import opened, run_opened
-from openmmb.train.noise import add_noise
-from openmmb.train.objective import Scores
-from openmmb.train.precision import autocast
-from openmmb.train.verdicts import (
+from openmmb.train.classifier.calibration import (
+    apply_to_head,
+    calibrate,
+    choose_threshold,
+    label_loss,
+)
+from openmmb.train.classifier.config import ClassifierRecipe
+from openmmb.train.classifier.noise import add_noise
+from openmmb.train.classifier.start import begin_from, learn_words
+from openmmb.train.classifier.texts import (
     Source,
     read_conversation,
     read_listed,
@@ -42,6 +43,10 @@ from openmmb.train.verdicts import (
     spread,
     with_context,
 )
+from openmmb.train.log import Record, Watch
+from openmmb.train.loop import opened, run_opened
+from openmmb.train.objective import Scores
+from openmmb.train.precision import autocast
 
 UNSAFE = tuple(label for label in LABELS if label != SAFE)
 """What the classifier refuses."""

@@ -8,9 +8,7 @@ import pytest
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled
 from openmmb.tasks.polarities import read_polarities
-from openmmb.train.config import TaskConfig
-from openmmb.train.examples import read_task
-from openmmb.train.verdicts import (
+from openmmb.train.classifier.texts import (
     neutral_texts,
     read_conversation,
     read_listed,
@@ -19,8 +17,10 @@ from openmmb.train.verdicts import (
     spread,
     with_context,
 )
+from openmmb.train.config import TaskConfig
+from openmmb.train.examples import read_task
 from tests.build import write_tiny_data
-from tests.train.classifier_build import write_labelled
+from tests.train.classifier.build import write_labelled
 
 SAFE = frozenset({"safe"})
 
@@ -74,7 +74,7 @@ def test_neutral_sentences_are_many_and_the_guard_lets_most_pass() -> None:
 
 
 def test_neutral_sentences_are_not_those_of_the_test() -> None:
-    path = Path(__file__).parent.parent / "safety" / "data" / "harmless.txt"
+    path = Path(__file__).parents[2] / "safety" / "data" / "harmless.txt"
     held_out = {
         line.lower().rstrip(".?!") for line in path.read_text(encoding="utf-8").splitlines()
     }

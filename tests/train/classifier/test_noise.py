@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmmb.safety.guard import GuardConfig, open_guard
-from openmmb.train.noise import NoiseConfig, add_noise
+from openmmb.train.classifier.noise import NoiseConfig, add_noise
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 SHARES = st.sampled_from([0.0, 0.5, 1.0])

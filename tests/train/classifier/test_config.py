@@ -12,7 +12,7 @@ from openmmb.config import dump, load, parse
 from openmmb.safety.folder import load_classifier
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
-from openmmb.train.classifier_config import (
+from openmmb.train.classifier.config import (
     ClassifierRecipe,
     LabelledConfig,
     is_classifier_recipe,

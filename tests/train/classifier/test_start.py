@@ -8,10 +8,10 @@ import torch
 
 from openmmb.checkpoint import save_checkpoint
 from openmmb.errors import ConfigError
-from openmmb.train.classifier import prepare_verdicts
-from openmmb.train.classifier_config import ClassifierRecipe
+from openmmb.train.classifier.config import ClassifierRecipe
+from openmmb.train.classifier.objective import prepare_verdicts
 from tests.build import tiny_checkpoint
-from tests.train.classifier_build import tiny_classifier_recipe
+from tests.train.classifier.build import tiny_classifier_recipe
 
 
 def _prepared(recipe: ClassifierRecipe) -> ClassifierRecipe:

@@ -14,8 +14,8 @@ from openmmb.model.classifier import Classifier
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.safety.texts import clean
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
-from openmmb.train.classifier_config import ClassifierRecipe
-from openmmb.train.verdicts import Source, spread
+from openmmb.train.classifier.config import ClassifierRecipe
+from openmmb.train.classifier.texts import Source, spread
 
 VOCABULARY_TEXTS = 30_000
 """Most texts of each source that the vocabulary is learnt from."""

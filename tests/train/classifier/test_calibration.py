@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from openmmb.train.calibration import (
+from openmmb.train.classifier.calibration import (
     Calibration,
     apply_to_head,
     calibrate,

@@ -10,10 +10,10 @@ from openmmb.safety.classifier import open_classifier
 from openmmb.safety.folder import load_classifier
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import LABELS
-from openmmb.train.classifier import prepare_verdicts, train_classifier
-from openmmb.train.classifier_config import ClassifierRecipe
+from openmmb.train.classifier.config import ClassifierRecipe
+from openmmb.train.classifier.objective import prepare_verdicts, train_classifier
 from openmmb.train.log import Record
-from tests.train.classifier_build import tiny_classifier_recipe
+from tests.train.classifier.build import tiny_classifier_recipe
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def listed_phrases() -> Iterator[tuple[str, frozenset[str]]]:
 
 def neutral_texts() -> Iterator[str]:
     """Yield harmless sentences that a careless classifier takes for unsafe."""
-    text = (resources.files("openmmb.train") / "neutral.txt").read_text(encoding="utf-8")
+    text = (resources.files("openmmb.train.classifier") / "neutral.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
         if line and not line.startswith("#"):
             parts = _CHOICE.split(line)  # the choices stand at the odd places
