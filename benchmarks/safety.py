@@ -30,7 +30,7 @@ from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled, read_labelled
 from openmmb.train.classifier.config import ClassifierRecipe
 from openmmb.train.classifier.noise import NoiseConfig, add_noise
-from openmmb.train.classifier.texts import spread
+from openmmb.train.classifier.texts import as_safe, spread, without_negative
 from openmmb.train.config import TaskConfig
 from openmmb.train.examples import read_task
 
@@ -82,10 +82,7 @@ def _parse_args() -> argparse.Namespace:
 
 
 def _as_texts(part: TaskConfig, root: Path) -> list[Labelled]:
-    return [
-        Labelled(example.reply, frozenset({"safe"}), example.task, example.context)
-        for example in read_task(part, root).valid
-    ]
+    return [as_safe(example) for example in without_negative(read_task(part, root).valid, root)]
 
 
 def _disguised(row: Texts) -> Texts:

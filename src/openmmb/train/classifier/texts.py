@@ -20,7 +20,7 @@ from openmmb.safety.lists import bundled_phrases
 from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
 from openmmb.tasks.polarities import read_polarities
 from openmmb.train.config import TaskConfig
-from openmmb.train.examples import TaskExamples, read_task
+from openmmb.train.examples import read_task
 
 NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""
@@ -105,23 +105,38 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
             styles, and the polarities of styles are missing.
     """
     examples = read_task(config, root)
-    negative = _negative_styles(examples, root)
     guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER))
     train: list[Example] = []
     aside: list[Example] = []
-    for example in examples.train:
-        if example.style in negative:
-            continue
+    for example in without_negative(examples.train, root):
         share = uniform("calibrate", example.task, example.conversation)
         (aside if share < calibrate else train).append(example)
     return Source(
         name=config.name,
         weight=config.weight,
-        train=_kept(config.name, (_as_safe(e) for e in train if _is_fine(e, guard))),
-        calibrate=[_as_safe(example) for example in aside],
-        valid=[_as_safe(e) for e in examples.valid if e.style not in negative],
+        train=_kept(config.name, (as_safe(e) for e in train if _is_fine(e, guard))),
+        calibrate=[as_safe(example) for example in aside],
+        valid=[as_safe(example) for example in without_negative(examples.valid, root)],
         ordinary=True,
     )
+
+
+def without_negative(examples: Sequence[Example], root: Path) -> list[Example]:
+    """Return the examples whose reply has no style, or one that is positive or neutral.
+
+    Raises:
+        DataError: There are styles, and the file of their polarities is missing.
+    """
+    if all(example.style is None for example in examples):
+        return list(examples)
+    polarities = read_polarities(root)
+    negative = {NEGATIVE, *(style for style, is_ in polarities.items() if is_ == NEGATIVE)}
+    return [example for example in examples if example.style not in negative]
+
+
+def as_safe(example: Example) -> Labelled:
+    """Take what an example says for safe."""
+    return Labelled(example.reply, CONVERSATION, example.task, example.context)
 
 
 def read_neutral(weight: float) -> Source:
@@ -208,17 +223,5 @@ def _kept(name: str, texts: Iterator[Labelled]) -> list[Labelled]:
     return kept
 
 
-def _negative_styles(examples: TaskExamples, root: Path) -> frozenset[str]:
-    styles = {e.style for e in (*examples.train, *examples.valid) if e.style is not None}
-    if not styles:
-        return frozenset()
-    polarities = read_polarities(root)
-    return frozenset(style for style in styles if polarities.get(style, style) == NEGATIVE)
-
-
 def _is_fine(example: Example, guard: Guard) -> bool:
     return guard.judge(example.reply).safe
-
-
-def _as_safe(example: Example) -> Labelled:
-    return Labelled(example.reply, CONVERSATION, example.task, example.context)
