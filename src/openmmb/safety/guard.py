@@ -6,7 +6,6 @@ The guard keeps nothing: who asks it counts what was judged and what was refused
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from openmmb.config import config, require
 from openmmb.safety.lists import bundled_allowed, bundled_phrases, read_phrases
@@ -15,12 +14,6 @@ from openmmb.safety.words import PhraseCheck, PhraseMatcher
 
 NO_CLASSIFIER = "none"
 """In place of a classifier's folder: the lists of phrases alone decide."""
-
-BUNDLED_CLASSIFIER: Final = "safety"
-IN_TALK: Final = 0.8
-"""From which score the bundled classifier refuses. Its own threshold, 0.58, is the best on labelled
-texts, but of what the bundled model says in the midst of talk about a picture it refuses 15 %, most
-of it harmless nonsense; this one refuses 5 %."""
 
 
 @config
@@ -39,13 +32,12 @@ class GuardConfig:
     allow_files: tuple[Path, ...] = ()
     """More lists of what to let pass although a listed phrase is in it."""
 
-    classifier: str = BUNDLED_CLASSIFIER
+    classifier: str = "safety"
     """Folder of a classifier that is asked after the lists, the name of a bundled one, or
     ``none``."""
 
     classifier_threshold: float | None = None
-    """Refuse what the classifier takes for unsafe at least so likely; None: as its folder says, or
-    0.8 for the bundled one."""
+    """Refuse what the classifier takes for unsafe at least so likely; None: as its folder says."""
 
     def __post_init__(self) -> None:
         holds = 0 < self.threshold <= 1
@@ -116,7 +108,4 @@ def _open_classifier(config: GuardConfig) -> tuple[Check, ...]:
         return ()
     from openmmb.safety.classifier import open_classifier  # imports PyTorch
 
-    threshold = config.classifier_threshold
-    if threshold is None and config.classifier == BUNDLED_CLASSIFIER:
-        threshold = IN_TALK
-    return (open_classifier(config.classifier, threshold=threshold),)
+    return (open_classifier(config.classifier, threshold=config.classifier_threshold),)
