@@ -199,7 +199,7 @@ def test_pictures_of_every_kind_in_one_real_chat(tiny: str, tmp_path: Path) -> N
     bad = write_bad_pictures(tmp_path)
     lines = [f"/image {name}" for pair in zip(odd, bad, strict=True) for name in pair]
     done = subprocess.run(
-        [*COMMAND, "chat", tiny, "--image", odd[0]],
+        [*COMMAND, "chat", tiny, "--image", odd[0], "--classifier", "none"],
         input="\n".join(lines).encode(),
         capture_output=True,
         cwd=tmp_path,
@@ -335,7 +335,7 @@ def test_the_recipe_of_the_classifier_trains_one(
         ran.append(recipe)
         return tmp_path
 
-    monkeypatch.setattr("openmmb.train.classifier.train_classifier", train)
+    monkeypatch.setattr("openmmb.train.classifier.objective.train_classifier", train)
     assert main(["train", "safety", "--optim.lr", "0.5"]) == 0
     assert [recipe.optim.lr for recipe in ran] == [0.5]
     assert capsys.readouterr().out == f"{tmp_path}\n"

@@ -52,7 +52,6 @@ def tiny_classifier_recipe(
         conversations=(TaskConfig(name="convai2", weight=4.0), TaskConfig(name="dailydialog")),
         neutral_weight=0.02,
         listed_weight=0.02,
-        rude_weight=0.02,
         calibrate=0.3,
         false_alarms=0.05,
         start=start,

@@ -9,12 +9,10 @@ from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled
 from openmmb.tasks.polarities import read_polarities
 from openmmb.train.classifier.texts import (
-    INSULTS,
     neutral_texts,
     read_conversation,
     read_listed,
     read_neutral,
-    read_rude,
     read_source,
     spread,
     with_context,
@@ -63,16 +61,6 @@ def test_replies_in_a_negative_style_are_no_ordinary_talk(root: Path) -> None:
     source = read_conversation(config, root, calibrate=0.001)
     fine = [e.reply for e in examples.train if e.style not in negative]
     assert [text.text for text in source.train] == fine
-
-
-def test_rude_talk_about_pictures_is_an_insult_and_its_parts_are_apart() -> None:
-    source = read_rude(1.0, calibrate=0.1)
-    parts = (source.train, source.calibrate, source.valid)
-    assert all(len(part) > 50 for part in parts)
-    assert {text.labels for part in parts for text in part} == {INSULTS}
-    texts = [{text.text for text in part} for part in parts]
-    assert sum(map(len, texts)) == len(set().union(*texts))
-    assert not source.ordinary
 
 
 def test_neutral_sentences_are_many_and_the_guard_lets_most_pass() -> None:

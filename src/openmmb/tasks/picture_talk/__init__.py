@@ -12,33 +12,6 @@ from openmmb.errors import DataError
 from openmmb.tasks.jsonl import JsonLines
 
 NAME = "picture_talk"
-HARSH = frozenset(
-    {
-        "Abrasive (Annoying, Irritating)",
-        "Angry",
-        "Argumentative",
-        "Arrogant",
-        "Barbaric",
-        "Blunt",
-        "Coarse (Not Fine, Crass)",
-        "Contemptible (Despicable, Vile)",
-        "Critical",
-        "Cruel",
-        "Crude",
-        "Discouraging",
-        "Hateful",
-        "Haughty (Arrogant, Snobbish)",
-        "Hostile",
-        "Irritable",
-        "Malicious",
-        "Obnoxious",
-        "Outrageous",
-        "Pompous (Self-important, Arrogant)",
-        "Resentful",
-        "Scornful",
-    }
-)
-"""Traits of the speakers who insult here."""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,6 @@ class ClassifierRecipe:
     """How many times an epoch goes through the plain sentences that come with the package."""
     listed_weight: float = 1.0
     """How many times an epoch goes through the phrases that the guard refuses."""
-    rude_weight: float = 1.0
-    """How many times an epoch goes through the insults of ``picture_talk``."""
     calibrate: float = 0.1
     """Share of what could be learnt from that is kept for calibration and for the threshold."""
     false_alarms: float = 0.005
@@ -88,7 +86,7 @@ class ClassifierRecipe:
         for name in ("vocab_size", "batch_size", "save_every_steps"):
             require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
         require("seed", self.seed, "from 0 to 2**63 - 1", holds=0 <= self.seed < 2**63)
-        for name in ("neutral_weight", "listed_weight", "rude_weight"):
+        for name in ("neutral_weight", "listed_weight"):
             weight = getattr(self, name)
             require(name, weight, "above 0", holds=0 < weight < math.inf)
 

@@ -39,7 +39,6 @@ from openmmb.train.classifier.texts import (
     read_conversation,
     read_listed,
     read_neutral,
-    read_rude,
     read_source,
     spread,
     with_context,
@@ -111,7 +110,6 @@ def prepare_verdicts(recipe: ClassifierRecipe) -> "Verdicts":
         *talk,
         read_neutral(recipe.neutral_weight),
         read_listed(recipe.listed_weight, talk[0].train),
-        read_rude(recipe.rude_weight, calibrate=share),
     )
     tokenizer = learn_words(recipe, sources)
     shape = replace(recipe.shape, num_labels=len(LABELS), vocab_size=tokenizer.vocab_size)

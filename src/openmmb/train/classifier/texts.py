@@ -17,8 +17,7 @@ from openmmb.data.example import Example
 from openmmb.errors import DataError
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
-from openmmb.tasks import picture_talk
-from openmmb.tasks.labelled import CATEGORIES, HATE, OFFENSIVE, SAFE, Labelled, read_labelled
+from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
 from openmmb.tasks.polarities import read_polarities
 from openmmb.train.config import TaskConfig
 from openmmb.train.examples import read_task
@@ -27,12 +26,6 @@ NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""
 LISTED = "listed"
 """Name of the guard's phrases as a source."""
-RUDE = "rude"
-"""Name of the insults of ``picture_talk`` as a source."""
-INSULTS = frozenset({OFFENSIVE, CATEGORIES["Offending User"]})
-"""What these may be."""
-RUDE_HOLDOUT = 0.05
-"""Share of their conversations to measure on; a model that talks holds out the same."""
 CONVERSATION = frozenset({SAFE})
 KINDS = {
     "slur": frozenset({HATE}),
@@ -169,32 +162,6 @@ def read_listed(weight: float, talk: Sequence[Labelled]) -> Source:
             text = f"{phrase} {other}" if place else f"{other} {phrase}"
         train.append(Labelled(text, labels, LISTED))
     return Source(LISTED, weight, train, (), ())
-
-
-def read_rude(weight: float, *, calibrate: float) -> Source:
-    """Read what speakers in a harsh trait say in ``picture_talk``.
-
-    Args:
-        weight: How many times an epoch goes through it.
-        calibrate: Share of the conversations to calibrate on.
-    """
-    config = TaskConfig(name=picture_talk.NAME, holdout=RUDE_HOLDOUT)
-    examples = read_task(config, Path())
-    train: list[Labelled] = []
-    aside: list[Labelled] = []
-    for example in filter(_is_rude, examples.train):
-        share = uniform("calibrate", example.task, example.conversation)
-        (aside if share < calibrate else train).append(_as_rude(example))
-    valid = [_as_rude(example) for example in filter(_is_rude, examples.valid)]
-    return Source(RUDE, weight, train, aside, valid)
-
-
-def _is_rude(example: Example) -> bool:
-    return example.style in picture_talk.HARSH
-
-
-def _as_rude(example: Example) -> Labelled:
-    return Labelled(example.reply, INSULTS, RUDE, example.context)
 
 
 def listed_phrases() -> Iterator[tuple[str, frozenset[str]]]:
