@@ -10,6 +10,7 @@ from torch import Tensor
 
 from openmmb import checkpoint
 from openmmb.checkpoint import (
+    CONFIG,
     DTYPES,
     Precision,
     find_checkpoint,
@@ -189,6 +190,8 @@ def test_a_name_is_a_folder_or_else_a_bundled_model(
     assert find_checkpoint("small") == bundled / "small"
     assert find_checkpoint("large") == Path("large")
     (tmp_path / "small").mkdir()
+    assert find_checkpoint("small") == bundled / "small"
+    (tmp_path / "small" / CONFIG).touch()
     assert find_checkpoint("small") == Path("small")
     assert find_checkpoint("~/small") == Path.home() / "small"
 

@@ -127,10 +127,14 @@ def write_folder(
 def find_checkpoint(name: Path | str) -> Path:
     """Return the folder of a checkpoint, given as a path or by the name of a bundled one.
 
-    A folder of that name counts before a bundled model.
+    A folder of that name counts before a bundled model, if it has settings in it: one that only
+    happens to be called ``safety`` is no obstacle.
     """
     folder = Path(name).expanduser()
-    return BUNDLED / name if not folder.exists() and (BUNDLED / name).is_dir() else folder
+    bundled = {path.name: path for path in BUNDLED.iterdir() if path.is_dir()}
+    if any((folder / settings).is_file() for settings in (CONFIG, "config.json")):
+        return folder
+    return bundled.get(str(name), folder)
 
 
 def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Checkpoint:
