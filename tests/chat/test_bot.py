@@ -243,6 +243,7 @@ def test_a_message_has_a_longest_length(bot: Bot) -> None:
 
 def test_style_and_persona_are_admitted_as_a_person_might_say_them(bot: Bot) -> None:
     assert bot.admit(" I  am\na sailor ") == "I am a sailor"
+    assert bot.admit("negative") == "negative"
     with pytest.raises(ConfigError, match='"fucking" is swearing'):
         bot.admit("a fucking sailor")
 
