@@ -4,7 +4,10 @@ Sizes: I image vectors, F features in each.
 """
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -185,3 +188,17 @@ def tiny_features(folder: Path, image_ids: Sequence[str] = PICTURES) -> Path:
         tiny_image(seed=seed).save(pictures / f"{image_id}.png")
     extract(TinyEncoder(), [pictures], folder / "features")
     return folder / "features"
+
+
+def run_script(script: Path, *args: str, processes: int = 1) -> None:
+    """Run a script of a test's own, under ``torchrun`` if there is to be more than one of it."""
+    many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    done = subprocess.run(
+        [sys.executable, *(many if processes > 1 else []), str(script), *args],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr

@@ -5,8 +5,6 @@ Two processes on the CPU stand for any number of graphics cards; the device is a
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +21,7 @@ from openmmb.errors import ConfigError
 from openmmb.train.config import Recipe, ScheduleConfig
 from openmmb.train.log import Record
 from openmmb.train.trainer import train
-from tests.build import tiny_features
+from tests.build import run_script, tiny_features
 from tests.train.build import PICTURES, TEXT, records, tiny_recipe
 
 MANY = """
@@ -131,16 +129,7 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
 def run_on_two(folder: Path, *names: str) -> None:
     script = folder / "many.py"
     script.write_text(MANY, encoding="utf-8")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, *torchrun, str(script), str(folder), *names],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_script(script, str(folder), *names, processes=2)
 
 
 def stop_at_ten(record: Record) -> None:

@@ -168,7 +168,7 @@ def test_what_is_said_through_the_bot_steers_nothing(
     special = set(tokenizer.special_ids())
     end = [tokenizer.special_id("f0m0"), tokenizer.end_id]
     for payload in PAYLOADS[::4]:
-        framed = Conversation(style=bot.admit(payload), persona=(bot.admit(payload),))
+        framed = Conversation(style=bot.admit_style(payload), persona=(bot.admit(payload),))
         for conversation in (Conversation(), framed):
             reply = bot.reply(payload, conversation=conversation)
             found = [token for token in seen.pop() if token in special]

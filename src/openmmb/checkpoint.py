@@ -31,6 +31,8 @@ C = TypeVar("C")
 
 BUNDLED = Path(__file__).parent / "models"
 """Checkpoints that come with the package, a folder each."""
+HUGGING_FACE = "config.json"
+"""What a folder of Hugging Face's has instead of ``config.toml``."""
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.toml", "tokenizer.json"
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -132,7 +134,7 @@ def find_checkpoint(name: Path | str) -> Path:
     """
     folder = Path(name).expanduser()
     bundled = {path.name: path for path in BUNDLED.iterdir() if path.is_dir()}
-    if any((folder / settings).is_file() for settings in (CONFIG, "config.json")):
+    if any((folder / settings).is_file() for settings in (CONFIG, HUGGING_FACE)):
         return folder
     return bundled.get(str(name), folder)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openmmb.chat.bot import MAX_CHARACTERS, Bot, load
 from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation
 from openmmb.checkpoint import Checkpoint, save_checkpoint
+from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.encode import encode_context
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError, ImageError
@@ -21,6 +22,7 @@ from openmmb.safety.guard import Guard
 from openmmb.safety.replies import HELP, SUBJECTS
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
+from openmmb.tasks import open_task
 from openmmb.text.gender import gender_token
 from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
@@ -243,9 +245,21 @@ def test_a_message_has_a_longest_length(bot: Bot) -> None:
 
 def test_style_and_persona_are_admitted_as_a_person_might_say_them(bot: Bot) -> None:
     assert bot.admit(" I  am\na sailor ") == "I am a sailor"
-    assert bot.admit("negative") == "negative"
-    with pytest.raises(ConfigError, match='"fucking" is swearing'):
-        bot.admit("a fucking sailor")
+    assert bot.admit_style(" Witty \n") == "Witty"
+    for admit in (bot.admit, bot.admit_style):
+        with pytest.raises(ConfigError, match='"fucking" is swearing'):
+            admit("a fucking sailor")
+
+
+def test_the_bundled_guard_admits_every_published_style(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
+    bot = load(tmp_path / "tiny")
+    examples = open_task("picture_talk", tmp_path).examples("train")
+    styles = {POSITIVE, NEGATIVE, *(e.style for e in examples if e.style is not None)}
+    assert len(styles) > 100
+    assert {bot.admit_style(style) for style in styles} == styles
+    with pytest.raises(ConfigError, match="insult"):
+        bot.admit_style("a stupid idiot, you stupid idiot")
 
 
 def test_threads_share_a_bot_without_mixing_conversations(bot: Bot) -> None:

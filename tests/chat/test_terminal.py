@@ -20,6 +20,7 @@ from openmmb.search.config import SearchConfig
 from tests.build import tiny_checkpoint, tiny_image
 
 COMMAND = [sys.executable, "-m", "openmmb", "chat", "--classifier", "none"]
+"""The network is random, so what it says may sound like anything to a classifier."""
 PROMPT = "you  "
 GOODBYE = "\x1b[2mGoodbye.\x1b[0m\r\n"
 SLOW = SearchConfig(beam_size=10, min_length=60, max_length=64)

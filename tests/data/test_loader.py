@@ -22,7 +22,6 @@ from openmmb.data.loader import (
     Loader,
     Row,
     in_order,
-    in_order_parts,
     one_caption,
     with_following,
 )
@@ -80,6 +79,13 @@ def replies(batch: Batch) -> list[str]:
 
 def equal(one: Batch, other: Batch) -> bool:
     return all(getattr(one, name).equal(getattr(other, name)) for name in NAMES)
+
+
+def whole_in_order(
+    examples: Sequence[Example], by: Encoder | None = None, *, batch_size: int
+) -> list[Batch]:
+    parts = in_order(examples, by or encoder(), batch_size=batch_size, rank=0, ranks=1)
+    return [part.rows for part in parts]
 
 
 @given(st.permutations(range(12)))
@@ -153,8 +159,8 @@ def test_a_part_reads_the_pictures_of_its_rows_alone() -> None:
 def test_parts_of_an_evaluation_are_those_of_its_batches() -> None:
     examples = [caption(number) for number in range(1, 8)]
     for rank in range(2):
-        parts = in_order_parts(examples, encoder(), batch_size=3, rank=rank, ranks=2)
-        batches = in_order(examples, encoder(), batch_size=3)
+        parts = in_order(examples, encoder(), batch_size=3, rank=rank, ranks=2)
+        batches = whole_in_order(examples, batch_size=3)
         for part, batch in zip(parts, batches, strict=True):
             expected, counts = slow_part(batch, rank, 2)
             assert part.rows.image.equal(expected["image"])
@@ -202,7 +208,7 @@ def test_batches_hold_examples_of_like_length() -> None:
     source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
     batches = [source.batch(step) for step in range(source.mixture.steps_per_epoch)]
     assert padding(batches) < 0.1
-    assert padding(in_order(examples, encoder(), batch_size=4)) < 0.1
+    assert padding(whole_in_order(examples, batch_size=4)) < 0.1
     longest = [batch.reply.shape[1] for batch in batches]
     assert longest != sorted(longest)
 
@@ -253,7 +259,7 @@ def test_evaluation_covers_every_example_once(batch_size: int) -> None:
     examples = [tiny_example(reply=sentence) for sentence in SENTENCES] + [
         replace(caption(number), references=()) for number in range(1, 6)
     ]
-    batches = list(in_order(examples, encoder(), batch_size=batch_size))
+    batches = whole_in_order(examples, batch_size=batch_size)
     assert all(len(batch) <= batch_size for batch in batches)
     said = [reply for batch in batches for reply in replies(batch)]
     assert sorted(said) == sorted(example.reply for example in examples)
@@ -261,12 +267,12 @@ def test_evaluation_covers_every_example_once(batch_size: int) -> None:
 
 def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
     config = ControlsConfig(question_frac=0.5)
-    (batch,) = in_order([caption(3)], encoder(config=config), batch_size=2)
+    (batch,) = whole_in_order([caption(3)], encoder(config=config), batch_size=2)
     assert equal(batch, encoder(config=config).batch([(caption(3), 0)]))
 
 
 def test_evaluation_of_nothing_is_nothing() -> None:
-    assert list(in_order([], encoder(), batch_size=2)) == []
+    assert whole_in_order([], batch_size=2) == []
 
 
 def slow_following(examples: Sequence[Example]) -> list[tuple[str, ...]]:

@@ -3,9 +3,6 @@
 Two processes on the CPU stand for any number of graphics cards.
 """
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from openmmb.config import dump
 from openmmb.train.config import Recipe
 from openmmb.train.placement import place
 from openmmb.train.trainer import train
-from tests.build import tiny_features, tiny_model
+from tests.build import run_script, tiny_features, tiny_model
 from tests.train.build import PICTURES, TEXT, records, tiny_recipe, write_start
 
 BEGIN = """
@@ -87,20 +84,12 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
     }
 
 
-def begin(script: Path, out: Path, recipes: dict[str, Recipe], *launcher: str) -> None:
+def begin(script: Path, out: Path, recipes: dict[str, Recipe], *, processes: int) -> None:
     out.mkdir()
     for name, recipe in recipes.items():
         text = dump(replace(recipe, out=str(out / name)))
         (out / f"{name}.toml").write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, *launcher, str(script), str(out), *recipes],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_script(script, str(out), *recipes, processes=processes)
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +99,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipes = recipes_in(folder)
     script = folder / "begin.py"
     script.write_text(BEGIN, encoding="utf-8")
-    begin(script, folder / "one", recipes)
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    begin(script, folder / "two", recipes, *torchrun)
+    begin(script, folder / "one", recipes, processes=1)
+    begin(script, folder / "two", recipes, processes=2)
     return folder
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 
 from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation, Picture
 from openmmb.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.generate import generate
@@ -172,15 +171,27 @@ class Bot:
         return replace(conversation, picture=Picture(name=name, vectors=vectors))
 
     def admit(self, text: str) -> str:
-        """Return a style or a line of a persona, on one line, if a person might say it too.
+        """Return a line of a persona, on one line, if a person might say it too.
 
         Raises:
             ConfigError: It is too long, or the guard refuses it; says why.
         """
+        return self._admitted(text, "{}")
+
+    def admit_style(self, text: str) -> str:
+        """Return a style, on one line, if a person might say of themselves that they are that.
+
+        A trait is no sentence, and of a lone word ("Witty", "Shy") a classifier of what is said
+        knows nothing.
+
+        Raises:
+            ConfigError: It is too long, or the guard refuses it; says why.
+        """
+        return self._admitted(text, "I am {}.")
+
+    def _admitted(self, text: str, sentence: str) -> str:
         text = tidied(text)
-        if text in (POSITIVE, NEGATIVE):  # the classifier dislikes the word "negative"
-            return text
-        verdict = self.guard.judge(text)
+        verdict = self.guard.judge(sentence.format(text))
         if not verdict.safe:
             raise ConfigError(explain(verdict))
         return text

@@ -115,7 +115,7 @@ class Session:
     def style(self, words: str) -> None:
         """Set how the bot talks, and show it."""
         if words:
-            style = None if words == DEFAULT else self.bot.admit(words)
+            style = None if words == DEFAULT else self.bot.admit_style(words)
             self.conversation = replace(self.conversation, style=style)
         self.screen.note(f"style: {self.conversation.style or DEFAULT}")
 

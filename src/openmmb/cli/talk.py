@@ -153,7 +153,7 @@ def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversati
     from openmmb.chat.conversation import Conversation
 
     return Conversation(
-        style=bot.admit(style or "") or None,
+        style=bot.admit_style(style or "") or None,
         persona=tuple(filter(None, map(bot.admit, persona))),
     )
 

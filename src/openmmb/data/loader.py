@@ -191,16 +191,13 @@ def one_caption(example: Example, epoch: int) -> Example:
     return replace(example, reply=replies[(epoch + offset) % len(replies)])
 
 
-def in_order(examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> Iterator[Batch]:
-    """Batch examples for evaluation, similar lengths together; controls are those of epoch 0."""
-    for part in in_order_parts(examples, encoder, batch_size=batch_size, rank=0, ranks=1):
-        yield part.rows
-
-
-def in_order_parts(
+def in_order(
     examples: Sequence[Example], encoder: Encoder, *, batch_size: int, rank: int, ranks: int
 ) -> Iterator[Part[Batch]]:
-    """Yield what process ``rank`` of ``ranks`` gets of each batch of ``in_order``."""
+    """Batch examples for evaluation, similar lengths together; controls are those of epoch 0.
+
+    Yields what process ``rank`` of ``ranks`` gets of each batch.
+    """
     rows = [encoder.row(example, 0) for example in examples]
     for group in encoder.group(rows, batch_size):
         yield encoder.part([rows[at] for at in group], rank=rank, ranks=ranks)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from openmmb.data.batch import Batch
 from openmmb.data.example import Example
-from openmmb.data.loader import Encoder, in_order_parts
+from openmmb.data.loader import Encoder, in_order
 from openmmb.distributed import rank, ranks, sum_over_ranks
 from openmmb.model.loss import token_loss
 from openmmb.model.seq2seq import Seq2Seq
@@ -52,7 +52,7 @@ def perplexity_of(
     model.eval()
     device = model.embeddings.weight.device
     total, count = 0.0, 0
-    parts = in_order_parts(examples, encoder, batch_size=batch_size, rank=rank(), ranks=ranks())
+    parts = in_order(examples, encoder, batch_size=batch_size, rank=rank(), ranks=ranks())
     for part in parts:
         loss, tokens = reply_loss(
             model,

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import find_checkpoint
+from openmmb.checkpoint import HUGGING_FACE, find_checkpoint
 from openmmb.config import require
 from openmmb.errors import ConfigError
-from openmmb.safety.folder import HUGGING_FACE, TrainedClassifier, load_classifier
+from openmmb.safety.folder import TrainedClassifier, load_classifier
 from openmmb.safety.texts import Read, collate, read
 from openmmb.safety.verdict import Verdict
 

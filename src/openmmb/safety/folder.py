@@ -24,9 +24,6 @@ from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.text.tokenizer import Tokenizer
 
-HUGGING_FACE = "config.json"
-"""What a folder of Hugging Face's has instead of ``config.toml``."""
-
 
 @config
 class ClassifierConfig:

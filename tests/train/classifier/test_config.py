@@ -25,7 +25,10 @@ def test_the_bundled_recipe_is_one() -> None:
     recipe = load(ClassifierRecipe, RECIPE)
     assert {part.name for part in recipe.labelled} == SOURCES.keys()
     assert {part.name for part in recipe.conversations} <= TASKS.keys()
-    assert all(part.holdout for part in recipe.conversations if part.split == "valid")
+    # The others have a split to measure on that nothing is learnt from.
+    measured_apart = {part.name for part in recipe.conversations if not part.holdout}
+    assert measured_apart == {"flickr8k", "image_chat"}
+    assert all(part.split == "train" for part in recipe.conversations if not part.holdout)
     assert RECIPE.read_text(encoding="utf-8").startswith("# ")
 
 
