@@ -1,8 +1,8 @@
 """How fast linear layers read their weights: ``python benchmarks/linear.py [--threads N]``.
 
-Prints a Markdown table: gigabytes of float32 weights a second for a few rows, packed as
-``openmmb.model.pack`` does and plain, over so many different weights that no cache holds them, and
-what a plain sum over the same memory reads.
+Prints a Markdown table: gigabytes of float32 weights a second for a few rows, in panels and packed
+as ``openmmb.model.pack`` does and plain, over so many different weights that no cache holds them,
+and what a plain sum over the same memory reads.
 """
 
 import argparse
@@ -12,11 +12,12 @@ from collections.abc import Callable
 import torch
 
 from openmmb.model.pack import PackedLinear
+from openmmb.model.panels import PanelLinear
 
 SHAPE = (5120, 1280)
 """Outputs and inputs: the feed-forward layer of a 400M BlenderBot."""
 WEIGHTS = 40
-ROWS = (1, 4, 8, 10, 16)
+ROWS = (1, 4, 8, 10, 16, 80)
 GIGABYTES = WEIGHTS * SHAPE[0] * SHAPE[1] * 4 / 1e9
 
 
@@ -27,14 +28,16 @@ def main() -> None:
     torch.set_num_threads(parser.parse_args().threads)
     plain = [torch.randn(SHAPE) for _ in range(WEIGHTS)]
     packed = [PackedLinear(weight) for weight in plain]
+    panels = [PanelLinear(weight) for weight in plain]
     print(f"{torch.get_num_threads()} threads, {WEIGHTS} weights of {SHAPE[0]} x {SHAPE[1]}\n")
-    print("| rows | packed, GB/s | F.linear, GB/s |\n|---:|---:|---:|")
+    print("| rows | panels, GB/s | packed, GB/s | F.linear, GB/s |\n|---:|---:|---:|---:|")
     with torch.inference_mode():
         for rows in ROWS:
             x = torch.randn(rows, SHAPE[1])
-            fast = _rate(lambda x=x: [layer(x) for layer in packed])
+            first = _rate(lambda x=x: [layer(x) for layer in panels])
+            second = _rate(lambda x=x: [layer(x) for layer in packed])
             slow = _rate(lambda x=x: [torch.nn.functional.linear(x, weight) for weight in plain])
-            print(f"| {rows} | {fast:.1f} | {slow:.1f} |")
+            print(f"| {rows} | {first:.1f} | {second:.1f} | {slow:.1f} |")
         print(f"\na sum over them: {_rate(lambda: [weight.sum() for weight in plain]):.1f} GB/s")
 
 

@@ -2,13 +2,15 @@
 
 import copy
 import gc
-from typing import Literal
+import weakref
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from openmmb.model.config import ModelConfig
 from openmmb.model.pack import PackedLinear, can_pack, pack
+from openmmb.model.panels import PanelLinear
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
 from openmmb.search.loop import search
@@ -17,6 +19,14 @@ from tests.build import tiny_model
 pytestmark = pytest.mark.skipif(
     not torch._C._has_mkldnn, reason="this build of PyTorch has no such kernels"
 )
+
+
+@pytest.fixture(params=["with panels", "without"], autouse=True)
+def panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Either kind of processor."""
+    wanted: bool = request.param == "with panels"
+    monkeypatch.setattr("openmmb.model.pack.has_panels", lambda: wanted)
+    return wanted
 
 
 def both() -> tuple[Seq2Seq, Seq2Seq]:
@@ -49,11 +59,20 @@ def test_a_packed_activation_is_the_activation(activation: Literal["gelu", "relu
         torch.testing.assert_close(packed, plain, rtol=0, atol=1e-5)
 
 
-def test_every_linear_layer_and_the_output_is_packed() -> None:
+def test_every_linear_layer_and_the_output_is_packed(*, panels: bool) -> None:
     _, packed = both()
     kinds = [type(module) for module in packed.modules()]
     assert torch.nn.Linear not in kinds
-    assert isinstance(packed.head, PackedLinear)
+    assert isinstance(packed.head, PanelLinear if panels else PackedLinear)
+
+
+def test_panels_are_for_the_layers_of_a_step(*, panels: bool) -> None:
+    _, packed = both()
+    named = {name for name, module in packed.named_modules() if isinstance(module, PanelLinear)}
+    step = {"attention.qkv", "attention.out", "cross.q", "cross.out", "ffn.widen", "ffn.narrow"}
+    count = packed.config.num_decoder_layers
+    expected = {f"decoder.layers.{at}.{name}" for at in range(count) for name in step} | {"head"}
+    assert named == (expected if panels else set())
 
 
 def test_a_packed_network_gives_the_same_states_logits_and_replies() -> None:
@@ -86,6 +105,30 @@ def test_the_plain_weights_are_given_back() -> None:
     shapes = {tuple(weight.shape) for weight in packed.parameters()}
     ffn = (packed.config.ffn_dim, packed.config.embed_dim)
     assert ffn not in shapes
+
+
+def test_a_plain_weight_is_given_back_before_the_next_is_packed(
+    monkeypatch: pytest.MonkeyPatch, *, panels: bool
+) -> None:
+    model = tiny_model().eval()
+    plain = [weakref.ref(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    left: list[int] = []
+
+    def noted(kind: type[torch.nn.Module]) -> None:
+        start = kind.__init__
+
+        def init(*args: Any, **kwargs: Any) -> None:
+            left.append(sum(weight() is not None for weight in plain))
+            start(*args, **kwargs)
+
+        monkeypatch.setattr(kind, "__init__", init)
+
+    noted(PackedLinear)
+    noted(PanelLinear)
+    pack(model)
+    # Loop variables still hold one or two, and the output has no weight of its own to give back.
+    assert all(count <= len(plain) - at + 3 for at, count in enumerate(left)), left
+    assert panels or len(left) == len(plain) + 1
 
 
 def test_what_cannot_be_packed_stays_as_it_is() -> None:

@@ -42,10 +42,17 @@ def test_the_highest_are_found_where_most_are_banned() -> None:
 @pytest.mark.parametrize("size", [7, PIECE // 4 + 1, 2 * PIECE])
 def test_the_sum_is_that_of_whole_rows(beams: int, size: int) -> None:
     logits = logits_of((2, beams, size), seed=beams)
-    assert log_sum_exp(logits).equal(logits.logsumexp(-1, keepdim=True))
+    expected = logits.logsumexp(-1, keepdim=True)
+    torch.testing.assert_close(log_sum_exp(logits), expected, rtol=1e-6, atol=0)
 
 
 def test_what_is_banned_has_no_share() -> None:
     logits = torch.full((1, 2, PIECE), -1e20)
+    logits[..., 5] = 3.0
+    assert log_sum_exp(logits).tolist() == [[[3.0], [3.0]]]
+
+
+def test_what_is_hopeless_changes_nothing() -> None:
+    logits = torch.full((1, 2, PIECE), -90.0)
     logits[..., 5] = 3.0
     assert log_sum_exp(logits).tolist() == [[[3.0], [3.0]]]

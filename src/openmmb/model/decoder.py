@@ -53,7 +53,7 @@ class Decoder(nn.Module):
         rows, heads = len(states), self.config.num_heads
         slots, width = num_beams * max_tokens, self.config.embed_dim // heads
         return DecoderCache(
-            cross=[layer.cross.project(states) for layer in self._layers()],
+            cross=[_together(*layer.cross.project(states)) for layer in self._layers()],
             cross_mask=as_added(states_mask[:, None, None, :], states.dtype),
             keys=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
             values=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
@@ -99,3 +99,8 @@ class Decoder(nn.Module):
             return x
         normed: Tensor = self.norm(x)
         return normed
+
+
+def _together(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay each head's keys and values one after the other: every step reads them all."""
+    return k.contiguous(), v.contiguous()

@@ -8,7 +8,8 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from openmmb.model.layers import FeedForward
+from openmmb.model.layers import DecoderLayer, FeedForward
+from openmmb.model.panels import PanelLinear, has_panels, huge_pages, room_for
 from openmmb.model.seq2seq import Seq2Seq
 
 ROWS = 10
@@ -66,8 +67,12 @@ def pack(model: Seq2Seq) -> None:
     """
     if not can_pack(model):
         return
-    for module in list(model.modules()):
-        if isinstance(module, FeedForward):
+    if model.dtype == torch.float32 and has_panels():
+        _pack_step(model)
+    # Not the layers themselves, or this list would keep all their weights until the end.
+    owners = [module for module in model.modules() if not isinstance(module, nn.Linear)]
+    for module in owners:
+        if isinstance(module, FeedForward) and isinstance(module.widen, nn.Linear):
             kind: Activation = "gelu" if isinstance(module.activation, nn.GELU) else "relu"
             widen = PackedLinear(module.widen.weight, module.widen.bias, kind)
             setattr(module, "widen", widen)  # noqa: B010  it is annotated as a plain layer
@@ -75,4 +80,22 @@ def pack(model: Seq2Seq) -> None:
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, PackedLinear(child.weight, child.bias))
-    model.head = PackedLinear(model.embeddings.weight)
+    if model.head is None:
+        model.head = PackedLinear(model.embeddings.weight)
+
+
+def _pack_step(model: Seq2Seq) -> None:
+    """Put into panels what a step of a search runs, with one row a beam."""
+    owners: list[tuple[nn.Module, str]] = []
+    for layer in model.decoder.layers:
+        assert isinstance(layer, DecoderLayer)
+        owners += [(layer.attention, "qkv"), (layer.attention, "out")]
+        owners += [(layer.cross, "q"), (layer.cross, "out")]
+        owners += [(layer.ffn, "widen"), (layer.ffn, "narrow")]
+    head = model.embeddings.weight
+    sizes = [room_for(getattr(owner, name).weight) for owner, name in owners] + [room_for(head)]
+    rooms = torch.split(huge_pages(sum(sizes)), sizes)
+    for (owner, name), room in zip(owners, rooms[:-1], strict=True):
+        linear = getattr(owner, name)
+        setattr(owner, name, PanelLinear(linear.weight, linear.bias, room))
+    model.head = PanelLinear(head, None, rooms[-1])

@@ -6,6 +6,7 @@ row, D model width, V vocabulary.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from openmmb.model.config import ModelConfig
 from openmmb.model.decoder import Decoder
 from openmmb.model.encoder import Encoder, no_image
+from openmmb.model.panels import PanelLinear
 
 
 class Seq2Seq(nn.Module):
@@ -25,7 +27,7 @@ class Seq2Seq(nn.Module):
         self.embeddings = nn.Embedding(config.vocab_size, config.embed_dim)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.head: nn.Module | None = None  # packed output weights, for inference alone
+        self.head: nn.Module | None = None  # output weights packed for a search
         self.scale = math.sqrt(config.embed_dim) if config.scale_embeddings else 1.0
         self.apply(_initialise)
 
@@ -81,10 +83,7 @@ class Seq2Seq(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        if self.head is None:
-            return F.linear(hidden, self.embeddings.weight)
-        logits: Tensor = self.head(hidden)
-        return logits
+        return F.linear(hidden, self.embeddings.weight)
 
     def stepper(
         self, states: Tensor, states_mask: Tensor, *, num_beams: int, max_tokens: int
@@ -93,13 +92,16 @@ class Seq2Seq(nn.Module):
 
         The step takes the newest token of each beam (B, K) and the beam of the step before that
         each continues (B, K), and returns logits (B, K, V) in float32. Encoder keys and values
-        are computed once per input and shared by its beams.
+        are computed once per input and shared by its beams. Logits are good until the next step.
         """
+        head: Callable[[Tensor], Tensor] = self.logits if self.head is None else self.head
+        if isinstance(head, PanelLinear):
+            head = partial(head, room=head.room(len(states) * num_beams))
         cache = self.decoder.start(states, states_mask, num_beams=num_beams, max_tokens=max_tokens)
 
         def step(tokens: Tensor, parents: Tensor) -> Tensor:
             hidden = self.decoder.step(self._embed(tokens), parents, cache)
-            return self.logits(hidden).float()
+            return head(hidden).float()
 
         return step
 

@@ -33,7 +33,8 @@ class Step(Protocol):
                 each continues itself.
 
         Returns:
-            Logits (B, K, V) float, which the search overwrites.
+            Logits (B, K, V) float, which the search overwrites, and no longer needs once it asks
+            for the next step.
         """
         ...
 
