@@ -20,7 +20,7 @@ ten rows of 32 sums are 20 of the 32 registers of AVX-512, so each weight is rea
 def has_panels() -> bool:
     """Whether panels are the quickest here: MKL multiplies them, with AVX-512.
 
-    On other makers' processors MKL does without, and takes 1.5 times as long as oneDNN.
+    On other makers' processors MKL does without, and takes 1.6 times as long as oneDNN.
     """
     if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch 2.11
         return False
