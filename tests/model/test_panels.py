@@ -45,10 +45,10 @@ def test_a_room_is_used_again(outputs: int) -> None:
 
 def test_layers_share_one_piece_of_memory() -> None:
     layers = [layer_of(PANEL, 8), layer_of(PANEL + 1, 8)]
-    rooms = torch.split(huge_pages(3 * PANEL * 8), [PANEL * 8, 2 * PANEL * 8])
+    places = torch.split(huge_pages(3 * PANEL * 8), [PANEL * 8, 2 * PANEL * 8])
     panels = [
-        PanelLinear(layer.weight, layer.bias, room)
-        for layer, room in zip(layers, rooms, strict=True)
+        PanelLinear(layer.weight, layer.bias, place)
+        for layer, place in zip(layers, places, strict=True)
     ]
     x = torch.randn(4, 8)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from openmmb.model.layers import DecoderLayer, FeedForward
-from openmmb.model.panels import PanelLinear, has_panels, huge_pages, room_for
+from openmmb.model.panels import PanelLinear, has_panels, huge_pages, size_of
 from openmmb.model.seq2seq import Seq2Seq
 
 ROWS = 10
@@ -93,9 +93,9 @@ def _pack_step(model: Seq2Seq) -> None:
         owners += [(layer.cross, "q"), (layer.cross, "out")]
         owners += [(layer.ffn, "widen"), (layer.ffn, "narrow")]
     head = model.embeddings.weight
-    sizes = [room_for(getattr(owner, name).weight) for owner, name in owners] + [room_for(head)]
-    rooms = torch.split(huge_pages(sum(sizes)), sizes)
-    for (owner, name), room in zip(owners, rooms[:-1], strict=True):
+    sizes = [size_of(getattr(owner, name).weight) for owner, name in owners] + [size_of(head)]
+    places = torch.split(huge_pages(sum(sizes)), sizes)
+    for (owner, name), place in zip(owners, places[:-1], strict=True):
         linear = getattr(owner, name)
-        setattr(owner, name, PanelLinear(linear.weight, linear.bias, room))
-    model.head = PanelLinear(head, None, rooms[-1])
+        setattr(owner, name, PanelLinear(linear.weight, linear.bias, place))
+    model.head = PanelLinear(head, None, places[-1])

@@ -46,19 +46,19 @@ class PanelLinear(nn.Module):
     Args:
         weight: (N, K), float32, on the CPU.
         bias: (N,), or None.
-        room: Memory for the panels, ``room_for(weight)`` numbers; None: of its own.
+        memory: Where the panels lie, ``size_of(weight)`` numbers; None: memory of its own.
     """
 
     weight: Tensor
     bias: Tensor | None
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, room: Tensor | None = None
+        self, weight: Tensor, bias: Tensor | None = None, memory: Tensor | None = None
     ) -> None:
         super().__init__()
         self.outputs, inputs = weight.shape
-        room = huge_pages(room_for(weight)) if room is None else room
-        panels = room.view(-1, inputs, PANEL)
+        memory = huge_pages(size_of(weight)) if memory is None else memory
+        panels = memory.view(-1, inputs, PANEL)
         with torch.no_grad():
             for panel, part in zip(panels, torch.split(weight, PANEL), strict=True):
                 panel[:, : len(part)] = part.T
@@ -90,20 +90,20 @@ class PanelLinear(nn.Module):
         return Room(products, self.weight.new_empty(rows, panels, PANEL))
 
 
-def room_for(weight: Tensor) -> int:
+def size_of(weight: Tensor) -> int:
     """How many numbers the panels of a weight (N, K) take."""
     outputs, inputs = weight.shape
     return math.ceil(outputs / PANEL) * PANEL * inputs
 
 
 def huge_pages(count: int) -> Tensor:
-    """Return room for ``count`` float32 numbers, in huge pages where the system has them.
+    """Return memory for ``count`` float32 numbers, in huge pages where the system has them.
 
     Weights are read from memory at every step; looking up 4 KB pages takes 5 % of that.
     """
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(count)
-    room = mmap.mmap(-1, count * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory = mmap.mmap(-1, count * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel without them
-        room.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(room, dtype=torch.float32)
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.float32)
