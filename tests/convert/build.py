@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from openmmb.convert.stream import load_pickle
+from openmmb.pickles import load_pickle
 from openmmb.search.config import SearchConfig
 
 DATA = Path(__file__).parent / "data"

@@ -171,16 +171,16 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tiny: dict[str, Tensor]
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path: Path):
-    with pytest.raises(CheckpointError, match=r"none\.pth: no such file$"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file;"):
         load_resnext(tmp_path / "none.pth", TINY)
-    with pytest.raises(CheckpointError, match=r"not a file of weights: .*directory"):
+    with pytest.raises(CheckpointError, match="not a file;"):
         load_resnext(tmp_path, TINY)
     for content, reason in (([1], "holds a list"), ({"a": 1}, "a is a int, expected a tensor")):
         torch.save(content, tmp_path / "a.pth")
         with pytest.raises(CheckpointError, match=reason):
             load_resnext(tmp_path / "a.pth", TINY)
     (tmp_path / "a.safetensors").write_bytes(b"\0" * 20)
-    with pytest.raises(CheckpointError, match="not a file of weights"):
+    with pytest.raises(CheckpointError, match="not safetensors"):
         load_resnext(tmp_path / "a.safetensors", TINY)
 
 
@@ -199,7 +199,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path):
     (tmp_path / "a.pth").write_bytes(pickle.dumps({"conv1.weight": Trap(trap)}))
     torch.save({"conv1.weight": Trap(trap)}, tmp_path / "b.pth")
     for name in ("a.pth", "b.pth"):
-        with pytest.raises(CheckpointError, match="not a file of weights"):
+        with pytest.raises(CheckpointError, match="code to run, which is refused"):
             load_resnext(tmp_path / name, TINY)
     assert not trap.exists()
 

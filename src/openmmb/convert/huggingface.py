@@ -36,7 +36,6 @@ from openmmb.convert.folder import Converted, replacing, write_checkpoint
 from openmmb.convert.names import Naming
 from openmmb.convert.stream import (
     Weight,
-    load_pickle,
     open_safetensors,
     pickled_weights,
     write_safetensors,
@@ -46,6 +45,7 @@ from openmmb.convert.weights import FRESH, adopt
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids
+from openmmb.pickles import load_pickle
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 BIAS = "final_logits_bias"

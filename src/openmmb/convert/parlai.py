@@ -22,10 +22,11 @@ from openmmb.convert.files import read_json
 from openmmb.convert.folder import Converted, write_checkpoint
 from openmmb.convert.names import PARLAI
 from openmmb.convert.options import Options
-from openmmb.convert.stream import Weight, load_pickle, pickled_weights
+from openmmb.convert.stream import Weight, pickled_weights
 from openmmb.convert.vocabulary import read_parlai_vocabulary
 from openmmb.convert.weights import adopt
 from openmmb.errors import CheckpointError
+from openmmb.pickles import load_pickle
 
 
 def convert(

@@ -5,10 +5,7 @@ nothing here keeps a tensor longer than it takes to write it.
 """
 
 import json
-import pickle
 import struct
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +22,6 @@ from openmmb.errors import CheckpointError
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 """What safetensors calls the precisions that weights may have."""
 _DTYPES = {name: dtype for dtype, name in NAMES.items()}
-_DAMAGE = (  # what unpickling random bytes has been seen to raise
-    *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
-    *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
-)
-
 
 Read = Callable[[], Tensor]
 
@@ -47,29 +39,6 @@ class Weight:
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Read
-
-
-def load_pickle(path: Path) -> Any:
-    """Read what ``torch.save`` wrote, numbers and plain containers only.
-
-    Files of PyTorch 1.6 and later are mapped into memory and not copied; older ones are read.
-
-    Raises:
-        CheckpointError: It is damaged, or it names code to run.
-    """
-    try:
-        mapped = zipfile.is_zipfile(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is refused a moment later
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0].removeprefix("Weights only load failed. ")
-        raise CheckpointError(
-            f"{path}: damaged, or not only numbers but code to run, which is refused: {reason}"
-        ) from error
-    except _DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: not a checkpoint of PyTorch: {reason}") from error
 
 
 def pickled_weights(state: Any, path: Path) -> dict[str, Weight]:

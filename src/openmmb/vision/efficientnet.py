@@ -20,6 +20,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from openmmb.pickles import load_pickle
+
 SIDE: Final = 224
 """Height and width of the pictures that the network was trained on."""
 
@@ -124,7 +126,7 @@ def weights_path() -> Path:
 
 def load_efficientnet() -> EfficientNetLite0:
     """Build the network with its published weights, in evaluation mode."""
-    state = torch.load(weights_path(), map_location="cpu", weights_only=True)
+    state = load_pickle(weights_path())
     network = EfficientNetLite0()
     network.load_state_dict({k: v for k, v in state.items() if not k.startswith("_fc.")})
     return network.eval()

@@ -8,10 +8,6 @@ ResNet, in which the weights are published (CC-BY-NC 4.0: not for commercial use
 Sizes: B pictures, I = 49 places of the 7 x 7 grid or 1, F = 2048 features of each.
 """
 
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from openmmb.errors import CheckpointError, shorten
+from openmmb.pickles import load_pickle
 
 SIDE: Final = 224
 """Height and width of the pictures that the network was trained on."""
@@ -51,11 +48,6 @@ _LONGEST: Final = 16
 """Longer side of what is resized, in shorter sides."""
 _COUNTER: Final = ".num_batches_tracked"
 """Ends the names of numbers that only training reads; some files have them and some do not."""
-_DAMAGE = (  # what reading a damaged file has been seen to raise
-    *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
-    *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
-    *(pickle.UnpicklingError, SafetensorError),
-)
 
 
 @dataclass(frozen=True)
@@ -236,17 +228,15 @@ def _crop(image: Image.Image, width: int, height: int) -> Image.Image:
 
 def _read_file(path: Path) -> dict[str, Tensor]:
     """Read named tensors from safetensors or from a pickle of nothing but numbers."""
-    try:
-        if path.suffix == ".safetensors":
+    if not path.is_file():
+        what = "not a file" if path.exists() else "no such file"
+        raise CheckpointError(f"{path}: {what}; the network's weights would be right")
+    if path.suffix == ".safetensors":
+        try:
             return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is refused a moment later
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except _DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: not a file of weights: {reason}") from error
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: not safetensors: {error}") from error
+    state = load_pickle(path)
     if not isinstance(state, Mapping):
         raise CheckpointError(f"{path}: holds a {type(state).__name__}, expected named weights")
     for name, tensor in state.items():

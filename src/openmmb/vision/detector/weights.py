@@ -5,13 +5,9 @@ training on several GPUs leaves behind. Names that the network does not know are
 the original does (heads for attributes, settings of the optimiser), but none may be missing.
 """
 
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
+from openmmb.pickles import load_pickle
 from openmmb.vision.detector.network import FasterRCNN, Shape
 from openmmb.vision.detector.proposals import STRIDES, cell_anchors
 
@@ -31,10 +28,6 @@ _PUBLISHED: Final = {  # how names begin here -> there; the first that fits coun
     "head.": "roi_heads.box.feature_extractor.",
 }
 _GROUPED: Final = "backbone.body.layer1.0.conv2.weight"
-_DAMAGE: Final = (  # what unpickling random bytes has been seen to raise
-    *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
-    *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
-)
 
 
 def load_faster_rcnn(path: Path, shape: Shape) -> FasterRCNN:
@@ -74,18 +67,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is refused a moment later
-            found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0].removeprefix("Weights only load failed. ")
-        raise CheckpointError(
-            f"{path}: damaged, or not only numbers but code to run, which is refused: {reason}"
-        ) from error
-    except _DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: not a checkpoint of PyTorch: {reason}") from error
+    found = load_pickle(path)
     weights = found.get("model", found) if isinstance(found, Mapping) else found
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError(f"{path}: holds a {type(weights).__name__}, expected named weights")

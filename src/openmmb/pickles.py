@@ -1,0 +1,40 @@
+"""Pickles of PyTorch from anywhere: numbers come out, code stays in."""
+
+import pickle
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openmmb.errors import CheckpointError
+
+_DAMAGE = (  # what unpickling random bytes has been seen to raise
+    *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
+    *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
+)
+
+
+def load_pickle(path: Path) -> Any:
+    """Read what ``torch.save`` wrote, numbers and plain containers only.
+
+    Files of PyTorch 1.6 and later are mapped into memory and not copied; older ones are read.
+
+    Raises:
+        CheckpointError: It is damaged, or it names code to run.
+    """
+    try:
+        mapped = zipfile.is_zipfile(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is refused a moment later
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0].removeprefix("Weights only load failed. ")
+        raise CheckpointError(
+            f"{path}: damaged, or not only numbers but code to run, which is refused: {reason}"
+        ) from error
+    except _DAMAGE as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: not a checkpoint of PyTorch: {reason}") from error
