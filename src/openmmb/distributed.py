@@ -7,6 +7,7 @@ not there. What only many need is imported by those who are many: it takes more 
 import atexit
 import dataclasses
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -16,6 +17,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from openmmb.errors import ConfigError
+
+MOMENT = 0.1
+"""Seconds that a process gives gloo's threads before it ends."""
 
 T = TypeVar("T")
 
@@ -65,7 +69,17 @@ def joined(device: torch.device) -> Iterator[None]:
     # Weights and gradients pass between graphics cards; all that is small goes over the CPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     yield
-    atexit.register(dist.destroy_process_group)
+    atexit.register(_part)
+
+
+def _part() -> None:
+    """Leave the other processes while Python is still whole.
+
+    A thread of gloo lets go of the last tensors that were sent a moment after they have arrived.
+    It needs the interpreter for that; were that already ending, the process would abort.
+    """
+    dist.destroy_process_group()
+    time.sleep(MOMENT)
 
 
 def rank() -> int:
