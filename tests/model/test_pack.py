@@ -21,11 +21,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["with panels", "without"], autouse=True)
+@pytest.fixture(params=["with panels", "without"])
 def panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Either kind of processor."""
     wanted: bool = request.param == "with panels"
-    monkeypatch.setattr("openmmb.model.pack.has_panels", lambda: wanted)
+    monkeypatch.setattr("openmmb.model.pack.panels_are_quickest", lambda: wanted)
     return wanted
 
 
@@ -75,6 +75,7 @@ def test_panels_are_for_the_layers_of_a_step(*, panels: bool) -> None:
     assert named == (expected if panels else set())
 
 
+@pytest.mark.usefixtures("panels")
 def test_a_packed_network_gives_the_same_states_logits_and_replies() -> None:
     plain, packed = both()
     config: ModelConfig = plain.config
@@ -99,6 +100,7 @@ def test_a_packed_network_gives_the_same_states_logits_and_replies() -> None:
     assert said == said_2
 
 
+@pytest.mark.usefixtures("panels")
 def test_the_plain_weights_are_given_back() -> None:
     _, packed = both()
     gc.collect()
@@ -129,6 +131,28 @@ def test_a_plain_weight_is_given_back_before_the_next_is_packed(
     # Loop variables still hold one or two, and the output has no weight of its own to give back.
     assert all(count <= len(plain) - at + 3 for at, count in enumerate(left)), left
     assert panels or len(left) == len(plain) + 1
+
+
+def test_steps_use_the_same_memory_and_two_searches_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openmmb.model.pack.panels_are_quickest", lambda: True)
+    _, model = both()
+    context = torch.randint(4, model.config.vocab_size, (2, 9))
+    tokens, parents = torch.ones(2, 3, dtype=torch.int64), torch.arange(3).expand(2, 3)
+    with torch.inference_mode():
+        states, mask = model.encode(context, torch.ones_like(context, dtype=torch.bool))
+        one, other = (model.stepper(states, mask, num_beams=3, max_tokens=3) for _ in range(2))
+        first = one(tokens, parents)
+        kept = first.clone()
+        assert other(tokens, parents).data_ptr() != first.data_ptr()
+        assert first.equal(kept)
+        assert one(tokens, parents).data_ptr() == first.data_ptr()
+
+
+def test_panels_are_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openmmb.model.pack.panels_are_quickest", lambda: True)
+    model = tiny_model().to(torch.bfloat16)
+    pack(model)
+    assert not any(isinstance(module, PanelLinear) for module in model.modules())
 
 
 def test_what_cannot_be_packed_stays_as_it_is() -> None:

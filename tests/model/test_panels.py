@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from openmmb.model.panels import PANEL, PanelLinear, huge_pages
+from openmmb.model.panels import PANEL, PanelLinear, huge_pages, panels_are_quickest
 
 
 def layer_of(outputs: int, inputs: int, *, bias: bool = True) -> nn.Linear:
@@ -54,3 +54,35 @@ def test_layers_share_one_piece_of_memory() -> None:
     with torch.inference_mode():
         for layer, packed in zip(layers, panels, strict=True):
             torch.testing.assert_close(packed(x), layer(x), rtol=0, atol=1e-5)
+
+
+def test_what_fills_the_last_panel_is_zero() -> None:
+    layer = layer_of(5, 8)
+    panels = PanelLinear(layer.weight, layer.bias, torch.full((8 * PANEL,), torch.nan))
+    room = panels.room(3)
+    with torch.inference_mode():
+        panels(torch.randn(3, 8), room)
+    assert room.outputs[..., 5:].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "avx512", "mkl", "wanted"),
+    [
+        ("Intel Xeon", True, True, True),
+        ("Intel Xeon", True, False, False),
+        ("Intel Core i7", False, True, False),
+        ("AMD EPYC", True, True, False),
+    ],
+)
+def test_panels_are_for_mkl_with_avx512(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, avx512: bool, mkl: bool, wanted: bool
+) -> None:
+    found = {"cpu_name": name, "avx512_f": avx512}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    monkeypatch.setattr(torch._C, "has_mkl", mkl)
+    assert panels_are_quickest() == wanted
+
+
+def test_an_older_pytorch_has_no_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not panels_are_quickest()

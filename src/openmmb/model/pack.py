@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from openmmb.model.layers import DecoderLayer, FeedForward
-from openmmb.model.panels import PanelLinear, has_panels, huge_pages, size_of
+from openmmb.model.panels import PanelLinear, huge_pages, panels_are_quickest, size_of
 from openmmb.model.seq2seq import Seq2Seq
 
 ROWS = 10
@@ -67,7 +67,7 @@ def pack(model: Seq2Seq) -> None:
     """
     if not can_pack(model):
         return
-    if model.dtype == torch.float32 and has_panels():
+    if model.dtype == torch.float32 and panels_are_quickest():
         _pack_step(model)
     # Not the layers themselves, or this list would keep all their weights until the end.
     owners = [module for module in model.modules() if not isinstance(module, nn.Linear)]
@@ -87,8 +87,9 @@ def pack(model: Seq2Seq) -> None:
 def _pack_step(model: Seq2Seq) -> None:
     """Put into panels what a step of a search runs, with one row a beam."""
     owners: list[tuple[nn.Module, str]] = []
-    for layer in model.decoder.layers:
-        assert isinstance(layer, DecoderLayer)
+    for layer in model.decoder.modules():
+        if not isinstance(layer, DecoderLayer):
+            continue
         owners += [(layer.attention, "qkv"), (layer.attention, "out")]
         owners += [(layer.cross, "q"), (layer.cross, "out")]
         owners += [(layer.ffn, "widen"), (layer.ffn, "narrow")]

@@ -17,10 +17,11 @@ PANEL: Final = 32
 ten rows of 32 sums are 20 of the 32 registers of AVX-512, so each weight is read once."""
 
 
-def has_panels() -> bool:
+def panels_are_quickest() -> bool:
     """Whether panels are the quickest here: MKL multiplies them, with AVX-512.
 
-    On other makers' processors MKL does without, and takes 1.6 times as long as oneDNN.
+    Where MKL does without, as on other makers' processors, it takes up to 1.6 times as long as
+    oneDNN with it.
     """
     if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch 2.11
         return False
@@ -56,7 +57,7 @@ class PanelLinear(nn.Module):
         self, weight: Tensor, bias: Tensor | None = None, memory: Tensor | None = None
     ) -> None:
         super().__init__()
-        self.outputs, inputs = weight.shape
+        self.num_outputs, inputs = weight.shape
         memory = huge_pages(size_of(weight)) if memory is None else memory
         panels = memory.view(-1, inputs, PANEL)
         with torch.no_grad():
@@ -64,10 +65,11 @@ class PanelLinear(nn.Module):
                 panel[:, : len(part)] = part.T
                 panel[:, len(part) :] = 0
             if bias is not None:
-                bias = F.pad(bias, (0, -self.outputs % PANEL)).view(-1, PANEL)
+                bias = F.pad(bias, (0, -self.num_outputs % PANEL)).view(-1, PANEL)
         self.register_buffer("weight", panels, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
 
+    @torch.no_grad()
     def forward(self, x: Tensor, room: Room | None = None) -> Tensor:
         """(..., K) -> (..., N); with ``room``, in it, until it is next used."""
         rows = x.reshape(-1, x.shape[-1])
@@ -77,13 +79,13 @@ class PanelLinear(nn.Module):
             out.copy_(products.transpose(0, 1))
         else:
             torch.add(products.transpose(0, 1), self.bias, out=out)
-        return out.view(*x.shape[:-1], len(self.weight) * PANEL)[..., : self.outputs]
+        return out.view(*x.shape[:-1], len(self.weight) * PANEL)[..., : self.num_outputs]
 
     def room(self, rows: int) -> Room:
         """Return memory for the outputs of so many rows.
 
-        Where they are many, as those of a vocabulary, to use the same again saves most of the
-        time: fresh memory comes from the kernel, zeroed page by page.
+        Where they are many, as those of a vocabulary, using the same again saves a third of the
+        time or more: fresh memory comes from the kernel, zeroed page by page.
         """
         panels = len(self.weight)
         products = self.weight.new_empty(panels, rows, PANEL)

@@ -12,14 +12,14 @@ from torch import Tensor
 PIECE = 2**18
 """Numbers that are worked on together: 1 MB of float32."""
 LEAST = -80.0
-"""What is further below the maximum adds nothing to a float32 sum, but an exponential too small
-for float32's normal range takes 15 times as long as another."""
+"""What is further below the maximum adds nothing to a float32 sum, but an exponential below
+float32's normal range, zero included, takes at least 15 times as long as another."""
 BLOCK = 64
 """Neighbours of which only the highest is looked at first."""
 
 
 def log_sum_exp(logits: Tensor) -> Tensor:
-    """(B, K, V) -> (B, K, 1), the logarithm of the sum of the exponentials."""
+    """(B, K, V) -> (B, K, 1), the logarithm of the sum of the exponentials; maxima are finite."""
     if logits.device.type != "cpu":
         return logits.logsumexp(-1, keepdim=True)
     pieces = torch.split(logits.flatten(0, 1), max(1, PIECE // logits.shape[-1]))
