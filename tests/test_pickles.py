@@ -23,14 +23,23 @@ class Trap:
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_numbers_come_out(*, new: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapped", [True, False])
+def test_numbers_come_out(*, new: bool, mapped: bool, tmp_path: Path) -> None:
     path = tmp_path / "model"
     torch.save(
         {"model": {"a": torch.arange(3.0)}, "steps": 4}, path, _use_new_zipfile_serialization=new
     )
-    found = load_pickle(path)
+    found = load_pickle(path, mapped=mapped)
     assert found["steps"] == 4
     assert found["model"]["a"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_what_was_copied_outlives_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    torch.save({"a": torch.arange(5000.0)}, path)
+    found = load_pickle(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert found["a"].equal(torch.arange(5000.0))
 
 
 def test_code_is_refused_and_not_run(tmp_path: Path) -> None:

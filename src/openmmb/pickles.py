@@ -17,16 +17,19 @@ _DAMAGE = (  # what unpickling random bytes has been seen to raise
 )
 
 
-def load_pickle(path: Path) -> Any:
+def load_pickle(path: Path, *, mapped: bool = False) -> Any:
     """Read what ``torch.save`` wrote, numbers and plain containers only.
 
-    Files of PyTorch 1.6 and later are mapped into memory and not copied; older ones are read.
+    Args:
+        path: The file.
+        mapped: Map it into memory and do not copy it: it must stay as it is for as long as its
+            tensors are used. Files from before PyTorch 1.6 are copied all the same.
 
     Raises:
         CheckpointError: It is damaged, or it names code to run.
     """
     try:
-        mapped = zipfile.is_zipfile(path)
+        mapped = mapped and zipfile.is_zipfile(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is refused a moment later
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -141,7 +141,7 @@ def _open_weights(source: Path) -> Iterator[dict[str, Weight]]:
             if path.suffix == ".safetensors":
                 weights |= stack.enter_context(open_safetensors(path))
             else:
-                weights |= pickled_weights(load_pickle(path), path)
+                weights |= pickled_weights(load_pickle(path, mapped=True), path)
         yield weights
 
 

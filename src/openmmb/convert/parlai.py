@@ -52,7 +52,7 @@ def convert(
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; ParlAI keeps a model's weights there")
     values = read_json(Path(f"{path}.opt"))
-    state = load_pickle(path)
+    state = load_pickle(path, mapped=True)
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"{path}: no 'model' in it, which is what ParlAI calls the weights")
     weights = pickled_weights(state["model"], path)

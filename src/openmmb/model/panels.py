@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PANEL: Final = 32
-"""Outputs that are computed together. Of 8 to 128, the quickest at the ten rows of a beam search:
-ten rows of 32 sums are 20 of the 32 registers of AVX-512, so each weight is read once."""
+"""Outputs that are computed together. For the ten rows of a beam search their sums take 20 of the
+32 registers of AVX-512, so each weight is read once."""
 
 
 def panels_are_quickest() -> bool:
@@ -101,7 +101,7 @@ def size_of(weight: Tensor) -> int:
 def huge_pages(count: int) -> Tensor:
     """Return memory for ``count`` float32 numbers, in huge pages where the system has them.
 
-    Weights are read from memory at every step; looking up 4 KB pages takes 5 % of that.
+    Weights are read from memory at every step, where looking up pages of 4 KB takes its time too.
     """
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(count)
