@@ -68,9 +68,9 @@ def renamed(model: Seq2Seq, naming: Naming) -> dict[str, Tensor]:
 
 def openmmb(size: str, ids: Tensor, steps: int, _folder: Path) -> Run:
     """Return this project's search."""
-    from openmmb.model.pack import pack
+    from openmmb.engine.packed import pack
     from openmmb.search.config import SearchConfig
-    from openmmb.search.loop import search
+    from openmmb.search.decode import search
 
     model = random_model(size)
     pack(model)

@@ -1,7 +1,7 @@
 """How fast linear layers read their weights: ``python benchmarks/linear.py [--threads N]``.
 
-Prints a Markdown table: gigabytes of float32 weights a second for a few rows, in panels and packed
-as ``openmmb.model.pack`` does and plain, over so many different weights that no cache holds them,
+Prints a Markdown table: gigabytes of float32 weights a second for a few rows, in panels, packed as
+``openmmb.engine.packed`` does, and plain, over so many different weights that no cache holds them,
 and what a plain sum over the same memory reads.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import torch
 
-from openmmb.model.pack import PackedLinear
-from openmmb.model.panels import PanelLinear
+from openmmb.engine.packed import PackedLinear
+from openmmb.engine.panels import PanelLinear
 
 SHAPE = (5120, 1280)
 """Outputs and inputs: the feed-forward layer of a 400M BlenderBot."""

@@ -31,8 +31,8 @@ from openmmb.tasks.labelled import Labelled, read_labelled
 from openmmb.train.classifier.config import ClassifierRecipe
 from openmmb.train.classifier.noise import NoiseConfig, add_noise
 from openmmb.train.classifier.texts import as_safe, spread, without_negative
-from openmmb.train.config import TaskConfig
-from openmmb.train.examples import read_task
+from openmmb.train.replies.config import TaskConfig
+from openmmb.train.replies.examples import read_task
 
 Judge = Callable[[Sequence[Labelled]], tuple[list[float], list[bool]]]
 """Texts -> how bad each looks, 0 to 1, and whether it is refused."""

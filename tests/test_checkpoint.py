@@ -15,10 +15,10 @@ from openmmb.checkpoint import (
     Precision,
     find_checkpoint,
     load_checkpoint,
-    replace_folder,
     save_checkpoint,
 )
 from openmmb.errors import CheckpointError
+from openmmb.files import replace_folder
 from tests.build import tiny_checkpoint
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from openmmb import distributed
 from openmmb.config import dump
 from openmmb.errors import ConfigError
-from openmmb.train.config import Recipe, ScheduleConfig
-from openmmb.train.log import Record
-from openmmb.train.trainer import train
+from openmmb.train.replies.config import Recipe, ScheduleConfig
+from openmmb.train.replies.objective import train
+from openmmb.train.run.log import Record
 from tests.build import run_script, tiny_features
 from tests.train.build import PICTURES, TEXT, records, tiny_recipe
 
@@ -30,8 +30,8 @@ from pathlib import Path
 import torch
 from openmmb.config import load
 from openmmb.errors import TrainingError
-from openmmb.train.config import Recipe
-from openmmb.train.trainer import train
+from openmmb.train.replies.config import Recipe
+from openmmb.train.replies.objective import train
 
 torch.set_num_threads(1)
 folder, me = Path(sys.argv[1]), int(os.environ["RANK"])
@@ -64,38 +64,38 @@ class Rows:
 
 def test_alone_everything_is_as_it_is() -> None:
     batch, model = Rows(torch.arange(3)), nn.Linear(2, 2)
-    assert (distributed.rank(), distributed.ranks(), distributed.is_first()) == (0, 1, True)
-    assert distributed.my_rows(batch) == (batch, True)
-    assert distributed.sum_over_ranks([1.5, 2.0]) == [1.5, 2.0]
+    assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
+    assert distributed.local_rows(batch) == (batch, True)
+    assert distributed.all_reduce_sum([1.5, 2.0]) == [1.5, 2.0]
     assert distributed.any_rank(holds=True)
     assert not distributed.any_rank(holds=False)
-    assert distributed.from_first("mine") == "mine"
-    assert distributed.gathered("mine") == ["mine"]
-    distributed.meet()
-    with distributed.first_before_others():
+    assert distributed.broadcast_object("mine") == "mine"
+    assert distributed.all_gather_object("mine") == ["mine"]
+    distributed.barrier()
+    with distributed.main_first():
         pass
-    with distributed.joined(torch.device("cpu")):
+    with distributed.process_group(torch.device("cpu")):
         assert not torch.distributed.is_initialized()
-    distributed.split(model, torch.device("cpu"), None)
-    assert distributed.whole(model.weight) is model.weight
-    assert distributed.my_share(model.weight) is model.weight
-    assert distributed.share_of(model.bias, model.bias) is model.bias
-    weights = distributed.full_weights(model)
+    distributed.shard_model(model, torch.device("cpu"), None)
+    assert distributed.full_tensor(model.weight) is model.weight
+    assert distributed.to_local(model.weight) is model.weight
+    assert distributed.local_share(model.bias, model.bias) is model.bias
+    weights = distributed.full_state_dict(model)
     assert all(torch.equal(weights[name], weight) for name, weight in model.named_parameters())
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:
-    assert distributed.pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(ConfigError, match=r"^device: 'gpu'; there are: auto, cpu, cuda$"):
-        distributed.pick_device("gpu")
+    assert distributed.open_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match=r"^device: no device 'gpu'; did you mean 'cpu'\?$"):
+        distributed.open_device("gpu")
     if torch.cuda.is_available():
-        assert distributed.pick_device("auto") == torch.device("cuda", 0)
+        assert distributed.open_device("auto") == torch.device("cuda", 0)
         return
-    assert distributed.pick_device("auto") == torch.device("cpu")
+    assert distributed.open_device("auto") == torch.device("cpu")
     with pytest.raises(
-        ConfigError, match=r"^device: 'cuda' for process 0 .* has 0 graphics cards;"
+        ConfigError, match=r"^device: no graphics card for process 0 .* sees 0; use --device cpu$"
     ):
-        distributed.pick_device("cuda")
+        distributed.open_device("cuda")
 
 
 def recipes_in(folder: Path) -> dict[str, Recipe]:

@@ -18,7 +18,7 @@ from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
-from openmmb.train.config import (
+from openmmb.train.replies.config import (
     DataConfig,
     OptimConfig,
     Recipe,

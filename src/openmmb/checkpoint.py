@@ -6,7 +6,6 @@ tokenizer.json      its vocabulary
 README.md           what it is (optional)
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from openmmb.config import config, dump
 from openmmb.config import load as load_config
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
+from openmmb.files import replacing
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
@@ -29,7 +29,7 @@ from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 C = TypeVar("C")
 
-BUNDLED = Path(__file__).parent / "models"
+BUNDLED = Path(__file__).parent / "bundled"
 """Checkpoints that come with the package, a folder each."""
 HUGGING_FACE = "config.json"
 """What a folder of Hugging Face's has instead of ``config.toml``."""
@@ -113,17 +113,15 @@ def write_folder(
     """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     weights = {
         name: convert_weight(name, tensor, precision) for name, tensor in model.state_dict().items()
     }
-    save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
-    (partial / CONFIG).write_text(dump(settings), encoding="utf-8")
-    shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets only the owner read
-    tokenizer.save(partial / TOKENIZER)
-    replace_folder(partial, folder)
+    with replacing(folder) as partial:
+        partial.mkdir()
+        save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
+        (partial / CONFIG).write_text(dump(settings), encoding="utf-8")
+        shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets only the owner read
+        tokenizer.save(partial / TOKENIZER)
 
 
 def find_checkpoint(name: Path | str) -> Path:
@@ -210,23 +208,6 @@ def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
     return converted
 
 
-def replace_folder(new: Path, old: Path) -> None:
-    """Put the folder ``new`` in the place of ``old``, if there is one.
-
-    Whatever interrupts this, a crash of the machine too, one of the two is whole; between two
-    renames the old one stands beside its place, with ``.replaced`` after its name.
-    """
-    for path in new.iterdir():
-        _sync(path)
-    aside = old.with_name(f"{old.name}.replaced")
-    shutil.rmtree(aside, ignore_errors=True)
-    if old.exists():
-        old.rename(aside)
-    new.rename(old)
-    _sync(old.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
     """Give a network, which may be on the ``meta`` device, its weights.
 
@@ -251,12 +232,3 @@ def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
                 f"{tuple(expected[name].shape)}"
             )
     model.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
-
-
-def _sync(path: Path) -> None:
-    """Have the disk itself hold what was written."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

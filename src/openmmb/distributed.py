@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
 
+DEVICES = ("auto", "cpu", "cuda")
 MOMENT = 0.1
 """Seconds that a process gives gloo's threads before it ends."""
 
@@ -37,27 +38,35 @@ class Rows(Protocol):
 B = TypeVar("B", bound=Rows)
 
 
-def pick_device(name: str) -> torch.device:
+def open_device(name: str) -> torch.device:
     """Return this process's device: ``cpu``, ``cuda``, or ``auto`` for a graphics card if any.
 
+    Of several processes on one machine, each gets a graphics card of its own.
+
     Raises:
-        ConfigError: There is no graphics card, or no such device.
+        ConfigError: There is no such device, or no graphics card for this process.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device: {name!r}; there are: auto, cpu, cuda")
-    if name == "cpu" or not (name == "cuda" or torch.cuda.is_available()):
+    if name not in DEVICES:
+        raise ConfigError(f"device: {unknown('device', name, DEVICES)}")
+    cards = torch.cuda.device_count()
+    if name == "cpu" or (name == "auto" and not cards):
         return torch.device("cpu")
-    number, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if number >= there:
+    number = local_rank()
+    if number >= cards:
         raise ConfigError(
-            f"device: 'cuda' for process {number} of this machine, which has {there} graphics "
-            "cards; take 'cpu', or fewer processes"
+            f"device: no graphics card for process {number} of this machine, PyTorch sees {cards}; "
+            "use --device cpu"
         )
     return torch.device("cuda", number)
 
 
+def local_rank() -> int:
+    """Return this process's number among those that ``torchrun`` started on this machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
+def process_group(device: torch.device) -> Iterator[None]:
     """Meet the other processes that ``torchrun`` has started; alone, do nothing.
 
     They stay together until they end, since they cannot meet twice. An error leaves without a
@@ -87,49 +96,49 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def ranks() -> int:
+def world_size() -> int:
     """Return how many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_main() -> bool:
     """Say whether this process is the one that writes files and tells people."""
     return rank() == 0
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait until every process is here."""
-    sum_over_ranks([])
+    all_reduce_sum([])
 
 
 @contextmanager
-def first_before_others() -> Iterator[None]:
+def main_first() -> Iterator[None]:
     """Let the first process do something, then the others."""
-    if not is_first():
-        meet()
+    if not is_main():
+        barrier()
     yield
-    if is_first():
-        meet()
+    if is_main():
+        barrier()
 
 
-def my_rows(batch: B) -> tuple[B, bool]:
+def local_rows(batch: B) -> tuple[B, bool]:
     """Return this process's rows of a batch, and whether they count.
 
     The rows are dealt out one by one, so that each process gets as many, long and short. One that
     gets none takes the first, which then does not count: every process must run the network as
     often as the others, since they pass its weights to each other.
     """
-    if ranks() == 1:
+    if world_size() == 1:
         return batch, True
     tensors = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
     some = all(len(tensor) > rank() for tensor in tensors.values())
-    rows = slice(rank(), None, ranks()) if some else slice(1)
+    rows = slice(rank(), None, world_size()) if some else slice(1)
     return dataclasses.replace(batch, **{name: t[rows] for name, t in tensors.items()}), some
 
 
-def sum_over_ranks(numbers: Sequence[float]) -> list[float]:
+def all_reduce_sum(numbers: Sequence[float]) -> list[float]:
     """Add up each number over the processes; all get the same."""
-    if ranks() == 1:
+    if world_size() == 1:
         return list(numbers)
     total = torch.tensor([*numbers, 0.0], dtype=torch.float64)
     dist.all_reduce(total)
@@ -138,28 +147,28 @@ def sum_over_ranks(numbers: Sequence[float]) -> list[float]:
 
 def any_rank(*, holds: bool) -> bool:
     """Say whether something holds in at least one process; all get the same answer."""
-    return sum_over_ranks([float(holds)])[0] > 0
+    return all_reduce_sum([float(holds)])[0] > 0
 
 
-def from_first(value: T) -> T:
+def broadcast_object(value: T) -> T:
     """Return what the first process has."""
-    if ranks() == 1:
+    if world_size() == 1:
         return value
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
 
 
-def gathered(value: T) -> list[T]:
+def all_gather_object(value: T) -> list[T]:
     """Return what each process has, in order; all get the same."""
-    if ranks() == 1:
+    if world_size() == 1:
         return [value]
-    values = [value] * ranks()
+    values = [value] * world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def split(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+def shard_model(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
     """Deal a network out over the processes, in place; alone, only bring it to ``device``.
 
     Each process keeps a share of every weight, its gradient and the optimiser's moments, and gets
@@ -173,13 +182,13 @@ def split(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> 
         dtype: What weights are gathered in and computed with; None: as they are kept. Gradients
             are added up in float32.
     """
-    if ranks() == 1:
+    if world_size() == 1:
         model.to(device)
         return
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    mesh = init_device_mesh(device.type, (ranks(),))
+    mesh = init_device_mesh(device.type, (world_size(),))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     layers = [m for parent in model.modules() if isinstance(parent, nn.ModuleList) for m in parent]
     for layer in layers:
@@ -187,27 +196,27 @@ def split(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> 
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """Return all of a tensor that may be dealt out; every process must ask at the same time."""
-    if ranks() == 1:
+    if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def my_share(tensor: Tensor) -> Tensor:
+def to_local(tensor: Tensor) -> Tensor:
     """Return what this process keeps of a tensor that may be dealt out."""
-    if ranks() == 1:
+    if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor
 
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def share_of(tensor: Tensor, like: Tensor) -> Tensor:
+def local_share(tensor: Tensor, like: Tensor) -> Tensor:
     """Return what this process keeps of a whole tensor, if it is dealt out as ``like`` is."""
-    if ranks() == 1:
+    if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -217,14 +226,14 @@ def share_of(tensor: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(tensor, mesh, places, src_data_rank=None).to_local()
 
 
-def full_weights(model: nn.Module) -> dict[str, Tensor]:
+def full_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return a network's weights by name, whole, on the CPU; nothing but in the first process.
 
     Every process must ask at the same time.
     """
     weights: dict[str, Tensor] = {}
     for name, weight in model.state_dict().items():
-        complete = whole(weight)
-        if is_first():
+        complete = full_tensor(weight)
+        if is_main():
             weights[name] = complete.detach().cpu()
     return weights

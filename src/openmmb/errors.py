@@ -1,4 +1,4 @@
-"""What a user can do wrong, as one tree. Each message says where, what, and what would be right.
+"""What a user can do wrong, as one tree. Each message says where, what, and what was expected.
 
 OpenMMBError
 ├── ConfigError       a recipe, a setting or a flag
@@ -7,6 +7,9 @@ OpenMMBError
 ├── CheckpointError   a model's folder
 └── TrainingError     a training run that cannot go on
 """
+
+import difflib
+from collections.abc import Collection
 
 
 class OpenMMBError(Exception):
@@ -36,3 +39,14 @@ class TrainingError(OpenMMBError):
 def shorten(text: str) -> str:
     """Cut what a message quotes, so that it stays one line."""
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> str:
+    """Say that there is no ``what`` called ``name``: with the nearest name, or all that there are.
+
+    >>> unknown("data set", "convai", ["convai2", "flickr8k"])
+    "no data set 'convai'; did you mean 'convai2'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known))}"
+    return f"no {what} {shorten(name)!r}; {hint}"

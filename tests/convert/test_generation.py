@@ -13,9 +13,9 @@ from openmmb.checkpoint import Checkpoint
 from openmmb.data.batch import collate
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
-from openmmb.generate import generate
+from openmmb.engine.generate import generate
 from openmmb.search.constraints import Constraint, no_phrase
-from openmmb.search.loop import search
+from openmmb.search.decode import search
 from tests.convert.build import read, search_config
 
 RECORDED = read("micro/generations.json")

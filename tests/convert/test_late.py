@@ -16,7 +16,7 @@ from openmmb.data.batch import collate
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError
-from openmmb.search.loop import search
+from openmmb.search.decode import search
 from tests.convert.build import DATA, change_options, read, search_config
 
 RECORDED = read("late/recorded.json")

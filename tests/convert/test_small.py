@@ -19,9 +19,9 @@ from openmmb.convert import huggingface, parlai
 from openmmb.data.batch import collate
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
+from openmmb.engine.generate import generate
 from openmmb.errors import CheckpointError
-from openmmb.generate import generate
-from openmmb.search.loop import search
+from openmmb.search.decode import search
 from openmmb.text.normalize import tidy
 from tests.convert.build import DATA, change_options, read, search_config
 

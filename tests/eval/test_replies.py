@@ -9,6 +9,7 @@ import torch
 
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.example import Example
+from openmmb.engine.generate import generate
 from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.replies import (
     OWN_LISTS,
@@ -21,7 +22,6 @@ from openmmb.eval.replies import (
 )
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
-from openmmb.generate import generate
 from openmmb.safety.classifier import ClassifierCheck
 from openmmb.safety.verdict import Verdict
 from openmmb.text.gender import GenderWords, gender_token

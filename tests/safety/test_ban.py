@@ -14,7 +14,7 @@ from openmmb.checkpoint import find_checkpoint
 from openmmb.safety.ban import no_gendered_words, no_words
 from openmmb.search.config import Method, SearchConfig
 from openmmb.search.constraints import BANNED, Constraint
-from openmmb.search.loop import Step, search
+from openmmb.search.decode import Step, search
 from openmmb.text.gender import GenderWords, bundled_gender_words, gender_token
 from openmmb.text.tokenizer import SPECIALS, Tokenizer, load_tokenizer
 from tests.build import tiny_tokenizer

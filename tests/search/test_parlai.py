@@ -17,7 +17,7 @@ from torch import Tensor
 
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint, min_length
-from openmmb.search.loop import search
+from openmmb.search.decode import search
 
 DATA = Path(__file__).parent / "data"
 CASES: list[dict[str, Any]] = json.loads((DATA / "parlai.json").read_text(encoding="utf-8"))

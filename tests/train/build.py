@@ -7,7 +7,7 @@ from typing import Any
 from openmmb.checkpoint import save_checkpoint
 from openmmb.data.encode import EncodeConfig
 from openmmb.search.config import SearchConfig
-from openmmb.train.config import (
+from openmmb.train.replies.config import (
     DataConfig,
     OptimConfig,
     Recipe,

@@ -11,9 +11,9 @@ from openmmb.data.batch import Batch
 from openmmb.eval.perplexity import reply_loss
 from openmmb.model.config import SIZES, ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
-from openmmb.train.config import DataConfig, OptimConfig, Recipe, TaskConfig
 from openmmb.train.estimate import Estimate, Hardware, estimate
-from openmmb.train.optim import build_optimizer, train_step
+from openmmb.train.replies.config import DataConfig, OptimConfig, Recipe, TaskConfig
+from openmmb.train.run.optim import build_optimizer, train_step
 from tests.build import tiny_config, tiny_model
 
 BIG = Recipe(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from openmmb.errors import ConfigError, DataError
-from openmmb.train.log import Log
 from openmmb.train.plot import SMOOTH, RunCurves, plot, read_curves
+from openmmb.train.run.log import Log
 
 
 def write_run(run: Path, *, updates: int = 4) -> Path:

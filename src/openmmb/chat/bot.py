@@ -14,9 +14,9 @@ from PIL import Image
 from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation, Picture
 from openmmb.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from openmmb.data.example import Example
+from openmmb.engine.generate import generate
+from openmmb.engine.packed import pack
 from openmmb.errors import CheckpointError, ConfigError
-from openmmb.generate import generate
-from openmmb.model.pack import pack
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.replies import change_subject, explain

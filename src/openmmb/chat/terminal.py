@@ -19,9 +19,9 @@ from rich.text import Text
 
 from openmmb.chat.bot import MAX_CHARACTERS, Bot
 from openmmb.chat.conversation import EMPTY, Conversation
-from openmmb.chat.printable import printable
 from openmmb.chat.session import COMMANDS, Quit, Session
 from openmmb.errors import OpenMMBError
+from openmmb.text.printable import printable
 
 PATH_COMMANDS = ("/image", "/save")
 """What a file name follows."""

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import complain
 from openmmb.errors import ConfigError
+from openmmb.text.printable import printable
 
 
 def convert(

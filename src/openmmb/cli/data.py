@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import BUNDLED, PathOrNone, Switch, complain, find_recipe, require_one
 from openmmb.errors import ConfigError, DataError
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import CheckpointConfig
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openmmb.tasks.download.sources import Source
     from openmmb.tasks.preview import Preview
     from openmmb.text.tokenizer import Tokenizer
-    from openmmb.train.config import Recipe
+    from openmmb.train.replies.config import Recipe
 
 ROOT = Path("data")
 Names = Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]", help_behavior_hint="")]
@@ -117,7 +117,7 @@ def show(
     from openmmb.data.loader import one_caption
     from openmmb.tasks import open_task
     from openmmb.tasks.preview import preview
-    from openmmb.train.config import Recipe, TaskConfig
+    from openmmb.train.replies.config import Recipe, TaskConfig
 
     require_one("--number", number)
     settings = None if recipe is None else config.load(Recipe, find_recipe(recipe))
@@ -160,10 +160,10 @@ def stats(
         max_examples: Most examples of each data set that are turned into tokens.
     """
     from openmmb import config
-    from openmmb.progress import counting
+    from openmmb.cli.progress import counting
     from openmmb.tasks.statistics import DrawnTask, describe, measure
-    from openmmb.train.config import Recipe
-    from openmmb.train.examples import read_train
+    from openmmb.train.replies.config import Recipe
+    from openmmb.train.replies.examples import read_train
 
     require_one("--max-examples", max_examples)
     settings = config.load(Recipe, find_recipe(recipe))
@@ -244,7 +244,7 @@ def _counted(name: str, root: Path) -> Iterator[str]:
 
 
 def _fetch(source: "Source", root: Path) -> None:
-    from openmmb.progress import counting
+    from openmmb.cli.progress import counting
     from openmmb.tasks.download.fetch import fetch as fetch_one
 
     with counting(f"{source.name}, MB") as show_megabytes:
@@ -258,7 +258,7 @@ def _megabytes(tell: Callable[[int, int], None]) -> Callable[[int, int], None]:
 
 
 def _fetch_photos(name: str, root: Path) -> None:
-    from openmmb.progress import counting
+    from openmmb.cli.progress import counting
     from openmmb.tasks import TASKS
     from openmmb.tasks.download.photos import REPORT, fetch_photos
     from openmmb.tasks.download.sources import PHOTOS

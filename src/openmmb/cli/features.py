@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import Device, PathOrNone, Switch, complain, require_one
 from openmmb.errors import ConfigError
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.vision.features.share import Share
@@ -78,7 +78,7 @@ def features(
 
 
 def _verify(encoder: str, images: Sequence[str], out: str, *, flip: bool, share: "Share") -> None:
-    from openmmb.progress import counting
+    from openmmb.cli.progress import counting
     from openmmb.vision.features.verify import verify
 
     if share.of > 1:
@@ -105,7 +105,7 @@ def _count(findings: "Findings") -> str:
 @contextmanager
 def _counting(share: "Share") -> Iterator[Callable[[int, int], None] | None]:
     """Show the progress of the first of several processes, which do about as much each."""
-    from openmmb.progress import counting
+    from openmmb.cli.progress import counting
 
     if share.rank > 0:
         yield None

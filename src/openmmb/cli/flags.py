@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from openmmb.chat.printable import printable
 from openmmb.errors import ConfigError
+from openmmb.text.printable import printable
 
 BUNDLED = Path("tiny")
 RECIPES = Path(__file__).parent.parent / "recipes"

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import PathOrNone, Switch, complain
 from openmmb.cli.train import run
 from openmmb.errors import ConfigError, DataError
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot
-    from openmmb.convert.commands.chat import ChatCommand
-    from openmmb.convert.commands.flags import Given
-    from openmmb.convert.commands.train import TrainCommand
+    from openmmb.parlai.arguments import Given
+    from openmmb.parlai.chat import ChatCommand
+    from openmmb.parlai.train import TrainCommand
     from openmmb.search.config import SearchConfig
-    from openmmb.train.config import Recipe
+    from openmmb.train.replies.config import Recipe
 
 TRAIN = ("tm", "train", "train_model")
 CHAT = ("interactive", "i")
@@ -58,7 +58,7 @@ def parlai_with(args: Sequence[str]) -> None:
     Raises:
         ConfigError: The command or a flag is not known, or asks for what there is not.
     """
-    from openmmb.convert.commands.flags import describe_flags, read_flags
+    from openmmb.parlai.arguments import describe_flags, read_flags
 
     words = list(args)
     while words and PurePosixPath(words[0]).name in ("parlai", "python", "python3"):
@@ -85,11 +85,11 @@ def _script(words: Sequence[str]) -> str:
 
 def _train(given: "Given", *, dry_run: bool) -> None:
     from openmmb.config import dump, parse
-    from openmmb.convert.commands.start import fit_to_start, read_start
-    from openmmb.convert.commands.train import read_train
-    from openmmb.convert.commands.zoo import come_by
-    from openmmb.train.config import Recipe
-    from openmmb.train.trainer import train
+    from openmmb.parlai.starts import fit_to_start, read_start
+    from openmmb.parlai.train import read_train
+    from openmmb.parlai.zoo import come_by
+    from openmmb.train.replies.config import Recipe
+    from openmmb.train.replies.objective import train
 
     command = read_train(given)
     start = read_start(command.recipe["start"])
@@ -113,7 +113,7 @@ def _train(given: "Given", *, dry_run: bool) -> None:
 
 def _weigh(recipe: "Recipe", command: "TrainCommand") -> "Recipe":
     """Fit what ParlAI says in shares and epochs to the sizes of the data sets, which are read."""
-    from openmmb.train.examples import read_train as read_examples
+    from openmmb.train.replies.examples import read_train as read_examples
 
     if command.epochs is None and command.shares is None:
         return recipe
@@ -136,9 +136,9 @@ def _weigh(recipe: "Recipe", command: "TrainCommand") -> "Recipe":
 
 def _chat(given: "Given", *, safe: bool, dry_run: bool) -> None:
     from openmmb.config import parse
-    from openmmb.convert.commands.chat import read_chat
-    from openmmb.convert.commands.start import check_shape, read_start
-    from openmmb.convert.commands.zoo import come_by
+    from openmmb.parlai.chat import read_chat
+    from openmmb.parlai.starts import check_shape, read_start
+    from openmmb.parlai.zoo import come_by
     from openmmb.search.config import SearchConfig
 
     command = read_chat(given, safe=safe)
@@ -178,7 +178,7 @@ def _show(command: "ChatCommand", search: "SearchConfig") -> None:
 
 def _talk(command: "ChatCommand", search: "SearchConfig") -> None:
     from openmmb.chat.conversation import Conversation
-    from openmmb.progress import waiting
+    from openmmb.cli.progress import waiting
 
     with waiting("loading"):
         from openmmb.chat.bot import load

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import complain
+from openmmb.text.printable import printable
 
 
 def plot(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import Lines, Switch
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.safety.guard import GuardConfig

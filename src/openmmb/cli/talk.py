@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import (
     BUNDLED,
     CheckpointArg,
@@ -21,6 +20,7 @@ from openmmb.cli.flags import (
     complain,
 )
 from openmmb.cli.safety import DEFAULT_GUARD, GuardArg
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot, Reply
@@ -128,7 +128,7 @@ def _load(
     device: Device,
     encoder_weights: Path | None,
 ) -> "Bot":
-    from openmmb.progress import waiting
+    from openmmb.cli.progress import waiting
 
     with waiting("loading"):
         from openmmb.chat.bot import load

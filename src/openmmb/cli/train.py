@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 import tyro
 from tyro.conf import Positional, arg
 
-from openmmb.chat.printable import printable
 from openmmb.cli.flags import complain, find_recipe
+from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
-    from openmmb.train.log import Watch
+    from openmmb.train.run.log import Watch
 
 R = TypeVar("R")
 R_in = TypeVar("R_in", contravariant=True)
@@ -43,7 +43,7 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
     from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
-    from openmmb.train.config import Recipe
+    from openmmb.train.replies.config import Recipe
 
     path = find_recipe(args[0])
     if is_classifier_recipe(path):
@@ -51,14 +51,14 @@ def train_with(args: Sequence[str]) -> None:
 
         run(train_classifier, _read(ClassifierRecipe, path, args))
     else:
-        from openmmb.train.trainer import train as train_replies
+        from openmmb.train.replies.objective import train as train_replies
 
         run(train_replies, _read(Recipe, path, args))
 
 
 def run(train_it: "Train[R]", recipe: R) -> None:
     """Train, show how it goes, and print where the checkpoint is."""
-    from openmmb.progress import watching
+    from openmmb.cli.progress import watching
 
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     with watching() if first else nullcontext(lambda _: None) as watch:

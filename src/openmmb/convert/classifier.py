@@ -17,10 +17,10 @@ from torch import Tensor
 
 from openmmb.checkpoint import CONFIG, DTYPES, TOKENIZER, WEIGHTS, Precision, convert_weight
 from openmmb.config import dump, parse
-from openmmb.convert.folder import replacing
 from openmmb.convert.names import PARLAI
 from openmmb.convert.stream import NAMES, Weight, write_safetensors
 from openmmb.convert.subwords import Subwords, read_subwords
+from openmmb.convert.write import replacing
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.folder import ClassifierConfig

@@ -32,7 +32,6 @@ from openmmb.config import load as load_config
 from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
 from openmmb.convert.files import read_json
-from openmmb.convert.folder import Converted, replacing, write_checkpoint
 from openmmb.convert.names import Naming
 from openmmb.convert.stream import (
     Weight,
@@ -42,6 +41,7 @@ from openmmb.convert.stream import (
 )
 from openmmb.convert.vocabulary import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.weights import FRESH, adopt
+from openmmb.convert.write import Converted, replacing, write_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids

@@ -19,12 +19,12 @@ from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
 from openmmb.convert.dictionary import read_parlai_dictionary
 from openmmb.convert.files import read_json
-from openmmb.convert.folder import Converted, write_checkpoint
 from openmmb.convert.names import PARLAI
 from openmmb.convert.options import Options
 from openmmb.convert.stream import Weight, pickled_weights
 from openmmb.convert.vocabulary import read_parlai_vocabulary
 from openmmb.convert.weights import adopt
+from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
 

@@ -76,7 +76,7 @@ class Encoder:
         return self.part(rows, rank=0, ranks=1).rows
 
     def part(self, rows: Sequence[Row], *, rank: int, ranks: int) -> Part[Batch]:
-        """Make what process ``rank`` of ``ranks`` gets of a batch, as ``my_rows`` deals it out.
+        """Make what process ``rank`` of ``ranks`` gets of a batch, as ``local_rows`` deals it out.
 
         Of the other rows only the lengths are looked at: what is dear is to read image vectors,
         100 times 2048 numbers for each picture of Multi-Modal BlenderBot.

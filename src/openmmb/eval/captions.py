@@ -10,8 +10,8 @@ from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.example import Example
+from openmmb.engine.generate import generate
 from openmmb.eval.metrics import bleu
-from openmmb.generate import generate
 from openmmb.search.config import SearchConfig
 
 CAPTION_SEARCH = SearchConfig(beam_size=5, min_length=0, max_length=40, block_context_ngram=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from openmmb.data.batch import Batch
 from openmmb.data.example import Example
 from openmmb.data.loader import Encoder, in_order
-from openmmb.distributed import rank, ranks, sum_over_ranks
+from openmmb.distributed import all_reduce_sum, rank, world_size
 from openmmb.model.loss import token_loss
 from openmmb.model.seq2seq import Seq2Seq
 
@@ -52,7 +52,7 @@ def perplexity_of(
     model.eval()
     device = model.embeddings.weight.device
     total, count = 0.0, 0
-    parts = in_order(examples, encoder, batch_size=batch_size, rank=rank(), ranks=ranks())
+    parts = in_order(examples, encoder, batch_size=batch_size, rank=rank(), ranks=world_size())
     for part in parts:
         loss, tokens = reply_loss(
             model,
@@ -62,7 +62,7 @@ def perplexity_of(
         )
         if part.counts:
             total, count = total + loss.item(), count + tokens
-    loss_sum, count_sum = sum_over_ranks([total, count])
+    loss_sum, count_sum = all_reduce_sum([total, count])
     return perplexity(loss_sum, round(count_sum))
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.example import Example
+from openmmb.engine.generate import generate
 from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
-from openmmb.generate import generate
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.classifier import ClassifierCheck
 from openmmb.safety.verdict import Check, Verdict

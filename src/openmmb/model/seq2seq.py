@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmmb.engine.panels import PanelLinear
 from openmmb.model.config import ModelConfig
 from openmmb.model.decoder import Decoder
 from openmmb.model.encoder import Encoder, no_image
-from openmmb.model.panels import PanelLinear
 
 
 class Seq2Seq(nn.Module):

@@ -22,7 +22,7 @@ from openmmb.model.config import ModelConfig
 from openmmb.model.loss import token_loss
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.model.stack import Stack
-from openmmb.train.config import OptimConfig, Recipe
+from openmmb.train.replies.config import OptimConfig, Recipe
 
 WIDE = 4
 """Bytes of a number in fp32."""

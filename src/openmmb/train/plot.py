@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openmmb.errors import ConfigError, DataError
-from openmmb.train.log import LOG, Record, numbers_of, read_log
+from openmmb.train.run.log import LOG, Record, numbers_of, read_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

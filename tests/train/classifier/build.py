@@ -7,7 +7,7 @@ from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import CATEGORIES, LABELS
 from openmmb.train.classifier.config import ClassifierRecipe, LabelledConfig
-from openmmb.train.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
+from openmmb.train.replies.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
 from tests.build import write_tiny_data
 
 RUDE, KIND = ("you are an oaf", "go away oaf", "what an oaf"), ("nice day", "i like dogs", "hello")

@@ -12,7 +12,7 @@ from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import LABELS
 from openmmb.train.classifier.config import ClassifierRecipe
 from openmmb.train.classifier.objective import prepare_verdicts, train_classifier
-from openmmb.train.log import Record
+from openmmb.train.run.log import Record
 from tests.train.classifier.build import tiny_classifier_recipe
 
 

@@ -17,8 +17,8 @@ from openmmb.train.classifier.texts import (
     spread,
     with_context,
 )
-from openmmb.train.config import TaskConfig
-from openmmb.train.examples import read_task
+from openmmb.train.replies.config import TaskConfig
+from openmmb.train.replies.examples import read_task
 from tests.build import write_tiny_data
 from tests.train.classifier.build import write_labelled
 

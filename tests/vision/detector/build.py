@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.vision.detector.network import Shape
+from openmmb.vision.detector.faster_rcnn import Shape
 
 TINY = Shape(
     depths=(1, 2, 2, 1),

@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from openmmb.vision.detector.encoder import RegionEncoder, open_faster_rcnn
-from openmmb.vision.detector.network import Precision
+from openmmb.vision.detector.faster_rcnn import Precision
 from openmmb.vision.encoders import ImageEncoder
 from tests.vision.detector.build import TINY, picture, published_weights
 

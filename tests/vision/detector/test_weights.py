@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
-from openmmb.vision.detector.network import X152, FasterRCNN
+from openmmb.vision.detector.faster_rcnn import X152, FasterRCNN
 from openmmb.vision.detector.proposals import STRIDES, cell_anchors
 from openmmb.vision.detector.weights import load_faster_rcnn
 from tests.vision.detector.build import TINY, published_weights

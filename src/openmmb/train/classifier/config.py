@@ -11,7 +11,7 @@ from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import LABELS
 from openmmb.train.classifier.noise import NoiseConfig
-from openmmb.train.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
+from openmmb.train.replies.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
 
 
 @config

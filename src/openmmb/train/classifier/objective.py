@@ -18,7 +18,7 @@ from torch import Tensor
 
 from openmmb.checkpoint import find_checkpoint, load_checkpoint
 from openmmb.data.mixture import Mixture, Window
-from openmmb.distributed import full_weights, is_first
+from openmmb.distributed import full_state_dict, is_main
 from openmmb.errors import ConfigError
 from openmmb.eval.classification import measure
 from openmmb.model.classifier import Classifier
@@ -43,10 +43,10 @@ from openmmb.train.classifier.texts import (
     spread,
     with_context,
 )
-from openmmb.train.log import Record, Watch
-from openmmb.train.loop import opened, run_opened
-from openmmb.train.objective import Scores
-from openmmb.train.precision import autocast
+from openmmb.train.run.log import Record, Watch
+from openmmb.train.run.loop import opened, run_opened
+from openmmb.train.run.objective import Scores
+from openmmb.train.run.precision import autocast
 
 UNSAFE = tuple(label for label in LABELS if label != SAFE)
 """What the classifier refuses."""
@@ -202,9 +202,9 @@ class Verdicts:
 
     def save(self, folder: Path) -> None:
         """Calibrate, choose the threshold, and write the classifier."""
-        weights = full_weights(self.model)
+        weights = full_state_dict(self.model)
         aside = self._aside()
-        if not is_first():
+        if not is_main():
             return
         safe = torch.tensor([label not in UNSAFE for label in LABELS])
         found = calibrate(aside.logits, aside.allowed, aside.shares, safe)

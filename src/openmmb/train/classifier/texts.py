@@ -19,8 +19,8 @@ from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
 from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
 from openmmb.tasks.polarities import read_polarities
-from openmmb.train.config import TaskConfig
-from openmmb.train.examples import read_task
+from openmmb.train.replies.config import TaskConfig
+from openmmb.train.replies.examples import read_task
 
 NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""

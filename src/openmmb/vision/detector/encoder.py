@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.vision.detector.network import X152, FasterRCNN, Precision, Shape
+from openmmb.vision.detector.faster_rcnn import X152, FasterRCNN, Precision, Shape
 from openmmb.vision.detector.preprocess import PREPROCESSING, preprocess
 from openmmb.vision.detector.regions import NUM_REGIONS, Regions
 from openmmb.vision.detector.weights import load_faster_rcnn

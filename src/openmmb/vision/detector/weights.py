@@ -16,7 +16,7 @@ from torch import Tensor
 
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
-from openmmb.vision.detector.network import FasterRCNN, Shape
+from openmmb.vision.detector.faster_rcnn import FasterRCNN, Shape
 from openmmb.vision.detector.proposals import STRIDES, cell_anchors
 
 _PARALLEL: Final = "module."

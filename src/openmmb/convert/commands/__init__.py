@@ -1,1 +1,0 @@
-"""ParlAI command lines, understood: their flags become a recipe or the settings of a chat."""

@@ -1,0 +1,99 @@
+"""Replies to examples: encode, search, and back to words.
+
+Sizes: B examples, I image vectors, F features in each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from openmmb.checkpoint import Checkpoint
+from openmmb.data.batch import collate, pad
+from openmmb.data.encode import encode, encode_context
+from openmmb.data.example import Example
+from openmmb.search.config import SearchConfig
+from openmmb.search.constraints import Constraint
+from openmmb.search.decode import search
+from openmmb.text.normalize import tidy
+
+UNCUT = 1_000_000
+"""Tokens that no context reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One reply that a search found.
+
+    Attributes:
+        text: In words, on one line and without anything invisible.
+        num_tokens: Its length, without the end token.
+        score: Log-probability divided by the length penalty; higher is better.
+    """
+
+    text: str
+    num_tokens: int
+    score: float
+
+
+@torch.inference_mode()
+def generate(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    images: Sequence[Tensor | None],
+    config: SearchConfig,
+    *,
+    rules: Sequence[Constraint] = (),
+    generator: torch.Generator | None = None,
+) -> list[list[Generated]]:
+    """Find replies to examples, best first.
+
+    Args:
+        checkpoint: Its model answers, on the device where it is.
+        examples: What to answer; their own replies are not looked at.
+        images: For each its image vectors (I, F), or None.
+        config: How to search; a reply never gets longer than the model has positions.
+        rules: Further constraints, such as ``safety.ban.no_words``.
+        generator: Source of randomness for the methods that draw; None is PyTorch's own.
+
+    Raises:
+        ValueError: A picture's vectors are not of the model's shape.
+    """
+    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    shape = (model.config.image_vectors, model.config.image_dim)
+    rows = [encode(example, tokenizer, checkpoint.config.encode) for example in examples]
+    batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
+    batch = batch.to(model.embeddings.weight.device)
+    image = batch.image.to(model.dtype)
+    states, mask = model.encode(batch.context, batch.context_mask, image, batch.has_image)
+    config = _within(config, model.config.num_positions)
+    found = search(
+        model.stepper(states, mask, num_beams=config.num_beams, max_tokens=config.max_length),
+        _uncut(checkpoint, examples).to(states.device)
+        if config.block_full_context
+        else batch.context,
+        config,
+        start_id=tokenizer.start_id,
+        end_id=tokenizer.end_id,
+        banned_ids=tokenizer.unsaid_ids(),
+        rules=rules,
+        generator=generator,
+    )
+    return [
+        [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]
+        for hypotheses in found
+    ]
+
+
+def _uncut(checkpoint: Checkpoint, examples: Sequence[Example]) -> Tensor:
+    """Return contexts (B, S) with what was cut off before the model read them."""
+    encoding = replace(checkpoint.config.encode, max_context=UNCUT)
+    rows = [encode_context(example, checkpoint.tokenizer, encoding) for example in examples]
+    return pad(rows, checkpoint.tokenizer.pad_id)[0]
+
+
+def _within(config: SearchConfig, num_positions: int) -> SearchConfig:
+    longest = min(config.max_length, num_positions)
+    shortest = min(config.min_length, longest - 1)
+    return replace(config, max_length=longest, min_length=shortest)

@@ -1,0 +1,121 @@
+"""Files written whole, and files of others read with one line for whatever is wrong with them."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from openmmb.errors import ConfigError, OpenMMBError
+
+PARTIAL = ".partial"
+"""Ends the name of what is being written."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place beside ``path`` to write to, and move what is there into its place at the end.
+
+    Whoever reads ``path`` finds what was there before or what was written, never a part of it.
+    Works for a file, and for a folder that the caller makes. Whatever goes wrong meanwhile, the
+    half is removed and what was there before stays.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    partial = path.with_name(f"{path.name}{PARTIAL}")
+    remove(partial)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        if partial.is_dir():
+            replace_folder(partial, path)
+        else:
+            sync(partial)
+            partial.replace(path)
+    except BaseException:
+        remove(partial)
+        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that nobody ever finds a part of it; text as UTF-8.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put the folder ``new`` in the place of ``old``, if there is one.
+
+    Whatever interrupts this, a crash of the machine too, one of the two is whole; between two
+    renames the old one stands beside its place, with ``.replaced`` after its name.
+
+    Raises:
+        OSError: One of them cannot be moved.
+    """
+    for path in new.iterdir():
+        sync(path)
+    aside = old.with_name(f"{old.name}.replaced")
+    remove(aside)
+    if old.exists():
+        old.rename(aside)
+    new.rename(old)
+    sync(old.parent)
+    remove(aside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_text(path: Path, *, error: type[OpenMMBError] = ConfigError) -> str:
+    """Read a text file in UTF-8, with or without the mark that some editors put before it.
+
+    Raises:
+        OpenMMBError: Of the kind ``error``: it is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as failure:
+        raise error(f"{path}: {failure.strerror or failure}") from failure
+    except UnicodeDecodeError as failure:
+        raise error(f"{path}: expected text in UTF-8: {failure.reason}") from failure
+
+
+def read_json(path: Path, *, error: type[OpenMMBError] = ConfigError) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OpenMMBError: Of the kind ``error``: it cannot be read, or is not JSON.
+    """
+    text = read_text(path, error=error)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as failure:
+        where = f"line {failure.lineno} column {failure.colno}"
+        raise error(f"{path}: expected JSON: {failure.msg} at {where}") from None
+    except RecursionError:
+        raise error(f"{path}: expected JSON: it is nested too deeply") from None
+
+
+def sync(path: Path) -> None:
+    """Have the disk itself hold a file or a folder.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""ParlAI's command lines, read as this project's settings."""

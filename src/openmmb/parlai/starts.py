@@ -1,0 +1,72 @@
+"""What a ParlAI command says about a network must be true of the checkpoint that it names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
+from openmmb.config import load
+from openmmb.errors import ConfigError
+from openmmb.parlai.table import FLAGS
+from openmmb.parlai.train import DROPOUTS, TrainCommand
+from openmmb.vision.encoders import ALIASES
+
+OF_SEVERAL = {
+    "model.num_encoder_layers": "n-encoder-layers",
+    "model.num_decoder_layers": "n-decoder-layers",
+}
+"""Settings that no flag decides alone, and the flag that says most about each."""
+
+
+def read_start(folder: str) -> CheckpointConfig | None:
+    """Return the settings of a checkpoint, None where there is none.
+
+    Raises:
+        ConfigError: Its settings are damaged.
+    """
+    path = find_checkpoint(folder) / CONFIG
+    return load(CheckpointConfig, path) if path.is_file() else None
+
+
+def check_shape(shape: Mapping[str, Any], config: CheckpointConfig, folder: str) -> None:
+    """See that the flags of a command do not contradict the checkpoint ``folder``.
+
+    Args:
+        shape: What they say, by dotted keys of ``CheckpointConfig``.
+        config: The checkpoint's settings.
+        folder: For the message.
+
+    Raises:
+        ConfigError: They do; names the flag and both values.
+    """
+    names = {flag.key: name for name, flag in FLAGS.items() if flag.key} | OF_SEVERAL
+    for key, value in shape.items():
+        table, _, name = key.partition(".")
+        there = getattr(getattr(config, table), name)
+        if value != there:
+            raise ConfigError(
+                f"--{names[key]} {value!r}: but {folder} has {there!r}, which stays; leave it out"
+            )
+
+
+def fit_to_start(command: TrainCommand, config: CheckpointConfig) -> TrainCommand:
+    """Fill in what the flags leave to the checkpoint that the run starts from.
+
+    Raises:
+        ConfigError: A flag contradicts the checkpoint.
+    """
+    recipe = command.recipe
+    folder, data = recipe["start"], recipe["data"]
+    check_shape(command.shape, config, folder)
+    own = ALIASES.get(config.encoder, config.encoder)
+    if command.names_encoder and data["encoder"] != own:
+        raise ConfigError(
+            f"--image-mode {data['encoder']}: but {folder} knows the image vectors of {own}"
+        )
+    dropouts = {key.partition(".")[2]: recipe["model"][key.partition(".")[2]] for key in DROPOUTS}
+    fitted = {
+        **recipe,
+        "model": asdict(config.model) | dropouts,
+        "data": data | {"encoder": own},
+    }
+    return replace(command, recipe=fitted)

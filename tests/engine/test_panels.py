@@ -1,0 +1,88 @@
+"""A layer in panels is the layer, whatever its size, and may write into the same memory again."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from openmmb.engine.panels import PANEL, PanelLinear, huge_pages, panels_are_quickest
+
+
+def layer_of(outputs: int, inputs: int, *, bias: bool = True) -> nn.Linear:
+    torch.manual_seed(outputs + inputs)
+    return nn.Linear(inputs, outputs, bias=bias)
+
+
+@given(
+    outputs=st.integers(1, 3 * PANEL + 1),
+    inputs=st.integers(1, 40),
+    rows=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+    bias=st.booleans(),
+)
+def test_a_layer_in_panels_is_the_layer(
+    outputs: int, inputs: int, rows: list[int], *, bias: bool
+) -> None:
+    layer = layer_of(outputs, inputs, bias=bias)
+    x = torch.randn(*rows, inputs)
+    with torch.inference_mode():
+        found = PanelLinear(layer.weight, layer.bias)(x)
+        torch.testing.assert_close(found, layer(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [2 * PANEL, 2 * PANEL + 5])
+def test_a_room_is_used_again(outputs: int) -> None:
+    layer = layer_of(outputs, 16)
+    panels = PanelLinear(layer.weight, layer.bias)
+    room = panels.room(6)
+    with torch.inference_mode():
+        for _ in range(2):
+            x = torch.randn(2, 3, 16)
+            found = panels(x, room)
+            assert found.data_ptr() == room.outputs.data_ptr()
+            torch.testing.assert_close(found, layer(x), rtol=0, atol=1e-5)
+
+
+def test_layers_share_one_piece_of_memory() -> None:
+    layers = [layer_of(PANEL, 8), layer_of(PANEL + 1, 8)]
+    places = torch.split(huge_pages(3 * PANEL * 8), [PANEL * 8, 2 * PANEL * 8])
+    panels = [
+        PanelLinear(layer.weight, layer.bias, place)
+        for layer, place in zip(layers, places, strict=True)
+    ]
+    x = torch.randn(4, 8)
+    with torch.inference_mode():
+        for layer, packed in zip(layers, panels, strict=True):
+            torch.testing.assert_close(packed(x), layer(x), rtol=0, atol=1e-5)
+
+
+def test_what_fills_the_last_panel_is_zero() -> None:
+    layer = layer_of(5, 8)
+    panels = PanelLinear(layer.weight, layer.bias, torch.full((8 * PANEL,), torch.nan))
+    room = panels.room(3)
+    with torch.inference_mode():
+        panels(torch.randn(3, 8), room)
+    assert room.outputs[..., 5:].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "avx512", "mkl", "wanted"),
+    [
+        ("Intel Xeon", True, True, True),
+        ("Intel Xeon", True, False, False),
+        ("Intel Core i7", False, True, False),
+        ("AMD EPYC", True, True, False),
+    ],
+)
+def test_panels_are_for_mkl_with_avx512(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, avx512: bool, mkl: bool, wanted: bool
+) -> None:
+    found = {"cpu_name": name, "avx512_f": avx512}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    monkeypatch.setattr(torch._C, "has_mkl", mkl)
+    assert panels_are_quickest() == wanted
+
+
+def test_an_older_pytorch_has_no_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not panels_are_quickest()

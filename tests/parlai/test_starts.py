@@ -1,0 +1,56 @@
+"""What flags say about a network has to be true of the checkpoint that a run starts from."""
+
+from pathlib import Path
+
+import pytest
+
+from openmmb.checkpoint import save_checkpoint
+from openmmb.errors import ConfigError
+from openmmb.parlai.arguments import read_flags
+from openmmb.parlai.starts import check_shape, fit_to_start, read_start
+from openmmb.parlai.train import TrainCommand, read_train
+from tests.build import TINY_F, TINY_I, tiny_checkpoint
+
+WORDS = (
+    *("-t", "convai2:normalized", "-m", "image_seq2seq", "-mf", "run", "-lr", "1e-5"),
+    *("-opt", "adam", "-tstep", "9", "--dropout", "0.3", "--init-model", "start"),
+)
+CONFIG = tiny_checkpoint(
+    encoder="faster_r_cnn_152_32x8d", image_vectors=TINY_I, image_dim=TINY_F
+).config
+
+
+def command(*flags: str) -> TrainCommand:
+    return read_train(read_flags((*WORDS, *flags)))
+
+
+def test_the_settings_of_a_checkpoint_are_read_without_its_weights(tmp_path: Path) -> None:
+    assert read_start(str(tmp_path)) is None
+    save_checkpoint(tiny_checkpoint(), tmp_path / "start", precision="fp16")
+    (tmp_path / "start" / "model.safetensors").unlink()
+    assert read_start(str(tmp_path / "start")) == tiny_checkpoint().config
+
+
+def test_the_network_is_the_starts_and_the_dropouts_are_the_commands() -> None:
+    recipe = fit_to_start(command("-esz", "16"), CONFIG).recipe
+    assert (recipe["model"]["embed_dim"], recipe["model"]["ffn_dim"]) == (16, 32)
+    assert (recipe["model"]["dropout"], recipe["model"]["attention_dropout"]) == (0.3, 0.0)
+    assert recipe["data"]["encoder"] == "faster_rcnn_x152"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("-hid", "33"), "--ffn-size 33: but start/checkpoint has 32, which stays; leave it out"),
+        (("-nl", "3"), "--n-encoder-layers 3: but start/checkpoint has 2"),
+        (("--variant", "xlm"), "--variant 'xlm': but start/checkpoint has 'prelayernorm'"),
+        (("--image-mode", "efficientnet_lite0"), "--image-mode efficientnet_lite0: but start/che"),
+    ],
+)
+def test_a_contradiction_names_flag_and_both_values(flags: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fit_to_start(command(*flags), CONFIG)
+
+
+def test_what_is_true_is_no_contradiction() -> None:
+    check_shape({"model.embed_dim": 16, "encode.delimiter": "\n"}, CONFIG, "start")

@@ -1,0 +1,268 @@
+"""A search finds what its plain twin finds, keeps its promises, and inputs never meet."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from openmmb.search.config import Method, SearchConfig
+from openmmb.search.constraints import no_phrase
+from openmmb.search.decode import search
+from openmmb.search.hypothesis import Hypothesis
+
+START, END, V, STATES = 1, 2, 7, 53
+Words = tuple[int, ...]
+
+
+@dataclass
+class Net:
+    """Logits that depend on all that a beam has said, through the parents that it is told.
+
+    Attributes:
+        tables: (B, STATES, V); what was said, hashed, picks the row.
+    """
+
+    tables: Tensor
+    state: Tensor | None = None
+    shapes: set[tuple[int, ...]] = field(default_factory=set)
+
+    def __call__(self, tokens: Tensor, parents: Tensor) -> Tensor:
+        self.shapes |= {tuple(tokens.shape), tuple(parents.shape)}
+        before = torch.zeros_like(tokens) if self.state is None else self.state.gather(1, parents)
+        self.state = (before * 31 + tokens + 1) % STATES
+        return self.tables.gather(1, self.state[..., None].expand(-1, -1, V))
+
+
+def tables(seed: int, *, num_inputs: int = 1) -> Tensor:
+    return torch.randn(num_inputs, STATES, V, generator=torch.Generator().manual_seed(seed)) * 2
+
+
+def run(
+    table: Tensor, context: Tensor, config: SearchConfig, *, seed: int = 0
+) -> list[list[Hypothesis]]:
+    source = torch.Generator().manual_seed(seed)
+    return search(
+        Net(table),
+        context,
+        config,
+        start_id=START,
+        end_id=END,
+        banned_ids=[START],
+        generator=source,
+    )
+
+
+def slow_beam(table: Tensor, context: list[int], config: SearchConfig) -> list[Hypothesis]:
+    """Beam search by lists; empty where nothing finished."""
+    beams: list[tuple[float, Words]] = [(0.0, (START,))]
+    ended: list[tuple[float, Words]] = []
+    first_ended = False
+    for _ in range(config.max_length):
+        longer = [
+            (score + logp, (*said, token))
+            for score, said in beams
+            if said[-1] != END
+            for token, logp in enumerate(log_probs(table, said))
+            if token != START and not is_banned((*said, token), context, config)
+        ]
+        beams = sorted(longer, reverse=True)[: config.beam_size]
+        ended += [beam for beam in beams if beam[1][-1] == END]
+        first_ended |= bool(beams) and beams[0][1][-1] == END
+        if first_ended and len(ended) >= config.beam_size:
+            break
+    scored = [
+        (score / ((1 + len(said)) / 6) ** config.length_penalty, said) for score, said in ended
+    ]
+    return [Hypothesis(said[1:-1], score) for score, said in sorted(scored, reverse=True)]
+
+
+def log_probs(table: Tensor, said: Words) -> list[float]:
+    state = 0
+    for token in said:
+        state = (state * 31 + token + 1) % STATES
+    logits = [float(x) for x in table[state]]
+    logits[START] = -math.inf
+    total = math.log(sum(math.exp(x) for x in logits))
+    return [x - total for x in logits]
+
+
+def is_banned(said: Words, context: list[int], config: SearchConfig) -> bool:
+    if said[-1] == END and len(said) - 2 < config.min_length:
+        return True
+    return ends_as_before(said, list(said[:-1]), config.block_ngram) or ends_as_before(
+        said, context, config.block_context_ngram
+    )
+
+
+def ends_as_before(said: Words, source: list[int], size: int) -> bool:
+    grams = [tuple(source[i : i + size]) for i in range(len(source) - size + 1)]
+    return 0 < size <= len(said) and said[-size:] in grams
+
+
+configs = st.builds(
+    SearchConfig,
+    beam_size=st.integers(1, 5),
+    min_length=st.integers(0, 6),
+    max_length=st.integers(7, 14),
+    block_ngram=st.integers(0, 3),
+    block_context_ngram=st.integers(0, 3),
+    length_penalty=st.sampled_from([0.0, 0.65, 1.0]),
+)
+contexts = st.lists(st.integers(0, V - 1), min_size=6, max_size=6)
+seeds = st.integers(0, 100_000)
+
+
+@settings(deadline=None)
+@given(seeds, contexts, configs)
+def test_beam_search_equals_its_plain_twin(
+    seed: int, context: list[int], config: SearchConfig
+) -> None:
+    found = run(tables(seed), torch.tensor([context]), config)[0]
+    wanted = slow_beam(tables(seed)[0], context, config)
+    assert all(h.finished for h in found) == bool(wanted)
+    if wanted:
+        assert [h.tokens for h in found] == [h.tokens for h in wanted]
+        assert [h.score for h in found] == pytest.approx([h.score for h in wanted], abs=1e-4)
+
+
+@settings(deadline=None)
+@given(seeds, contexts, configs, st.sampled_from(["beam", "topk", "nucleus", "delayed_beam"]))
+def test_every_method_keeps_its_promises(
+    seed: int, context: list[int], config: SearchConfig, method: Method
+) -> None:
+    config = dataclasses.replace(config, method=method, top_k=4, beam_delay=3)
+    found = run(tables(seed), torch.tensor([context]), config)[0]
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+    for h in found:
+        assume(h.score > -1e19)  # where all is banned, what cannot be kept is not promised
+        said = (START, *h.tokens, END) if h.finished else (START, *h.tokens)
+        assert START not in h.tokens
+        assert END not in h.tokens
+        assert len(h.tokens) < config.max_length
+        assert len(h.tokens) >= config.min_length or not h.finished
+        for upto in range(2, len(said) + 1):
+            assert not is_banned(said[:upto], context, config)
+
+
+@settings(deadline=None)
+@given(seeds, st.lists(contexts, min_size=2, max_size=4), configs)
+def test_a_batch_equals_its_inputs_one_by_one(
+    seed: int, context: list[list[int]], config: SearchConfig
+) -> None:
+    table = tables(seed, num_inputs=len(context))
+    together = run(table, torch.tensor(context), config)
+    for at, found in enumerate(together):
+        alone = run(table[at : at + 1], torch.tensor(context[at : at + 1]), config)[0]
+        if alone[0].score > -1e19:
+            assert [h.tokens for h in found] == [h.tokens for h in alone]
+            assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_padding_of_the_context_changes_nothing_where_padding_is_banned(seed: int) -> None:
+    config = SearchConfig(beam_size=3, min_length=2, max_length=9, block_context_ngram=2)
+    found = [
+        search(
+            Net(tables(seed)),
+            torch.tensor([[4, 5, 6, 4, END, *padding]]),
+            config,
+            start_id=START,
+            end_id=END,
+            banned_ids=[0, START],
+        )
+        for padding in ([], [0, 0, 0])
+    ]
+    assert found[0] == found[1]
+
+
+def test_an_input_that_is_done_disturbs_no_other() -> None:
+    config = SearchConfig(beam_size=2, min_length=0, max_length=12)
+    context = torch.tensor([[3], [3]])
+    table = tables(3, num_inputs=2)
+    table[0, :, END] = 50  # ends at once
+    net, steps = Net(table), 0
+
+    def broken(tokens: Tensor, parents: Tensor) -> Tensor:
+        nonlocal steps
+        logits = net(tokens, parents)
+        if steps > 3:
+            logits[0] = torch.nan
+        steps += 1
+        return logits
+
+    found = search(broken, context, config, start_id=START, end_id=END, banned_ids=[START])
+    assert steps > 4
+    assert found == run(table, context, config)
+    assert net.shapes == {(2, 2)}  # rows stay
+
+
+def test_greedy_takes_the_likeliest_token_and_ignores_the_minimum() -> None:
+    table = tables(0)
+    table[..., END] = 50
+    config = SearchConfig(method="greedy", min_length=20, block_context_ngram=0)
+    assert [h.tokens for h in run(table, torch.tensor([[3]]), config)[0]] == [()]
+
+
+def test_a_delayed_beam_without_delay_is_a_beam() -> None:
+    beam = SearchConfig(beam_size=3, min_length=2, max_length=10)
+    delayed = SearchConfig(
+        method="delayed_beam", beam_delay=0, beam_size=3, min_length=2, max_length=10
+    )
+    context = torch.tensor([[3, 4, 5]])
+    assert run(tables(1), context, delayed) == run(tables(1), context, beam)
+
+
+@pytest.mark.parametrize("method", ["topk", "nucleus", "delayed_beam"])
+def test_draws_follow_the_generator(method: Method) -> None:
+    config = SearchConfig(method=method, beam_size=3, min_length=4, max_length=20, block_ngram=0)
+    context = torch.tensor([[3, 4, 5]])
+    first = run(tables(1), context, config, seed=1)
+    assert first == run(tables(1), context, config, seed=1)
+    assert first != run(tables(1), context, config, seed=2)
+
+
+def test_temperature_divides_the_logits() -> None:
+    warm = SearchConfig(beam_size=3, min_length=2, max_length=10, temperature=0.5)
+    plain = SearchConfig(beam_size=3, min_length=2, max_length=10)
+    context = torch.tensor([[3, 4, 5]])
+    assert run(tables(1), context, warm) == run(tables(1) * 2, context, plain)
+
+
+def test_rules_come_on_top_of_those_of_the_config() -> None:
+    config = SearchConfig(beam_size=3, min_length=2, max_length=10)
+    context = torch.tensor([[3, 4, 5]])
+    best = run(tables(1), context, config)[0][0].tokens
+    rules = [no_phrase([best[:2]])]
+    found = search(
+        Net(tables(1)), context, config, start_id=START, end_id=END, banned_ids=[START], rules=rules
+    )
+    for h in found[0]:
+        assert best[:2] not in [h.tokens[i : i + 2] for i in range(len(h.tokens))]
+
+
+def test_half_precision_logits_are_searched_in_full_precision() -> None:
+    config = SearchConfig(beam_size=3, min_length=2, max_length=10)
+    context = torch.tensor([[3, 4, 5]])
+    table = tables(1).bfloat16()
+    assert run(table, context, config) == run(table.float(), context, config)
+
+
+def test_refusals() -> None:
+    config = SearchConfig()
+    with pytest.raises(ValueError, match=r"context is \(3,\), expected \(B, S\)"):
+        run(tables(0), torch.tensor([3, 4, 5]), config)
+    with pytest.raises(ValueError, match="banned_ids hold the end token 2; no reply could end"):
+        search(
+            Net(tables(0)),
+            torch.tensor([[3]]),
+            config,
+            start_id=START,
+            end_id=END,
+            banned_ids=[START, END],
+        )

@@ -1,0 +1,68 @@
+"""What is written appears whole or not at all; what is read is text, or one line says why not."""
+
+from pathlib import Path
+
+import pytest
+
+from openmmb.errors import CheckpointError, ConfigError, unknown
+from openmmb.files import read_json, read_text, replacing, write_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "notes.txt"
+    write_whole(path, "first")
+    write_whole(path, b"second")
+    assert path.read_text(encoding="utf-8") == "second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    write_whole(path, "before")
+
+    def interrupted() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half", encoding="utf-8")
+            assert path.read_text(encoding="utf-8") == "before"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for number in ("one", "two"):
+        with replacing(folder) as partial:
+            partial.mkdir()
+            (partial / number).touch()
+    assert [path.name for path in folder.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_text_may_begin_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"\xef\xbb\xbfhello")
+    assert read_text(path) == "hello"
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    with pytest.raises(ConfigError, match=r"words\.txt: No such file or directory$"):
+        read_text(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(CheckpointError, match=r"words\.txt: expected text in UTF-8: .+$"):
+        read_text(path, error=CheckpointError)
+    path.write_text('{"a": ', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"words\.txt: expected JSON: .+ at line 1 column 7$"):
+        read_json(path)
+    path.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"words\.txt: expected JSON: it is nested too deeply$"):
+        read_json(path)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_or_with_all() -> None:
+    assert unknown("dog", "rxe", ["rex", "bo"]) == "no dog 'rxe'; did you mean 'rex'?"
+    assert unknown("dog", "zz", ["rex", "bo"]) == "no dog 'zz'; expected one of bo, rex"
