@@ -28,11 +28,11 @@ from openmmb.eval.classification import measure
 from openmmb.safety.classifier import ClassifierCheck, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled, read_labelled
-from openmmb.train.classifier.config import ClassifierRecipe
-from openmmb.train.classifier.noise import NoiseConfig, add_noise
-from openmmb.train.classifier.texts import as_safe, spread, without_negative
-from openmmb.train.replies.config import TaskConfig
-from openmmb.train.replies.examples import read_task
+from openmmb.training.classifier.config import ClassifierRecipe
+from openmmb.training.classifier.noise import NoiseConfig, add_noise
+from openmmb.training.classifier.texts import as_safe, spread, without_negative
+from openmmb.training.replies.config import TaskConfig
+from openmmb.training.replies.examples import read_task
 
 Judge = Callable[[Sequence[Labelled]], tuple[list[float], list[bool]]]
 """Texts -> how bad each looks, 0 to 1, and whether it is refused."""

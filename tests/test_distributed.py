@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from openmmb import distributed
 from openmmb.config import dump
 from openmmb.errors import ConfigError
-from openmmb.train.replies.config import Recipe, ScheduleConfig
-from openmmb.train.replies.objective import train
-from openmmb.train.run.log import Record
+from openmmb.training.replies.config import Recipe, ScheduleConfig
+from openmmb.training.replies.objective import train
+from openmmb.training.run.log import Record
 from tests.build import run_script, tiny_features
-from tests.train.build import PICTURES, TEXT, records, tiny_recipe
+from tests.training.build import PICTURES, TEXT, records, tiny_recipe
 
 MANY = """
 import os, signal, sys
@@ -30,8 +30,8 @@ from pathlib import Path
 import torch
 from openmmb.config import load
 from openmmb.errors import TrainingError
-from openmmb.train.replies.config import Recipe
-from openmmb.train.replies.objective import train
+from openmmb.training.replies.config import Recipe
+from openmmb.training.replies.objective import train
 
 torch.set_num_threads(1)
 folder, me = Path(sys.argv[1]), int(os.environ["RANK"])

@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from openmmb.config import dump
 from tests.build import tiny_image
 from tests.convert.build import copy_micro
-from tests.train.build import tiny_recipe
+from tests.training.build import tiny_recipe
 
 ROOT = Path(__file__).parent.parent
 MANUAL = ROOT / "docs" / "cli.md"

@@ -17,8 +17,8 @@ from openmmb.search.config import SearchConfig
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
 from openmmb.text.gender import GENDER_TOKENS
-from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
-from openmmb.train.replies.config import (
+from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
+from openmmb.training.replies.config import (
     DataConfig,
     OptimConfig,
     Recipe,

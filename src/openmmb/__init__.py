@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from openmmb.safety.guard import Guard
     from openmmb.safety.verdict import Verdict
     from openmmb.search.config import SearchConfig
-    from openmmb.train.replies.config import Recipe
+    from openmmb.training.replies.config import Recipe
 
 _HOMES = {
     "Bot": "openmmb.chat.bot",
@@ -33,7 +33,7 @@ _HOMES = {
     "Guard": "openmmb.safety.guard",
     "ImageError": "openmmb.errors",
     "OpenMMBError": "openmmb.errors",
-    "Recipe": "openmmb.train.replies.config",
+    "Recipe": "openmmb.training.replies.config",
     "Reply": "openmmb.chat.bot",
     "SearchConfig": "openmmb.search.config",
     "Turn": "openmmb.chat.conversation",

@@ -23,11 +23,11 @@ from openmmb.cli import main
 from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
-from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
-from openmmb.train.replies.config import Recipe
+from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
+from openmmb.training.replies.config import Recipe
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
 from tests.convert.build import as_text_model, copy_micro
-from tests.train.build import PICTURES, tiny_recipe
+from tests.training.build import PICTURES, tiny_recipe
 
 COMMAND = [sys.executable, "-m", "openmmb"]
 
@@ -335,7 +335,7 @@ def test_the_recipe_of_the_classifier_trains_one(
         ran.append(recipe)
         return tmp_path
 
-    monkeypatch.setattr("openmmb.train.classifier.objective.train_classifier", train)
+    monkeypatch.setattr("openmmb.training.classifier.objective.train_classifier", train)
     assert main(["train", "safety", "--optim.lr", "0.5"]) == 0
     assert [recipe.optim.lr for recipe in ran] == [0.5]
     assert capsys.readouterr().out == f"{tmp_path}\n"
@@ -351,7 +351,7 @@ def test_each_bundled_recipe_is_found_by_name(
         ran.append(recipe)
         return tmp_path
 
-    monkeypatch.setattr("openmmb.train.replies.objective.train", train)
+    monkeypatch.setattr("openmmb.training.replies.objective.train", train)
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()  # a run of that name is no recipe
     assert main(["train", name, "--optim.lr", "0.5", "--tasks.0.weight", "3"]) == 0
@@ -364,7 +364,9 @@ def test_each_bundled_recipe_is_found_by_name(
 def test_a_run_without_a_checkpoint_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("openmmb.train.replies.objective.train", lambda _, watch: tmp_path / "none")
+    monkeypatch.setattr(
+        "openmmb.training.replies.objective.train", lambda _, watch: tmp_path / "none"
+    )
     assert main(["train", "tiny-1-text"]) == 0
     assert capsys.readouterr() == (
         "",
@@ -378,7 +380,7 @@ def test_a_run_that_cannot_go_on_is_one_line(
     def fail(recipe: Recipe, *, watch: object) -> Path:
         raise TrainingError("runs/a: step 3: loss is not finite")
 
-    monkeypatch.setattr("openmmb.train.replies.objective.train", fail)
+    monkeypatch.setattr("openmmb.training.replies.objective.train", fail)
     assert "step 3" in complaint("train", "tiny-1-text")
 
 

@@ -19,7 +19,7 @@ from tests.build import PERSONALITIES, write_tiny_data
 from tests.tasks.build import BUILD, CONVAI2, write_json
 from tests.tasks.download.archives import tar
 from tests.tasks.download.server import Site, serve
-from tests.train.build import PICTURES, TEXT, tiny_recipe
+from tests.training.build import PICTURES, TEXT, tiny_recipe
 
 TINY = ("convai2", "flickr8k")
 JPEG = b"\xff\xd8\xff\xe0"

@@ -12,7 +12,7 @@ from openmmb import config
 from openmmb.checkpoint import save_checkpoint
 from openmmb.cli import main
 from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_features
-from tests.train.build import PICTURES, TEXT, tiny_recipe
+from tests.training.build import PICTURES, TEXT, tiny_recipe
 
 Measure = Callable[..., list[dict[str, Any]]]
 

@@ -13,7 +13,7 @@ from openmmb.cli.flags import RECIPES
 from openmmb.cli.parlai import parlai, parlai_with
 from openmmb.config import load, parse
 from openmmb.errors import ConfigError, OpenMMBError
-from openmmb.train.replies.config import Recipe
+from openmmb.training.replies.config import Recipe
 from openmmb.vision.features.extract import extract
 from tests.build import (
     PERSONALITIES,

@@ -7,7 +7,7 @@ import tyro
 
 from openmmb.cli.plot import plot
 from openmmb.errors import ConfigError
-from openmmb.train.run.log import Log
+from openmmb.training.run.log import Log
 
 
 def run_plot(*args: str) -> None:

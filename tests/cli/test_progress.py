@@ -9,7 +9,7 @@ import pytest
 
 from openmmb.cli import progress
 from openmmb.cli.progress import counting, waiting, watching
-from openmmb.train.run.log import Record
+from openmmb.training.run.log import Record
 
 RECORDS: tuple[Record, ...] = (
     {"kind": "start", "step": 0, "max_steps": 200, "examples/convai2": 10},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import describe_flags, read_flags
 from openmmb.parlai.table import FLAGS, SHORT
-from openmmb.train.replies.config import Recipe
+from openmmb.training.replies.config import Recipe
 
 
 def has_key(cls: Any, key: str) -> bool:

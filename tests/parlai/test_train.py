@@ -10,7 +10,7 @@ from openmmb.config import dump, parse
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
 from openmmb.parlai.train import ENDLESS, TrainCommand, read_train
-from openmmb.train.replies.config import Recipe
+from openmmb.training.replies.config import Recipe
 from tests.convert import card
 
 COCO = card.coco(out="runs/coco")[2:]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openmmb.tasks.download.sources import Source
     from openmmb.tasks.preview import Preview
     from openmmb.text.tokenizer import Tokenizer
-    from openmmb.train.replies.config import Recipe
+    from openmmb.training.replies.config import Recipe
 
 ROOT = Path("data")
 Names = Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]", help_behavior_hint="")]
@@ -117,7 +117,7 @@ def show(
     from openmmb.data.loader import one_caption
     from openmmb.tasks import open_task
     from openmmb.tasks.preview import preview
-    from openmmb.train.replies.config import Recipe, TaskConfig
+    from openmmb.training.replies.config import Recipe, TaskConfig
 
     require_one("--number", number)
     settings = None if recipe is None else config.load(Recipe, find_recipe(recipe))
@@ -162,8 +162,8 @@ def stats(
     from openmmb import config
     from openmmb.cli.progress import counting
     from openmmb.tasks.statistics import DrawnTask, describe, measure
-    from openmmb.train.replies.config import Recipe
-    from openmmb.train.replies.examples import read_train
+    from openmmb.training.replies.config import Recipe
+    from openmmb.training.replies.examples import read_train
 
     require_one("--max-examples", max_examples)
     settings = config.load(Recipe, find_recipe(recipe))

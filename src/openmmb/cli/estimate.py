@@ -35,9 +35,9 @@ def estimate(
     from openmmb import config
     from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
     from openmmb.model.config import SIZES
-    from openmmb.train.estimate import Hardware
-    from openmmb.train.estimate import estimate as compute
-    from openmmb.train.replies.config import Recipe
+    from openmmb.training.estimate import Hardware
+    from openmmb.training.estimate import estimate as compute
+    from openmmb.training.replies.config import Recipe
 
     require_one("--devices", devices)
     settings = config.load(Recipe, find_recipe(recipe))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openmmb.data.loader import Encoder, ImageVectors
     from openmmb.eval.evaluate import TaskReport
     from openmmb.eval.replies import Measures, ReplyReport
-    from openmmb.train.replies.config import TaskConfig
+    from openmmb.training.replies.config import TaskConfig
 
 ROOT = "data"
 Names = Annotated[str, arg(metavar="TASK[,TASK]", help_behavior_hint="")]
@@ -129,7 +129,7 @@ class _Chosen:
 
     def read(self, most: int) -> dict[str, list["Example"]]:
         """Read at most so many examples of each data set that has some."""
-        from openmmb.train.replies.examples import some
+        from openmmb.training.replies.examples import some
 
         return {
             task.name: found for task in self.tasks if (found := some(list(self._all(task)), most))
@@ -137,7 +137,7 @@ class _Chosen:
 
     def _all(self, task: "TaskConfig") -> Iterator["Example"]:
         from openmmb.tasks import open_task
-        from openmmb.train.replies.examples import held_out
+        from openmmb.training.replies.examples import held_out
 
         opened = open_task(task.name, self.root, both_sides=task.both_sides)
         if self.split is not None or not task.holdout:
@@ -156,7 +156,7 @@ def _choose(
     features: Path | None,
 ) -> _Chosen:
     from openmmb import config
-    from openmmb.train.replies.config import Recipe, TaskConfig
+    from openmmb.training.replies.config import Recipe, TaskConfig
 
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     given = None if features is None else str(features)

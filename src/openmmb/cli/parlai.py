@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from openmmb.parlai.chat import ChatCommand
     from openmmb.parlai.train import TrainCommand
     from openmmb.search.config import SearchConfig
-    from openmmb.train.replies.config import Recipe
+    from openmmb.training.replies.config import Recipe
 
 TRAIN = ("tm", "train", "train_model")
 CHAT = ("interactive", "i")
@@ -88,8 +88,8 @@ def _train(given: "Given", *, dry_run: bool) -> None:
     from openmmb.parlai.starts import fit_to_start, read_start
     from openmmb.parlai.train import read_train
     from openmmb.parlai.zoo import come_by
-    from openmmb.train.replies.config import Recipe
-    from openmmb.train.replies.objective import train
+    from openmmb.training.replies.config import Recipe
+    from openmmb.training.replies.objective import train
 
     command = read_train(given)
     start = read_start(command.recipe["start"])
@@ -113,7 +113,7 @@ def _train(given: "Given", *, dry_run: bool) -> None:
 
 def _weigh(recipe: "Recipe", command: "TrainCommand") -> "Recipe":
     """Fit what ParlAI says in shares and epochs to the sizes of the data sets, which are read."""
-    from openmmb.train.replies.examples import read_train as read_examples
+    from openmmb.training.replies.examples import read_train as read_examples
 
     if command.epochs is None and command.shares is None:
         return recipe

@@ -24,8 +24,8 @@ def plot(
         out: The picture, a PNG.
     """
     from openmmb.errors import ConfigError
-    from openmmb.train.plot import plot as draw
-    from openmmb.train.plot import read_curves
+    from openmmb.training.plot import plot as draw
+    from openmmb.training.plot import read_curves
 
     if not runs:
         raise ConfigError("RUN: none given; name the folder of at least one run")

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from openmmb.train.run.log import Record
+    from openmmb.training.run.log import Record
 
 PLAIN_EVERY_S = 30.0
 """Between two lines where nobody watches a bar."""

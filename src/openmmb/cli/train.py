@@ -13,7 +13,7 @@ from openmmb.cli.flags import complain, find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
-    from openmmb.train.run.log import Watch
+    from openmmb.training.run.log import Watch
 
 R = TypeVar("R")
 R_in = TypeVar("R_in", contravariant=True)
@@ -42,16 +42,16 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
-    from openmmb.train.classifier.config import ClassifierRecipe, is_classifier_recipe
-    from openmmb.train.replies.config import Recipe
+    from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
+    from openmmb.training.replies.config import Recipe
 
     path = find_recipe(args[0])
     if is_classifier_recipe(path):
-        from openmmb.train.classifier.objective import train_classifier
+        from openmmb.training.classifier.objective import train_classifier
 
         run(train_classifier, _read(ClassifierRecipe, path, args))
     else:
-        from openmmb.train.replies.objective import train as train_replies
+        from openmmb.training.replies.objective import train as train_replies
 
         run(train_replies, _read(Recipe, path, args))
 

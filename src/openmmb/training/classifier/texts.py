@@ -1,0 +1,229 @@
+"""Texts for a classifier: labelled ones, ordinary conversation, plain sentences, listed phrases.
+
+Each source comes in three parts: to learn from, to calibrate on (drawn from what could be learnt
+from), and to measure on.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from openmmb.data.controls import NEGATIVE
+from openmmb.data.draw import pick, uniform
+from openmmb.data.example import Example
+from openmmb.errors import DataError
+from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
+from openmmb.safety.lists import bundled_phrases
+from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
+from openmmb.tasks.polarities import read_polarities
+from openmmb.training.replies.config import TaskConfig
+from openmmb.training.replies.examples import read_task
+
+NEUTRAL = "neutral"
+"""Name of the plain sentences as a source."""
+LISTED = "listed"
+"""Name of the guard's phrases as a source."""
+CONVERSATION = frozenset({SAFE})
+KINDS = {
+    "slur": frozenset({HATE}),
+    "hate": frozenset({HATE}),
+    "threat": frozenset({OFFENSIVE, HATE}),
+    "insult": frozenset({OFFENSIVE}),
+    "sexual": frozenset({OFFENSIVE}),
+    "profanity": frozenset({OFFENSIVE}),
+}
+"""What a text with a phrase of a category may be. Talk of drugs or self-harm is no offence."""
+MAX_FORMS = 8
+"""Most forms of one phrase."""
+LONGEST_CARRIER = 80
+"""Characters of the ordinary texts that phrases are put into."""
+
+_CHOICE = re.compile(r"\(([^()]*)\)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The texts of one data set.
+
+    Attributes:
+        name: Of the data set.
+        weight: How many times an epoch goes through it.
+        train: To learn from.
+        calibrate: To calibrate on; never learnt from.
+        valid: To measure on; never learnt from either.
+        ordinary: Whether it is ordinary conversation, all of it taken for safe.
+    """
+
+    name: str
+    weight: float
+    train: Sequence[Labelled]
+    calibrate: Sequence[Labelled]
+    valid: Sequence[Labelled]
+    ordinary: bool = False
+
+
+def read_source(name: str, weight: float, root: Path, *, calibrate: float) -> Source:
+    """Read a labelled data set.
+
+    Args:
+        name: As in ``tasks.labelled``.
+        weight: How many times an epoch goes through it.
+        root: The folder that holds all data sets.
+        calibrate: Share of the train split to calibrate on.
+
+    Raises:
+        ConfigError: There is no such data set.
+        DataError: Its files are missing or malformed.
+    """
+    texts = read_labelled(name, root, "train")
+    aside = [uniform("calibrate", name, text.text) < calibrate for text in texts]
+    return Source(
+        name=name,
+        weight=weight,
+        train=_kept(name, (text for text, out in zip(texts, aside, strict=True) if not out)),
+        calibrate=[text for text, out in zip(texts, aside, strict=True) if out],
+        valid=read_labelled(name, root, "valid"),
+    )
+
+
+def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> Source:
+    """Read conversations, all of which count as safe.
+
+    Replies in a negative style are left out, and none that holds a listed phrase is learnt.
+
+    Args:
+        config: As for a model that talks.
+        root: The folder that holds all data sets.
+        calibrate: Share of the conversations to calibrate on.
+
+    Raises:
+        ConfigError: There is no such task.
+        DataError: Its files are missing or malformed, or have nothing to learn from; or it has
+            styles, and the polarities of styles are missing.
+    """
+    examples = read_task(config, root)
+    guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER))
+    train: list[Example] = []
+    aside: list[Example] = []
+    for example in without_negative(examples.train, root):
+        share = uniform("calibrate", example.task, example.conversation)
+        (aside if share < calibrate else train).append(example)
+    return Source(
+        name=config.name,
+        weight=config.weight,
+        train=_kept(config.name, (as_safe(e) for e in train if _is_fine(e, guard))),
+        calibrate=[as_safe(example) for example in aside],
+        valid=[as_safe(example) for example in without_negative(examples.valid, root)],
+        ordinary=True,
+    )
+
+
+def without_negative(examples: Sequence[Example], root: Path) -> list[Example]:
+    """Return the examples whose reply has no style, or one that is positive or neutral.
+
+    Raises:
+        DataError: There are styles, and the file of their polarities is missing.
+    """
+    if all(example.style is None for example in examples):
+        return list(examples)
+    polarities = read_polarities(root)
+    negative = {NEGATIVE, *(style for style, is_ in polarities.items() if is_ == NEGATIVE)}
+    return [example for example in examples if example.style not in negative]
+
+
+def as_safe(example: Example) -> Labelled:
+    """Take what an example says for safe."""
+    return Labelled(example.reply, CONVERSATION, example.task, example.context)
+
+
+def read_neutral(weight: float) -> Source:
+    """Read the plain sentences of this project."""
+    train = [Labelled(text, CONVERSATION, NEUTRAL) for text in neutral_texts()]
+    return Source(NEUTRAL, weight, train, (), ())
+
+
+def read_listed(weight: float, talk: Sequence[Labelled]) -> Source:
+    """Read the phrases that the guard refuses, half of them beside something ordinary.
+
+    Args:
+        weight: How many times an epoch goes through them.
+        talk: Ordinary texts.
+    """
+    short = [text.text for text in talk if len(text.text) <= LONGEST_CARRIER]
+    train = []
+    for number, (phrase, labels) in enumerate(listed_phrases()):
+        place = pick(4, "place", number)
+        text = phrase
+        if place < 2 and short:
+            other = short[pick(len(short), "carrier", number)]
+            text = f"{phrase} {other}" if place else f"{other} {phrase}"
+        train.append(Labelled(text, labels, LISTED))
+    return Source(LISTED, weight, train, (), ())
+
+
+def listed_phrases() -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield some forms of each of the guard's phrases, and what a text with it may be."""
+    for number, phrase in enumerate(bundled_phrases()):
+        if phrase.category not in KINDS or phrase.inside is not None:
+            continue
+        slots = [sorted(slot) for slot in phrase.slots]
+        forms = (
+            " ".join(
+                word
+                for at, slot in enumerate(slots)
+                for word in slot[pick(len(slot), "form", number, form, at)]
+            )
+            for form in range(MAX_FORMS)
+        )
+        for text in dict.fromkeys(forms):
+            yield text, KINDS[phrase.category]
+
+
+def neutral_texts() -> Iterator[str]:
+    """Yield harmless sentences that a careless classifier takes for unsafe."""
+    text = (resources.files("openmmb.training.classifier") / "neutral.txt").read_text(
+        encoding="utf-8"
+    )
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            parts = _CHOICE.split(line)  # the choices stand at the odd places
+            choices = [part.split("|") if at % 2 else [part] for at, part in enumerate(parts)]
+            for chosen in itertools.product(*choices):
+                yield " ".join("".join(chosen).split())
+
+
+def with_context(text: Labelled, others: Sequence[Labelled], *key: str | int) -> Labelled:
+    """Give a text whose context is not known one, three times of ten; ordinary talk loses it then.
+
+    Two times of ten more, ordinary talk gets what was said before something else. So neither a
+    context, nor its lack, nor whether a reply fits it says anything about a text: a small model's
+    replies often do not fit.
+    """
+    chance = uniform("context", *key)
+    if text.context and (text.source == "diasafety" or chance >= 0.5):
+        return text
+    context: tuple[str, ...] = ()
+    if others and (chance >= 0.3 if text.context else chance < 0.3):
+        context = others[pick(len(others), "other", *key)].context[-1:]
+    return Labelled(text.text, text.labels, text.source, context)
+
+
+def spread(texts: Sequence[Labelled], count: int) -> Sequence[Labelled]:
+    """Return ``count`` texts spread evenly over all of them."""
+    if len(texts) <= count:
+        return texts
+    return [texts[place * len(texts) // count] for place in range(count)]
+
+
+def _kept(name: str, texts: Iterator[Labelled]) -> list[Labelled]:
+    kept = list(texts)
+    if not kept:
+        raise DataError(f"{name}: no texts to learn from")
+    return kept
+
+
+def _is_fine(example: Example, guard: Guard) -> bool:
+    return guard.judge(example.reply).safe

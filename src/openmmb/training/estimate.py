@@ -1,0 +1,254 @@
+"""What an update of a recipe takes, computed, not measured: memory and time a device.
+
+The network is built without memory (PyTorch's ``meta`` device) and run once on a full batch: what
+it would keep for its gradient and how often it would multiply are counted on the way. Attention is
+counted as written out, with its weights kept; a graphics card's own kernel keeps less.
+
+Sizes: B rows, S context tokens, T reply tokens, I image vectors, F features in each.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils.flop_counter import FlopCounterMode
+
+from openmmb.checkpoint import DTYPES
+from openmmb.model.config import ModelConfig
+from openmmb.model.loss import token_loss
+from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.stack import Stack
+from openmmb.training.replies.config import OptimConfig, Recipe
+
+WIDE = 4
+"""Bytes of a number in fp32."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A device as its maker describes it, and what is assumed of its use.
+
+    Attributes:
+        flops: Products and sums a second, at most: bf16 on an H100, without sparsity.
+        use: Share of them that is reached; assumed.
+        link: Bytes a second that a device sends to others; assumed.
+    """
+
+    flops: float = 989e12
+    use: float = 0.3
+    link: float = 200e9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one device holds, in bytes, and what one update takes.
+
+    Attributes:
+        parameters: Of the network.
+        weights: The device's share of them.
+        gradients: Its share.
+        moments: Its share of the optimiser's state.
+        gathered: Weights that it has from others, or a second time in fewer bits, while it
+            computes, and their gradients before they are shared out.
+        activations: What the layers keep for the gradient.
+        logits: The same of the last product, the loss and its gradient.
+        flops: Products and sums of an update, of all devices.
+        exchanged: Bytes that a device sends during an update.
+        devices: How many there are.
+    """
+
+    parameters: int
+    weights: int
+    gradients: int
+    moments: int
+    gathered: int
+    activations: int
+    logits: int
+    flops: int
+    exchanged: int
+    devices: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of everything, without what an allocator wastes."""
+        kept = self.weights + self.gradients + self.moments
+        return kept + self.gathered + self.activations + self.logits
+
+    def seconds(self, hardware: Hardware) -> tuple[float, float]:
+        """Return the time of an update's products and that of its exchange.
+
+        An update takes between the longer of them, where both happen at once, and their sum.
+        """
+        products = self.flops / self.devices / (hardware.flops * hardware.use)
+        return products, self.exchanged / hardware.link
+
+
+@dataclass
+class _Counted:
+    """What a run keeps for the gradient.
+
+    Attributes:
+        layers: Bytes that each layer keeps.
+        inputs: Bytes that go into each.
+        rest: Bytes that all else keeps, without the loss.
+        loss: Bytes that logits and loss keep.
+        flops: Of the forward pass.
+        layer_flops: Of its layers alone.
+    """
+
+    layers: list[int] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    rest: int = 0
+    loss: int = 0
+    flops: int = 0
+    layer_flops: int = 0
+
+
+def estimate(recipe: Recipe, shape: ModelConfig, *, devices: int) -> Estimate:
+    """Return what an update takes if all of its rows are as long as they may be.
+
+    Args:
+        recipe: What to do.
+        shape: Of the network: ``recipe.model``, or that of ``recipe.start``.
+        devices: Graphics cards that share it.
+
+    Raises:
+        ValueError: ``devices`` is below 1.
+    """
+    if devices < 1:
+        raise ValueError(f"devices must be at least 1, got {devices}")
+    dtype = DTYPES[recipe.precision]
+    with torch.device("meta"):
+        model = Seq2Seq(shape).to(dtype)
+    rows = math.ceil(recipe.data.batch_size / devices)
+    counted = _count(model, recipe, rows, with_picture=recipe.data.features is not None)
+    kept = dtype.itemsize if recipe.memory_efficient else WIDE
+    total = model.num_parameters()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    gradients = sum(weight.numel() for weight in trained) * kept
+    activations = counted.rest + sum(counted.layers)
+    flops = 3 * counted.flops
+    if recipe.activation_checkpointing:
+        activations = counted.rest + sum(counted.inputs) + max(counted.layers)
+        flops += counted.layer_flops
+    gathered, exchanged = _passed(model, devices, kept)
+    return Estimate(
+        parameters=total,
+        weights=total * kept // devices,
+        gradients=gradients // devices,
+        moments=_moments(trained, recipe.optim, devices),
+        gathered=gathered,
+        activations=activations,
+        logits=counted.loss,
+        flops=flops * devices * recipe.data.accumulate,
+        exchanged=exchanged * recipe.data.accumulate,
+        devices=devices,
+    )
+
+
+def _moments(trained: list[nn.Parameter], config: OptimConfig, devices: int) -> int:
+    if config.name != "adafactor":
+        return sum(w.numel() for w in trained) * WIDE * (3 if config.amsgrad else 2) // devices
+    sizes = (w.numel() if w.ndim < 2 else sum(w.shape) for w in trained)
+    return sum(sizes) * WIDE  # every process has all of them
+
+
+def _passed(model: Seq2Seq, devices: int, kept: int) -> tuple[int, int]:
+    """Return the bytes that a device has from others at once, and those it sends for a batch.
+
+    Everything outside the layers stays whole, a layer is there with the one that comes next; the
+    gradients of two layers, and of all else, wait in fp32 to be added up.
+    """
+    narrow = model.dtype.itemsize
+    if devices == 1:
+        return (model.num_parameters() * narrow if narrow < kept else 0), 0
+    layers = [_size(m) for stack in model.modules() if isinstance(stack, Stack) for m in stack]
+    outside = model.num_parameters() - sum(layers)
+    together = outside + 2 * max(layers)
+    # A layer is gathered forward and backward, all else once; each gradient is sent once.
+    sent = (2 * sum(layers) + outside) * narrow + model.num_parameters() * WIDE
+    return together * (narrow + WIDE), sent * (devices - 1) // devices
+
+
+def _size(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def _count(model: Seq2Seq, recipe: Recipe, rows: int, *, with_picture: bool) -> _Counted:
+    """Run the network on a full batch and count."""
+    shape, counted = model.config, _Counted()
+    with torch.device("meta"):
+        context = torch.zeros(rows, recipe.encode.max_context, dtype=torch.int64)
+        reply = torch.zeros(rows, recipe.encode.max_reply, dtype=torch.int64)
+        images = shape.image_vectors if with_picture else 0
+        image = torch.zeros(rows, images, shape.image_dim, dtype=model.dtype)
+        there = torch.ones(rows, dtype=torch.bool)
+        with _watching(model, counted), FlopCounterMode(display=False) as forward:
+            hidden = model(context, context > -1, image, there, reply, 0)
+        before = counted.rest
+        with _watching(model, counted), FlopCounterMode(display=False) as last:
+            logits = model.logits(hidden.flatten(0, 1))
+            token_loss(
+                logits,
+                reply.flatten(),
+                label_smoothing=recipe.optim.label_smoothing,
+                banned_ids=[0],
+            )
+    counted.loss = counted.rest - before + logits.numel() * (WIDE + logits.element_size())
+    counted.rest = before
+    counted.flops = forward.get_total_flops() + last.get_total_flops()
+    per_module = forward.get_flop_counts()
+    counted.layer_flops = sum(
+        sum(per_module[name].values())
+        for name in per_module
+        if name.endswith("layers") or name.rpartition(".")[0].endswith("layers")
+    )
+    return counted
+
+
+@contextmanager
+def _watching(model: Seq2Seq, counted: _Counted) -> Iterator[None]:
+    """Count the memory that operations keep for the gradient, that of each layer apart."""
+    known = {_memory(weight) for weight in model.parameters()}
+    kept_alive: list[Tensor] = []
+    inside = False
+
+    def keep(tensor: Tensor) -> Tensor:
+        if _memory(tensor) not in known:
+            known.add(_memory(tensor))
+            kept_alive.append(tensor)
+            size = tensor.untyped_storage().nbytes()
+            if inside:
+                counted.layers[-1] += size
+            else:
+                counted.rest += size
+        return tensor
+
+    def enter(module: nn.Module, args: tuple[Tensor, ...]) -> None:  # noqa: ARG001 a hook
+        nonlocal inside
+        inside = True
+        counted.layers.append(0)
+        counted.inputs.append(args[0].numel() * args[0].element_size())
+
+    def leave(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:  # noqa: ARG001
+        nonlocal inside
+        inside = False
+
+    layers = [layer for stack in model.modules() if isinstance(stack, Stack) for layer in stack]
+    hooks = [layer.register_forward_pre_hook(enter) for layer in layers]
+    hooks += [layer.register_forward_hook(leave) for layer in layers]
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _memory(tensor: Tensor) -> StorageWeakRef:
+    """Return what is equal for tensors that lie in the same memory."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]

@@ -1,0 +1,161 @@
+"""The network that a run begins with: its shape and vocabulary first, its weights when needed."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from openmmb.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    CheckpointConfig,
+    find_checkpoint,
+    load_checkpoint,
+    read_settings,
+    read_vocabulary,
+)
+from openmmb.config import dump, load
+from openmmb.distributed import is_main, main_first
+from openmmb.errors import ConfigError
+from openmmb.model.config import ModelConfig
+from openmmb.model.seq2seq import Seq2Seq
+from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
+from openmmb.training.replies.config import Recipe
+from openmmb.training.replies.examples import TaskExamples
+from openmmb.training.replies.vocabulary import learn_vocabulary
+from openmmb.training.run.run_folder import states, write_whole
+
+DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
+"""What a recipe that starts from a checkpoint may say about its network."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run's checkpoints are, but for their weights.
+
+    Attributes:
+        config: Their settings, the network's shape among them.
+        tokenizer: Their vocabulary.
+    """
+
+    config: CheckpointConfig
+    tokenizer: Tokenizer
+
+
+def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
+    """Learn a vocabulary, once a run, or take that of ``recipe.start`` with its shape.
+
+    Raises:
+        ConfigError: The recipe's parts do not fit each other.
+        CheckpointError: ``recipe.start`` is not a checkpoint.
+    """
+    if recipe.start is not None:
+        return _from_checkpoint(recipe, recipe.start)
+    _checkpoint_config(recipe, recipe.model)  # what does not fit is better known before
+    with main_first():
+        tokenizer = learn_vocabulary(recipe, tasks)
+    shape = replace(recipe.model, vocab_size=tokenizer.vocab_size)
+    return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
+
+
+def build_network(recipe: Recipe, start: Start) -> Seq2Seq:
+    """Build the network, with weights only where they count, for ``place`` to hand them out.
+
+    Those are the first process's, in a run that has no state yet, whose weights it would take.
+    Otherwise the network is without memory (on the ``meta`` device).
+
+    Raises:
+        CheckpointError: ``recipe.start`` is damaged.
+    """
+    if states(Path(recipe.out)) or not is_main():
+        return _empty(start.config.model)
+    if recipe.start is None:
+        torch.manual_seed(recipe.seed)
+        return Seq2Seq(start.config.model)
+    model = _empty(start.config.model)  # not the one that is loaded: its dropout may be another
+    loaded = load_checkpoint(find_checkpoint(recipe.start)).model
+    model.load_state_dict(loaded.state_dict(), assign=True)
+    if recipe.fresh_controls:
+        _draw_controls_anew(model, start.tokenizer, recipe.seed)
+    return model
+
+
+def _empty(shape: ModelConfig) -> Seq2Seq:
+    with torch.device("meta"):
+        return Seq2Seq(shape)
+
+
+def _from_checkpoint(recipe: Recipe, name: str) -> Start:
+    """Take shape and vocabulary of the checkpoint ``name``, and all else from the recipe."""
+    settings, tokenizer = _open_start(recipe, name)
+    if settings.encoder != recipe.data.encoder:
+        raise ConfigError(
+            f"data.encoder: {recipe.data.encoder!r}, but {name} knows the image vectors of "
+            f"{settings.encoder!r}"
+        )
+    _check_network(recipe.model, settings.model, name)
+    dropouts = {key: getattr(recipe.model, key) for key in DROPOUTS}
+    shape = replace(settings.model, **dropouts)
+    return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
+
+
+def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]:
+    """Return settings and vocabulary of the checkpoint ``name``.
+
+    They are kept in the run's folder, so a run that goes on, whose weights are in its state, needs
+    the checkpoint no more.
+    """
+    kept = Path(recipe.out) / "start"
+    if states(Path(recipe.out)) and (kept / CONFIG).exists():
+        return load(CheckpointConfig, kept / CONFIG), load_tokenizer(kept / TOKENIZER)
+    folder = find_checkpoint(name)
+    settings = read_settings(
+        CheckpointConfig, folder, what="checkpoint", called="a checkpoint folder"
+    )
+    tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
+    if is_main():
+        kept.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(kept / TOKENIZER)
+        write_whole(kept / CONFIG, dump(settings))
+    return settings, tokenizer
+
+
+def _draw_controls_anew(model: Seq2Seq, tokenizer: Tokenizer, seed: int) -> None:
+    """Give the control tokens the vectors that an untrained network has."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name in CONTROLS:
+            vector = model.embeddings.weight[tokenizer.special_id(name)]
+            torch.nn.init.normal_(vector, std=len(vector) ** -0.5)
+
+
+def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
+    """See that the recipe does not ask for another network than it starts from."""
+    usual = ModelConfig()
+    for field in dataclasses.fields(ModelConfig):
+        value, there = getattr(asked, field.name), getattr(loaded, field.name)
+        if field.name not in (*DROPOUTS, "vocab_size") and value not in (
+            there,
+            getattr(usual, field.name),
+        ):
+            raise ConfigError(
+                f"model.{field.name}: {value!r}, but {start} has {there!r}, which is taken; "
+                "leave it out"
+            )
+
+
+def _checkpoint_config(recipe: Recipe, model: ModelConfig) -> CheckpointConfig:
+    try:
+        return CheckpointConfig(
+            name=recipe.name,
+            encoder=recipe.data.encoder,
+            model=model,
+            encode=recipe.encode,
+            search=recipe.search,
+            gender=recipe.gender,
+            image_style=recipe.image_style,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

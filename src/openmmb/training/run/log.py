@@ -1,0 +1,131 @@
+"""The numbers of a run, as JSON lines in its folder and as records for whoever watches.
+
+Where TensorBoard is installed its curves are written too: ``tensorboard --logdir RUN``.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openmmb.training.run.run_folder import write_whole
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Record = dict[str, float | str]
+"""One line of the log. ``kind`` says which: ``start``, ``step`` (the mean of the updates since the
+last one), ``skip`` (an update that was left out), ``valid``, ``save``, ``damaged`` (a state that
+could not be read), ``note`` (words to whoever reads it), ``end``."""
+
+Watch = Callable[[Record], None]
+"""Sees every record as it is written."""
+
+LOG = "log.jsonl"
+"""Name of the file in a run's folder."""
+
+PLACE = ("kind", "step", "tokens", "seconds")
+"""Keys that say what a record is and where the run stands; the others are its numbers."""
+
+CURVES = {"step": "train", "valid": "valid"}
+"""Kinds of records that are points of curves, with the name of their curves in TensorBoard."""
+
+
+class Log:
+    """Write records to ``log.jsonl`` and show them to a watcher and to TensorBoard.
+
+    Args:
+        run: Folder of the run, made if need be.
+        watch: Sees every record.
+    """
+
+    def __init__(self, run: Path, watch: Watch) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self._path = run / LOG
+        self._watch = watch
+        self._last_step = 0
+        self._curves: SummaryWriter | None = None
+        self._tried_curves = False
+
+    def write(self, kind: str, numbers: Record) -> None:
+        """Write one record; numbers that JSON does not have are written as words."""
+        record: Record = {"kind": kind, **numbers}
+        line = json.dumps({key: _jsonable(value) for key, value in record.items()})
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+        self._watch(record)
+        if kind in CURVES:
+            self._draw(record)
+
+    def cut_after(self, step: int) -> None:
+        """Drop the records of updates after ``step``, which a resumed run will make again."""
+        self._last_step = step
+        if not self._path.exists():
+            return
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        kept = [f"{line}\n" for line in lines if _step_of(line) <= step]
+        write_whole(self._path, "".join(kept))
+
+    def _draw(self, record: Record) -> None:
+        """Add a record to the curves of TensorBoard, where it is installed."""
+        if not self._tried_curves:
+            self._tried_curves = True
+            self._curves = _open_curves(self._path.parent / "tensorboard", self._last_step + 1)
+            if self._curves is None:
+                text = "TensorBoard is not installed: no curves for it; pip install tensorboard"
+                self.write("note", {"step": record["step"], "text": text})
+        if self._curves is not None:
+            group = CURVES[str(record["kind"])]
+            for key, value in numbers_of(record).items():
+                self._curves.add_scalar(f"{group}/{key}", value, int(record["step"]))
+            self._curves.flush()
+
+
+def numbers_of(record: Record) -> dict[str, float]:
+    """Return what a record measures, without where it stands and without words."""
+    return {
+        key: float(value)
+        for key, value in record.items()
+        if key not in PLACE and not isinstance(value, str)
+    }
+
+
+def read_log(path: Path) -> tuple[list[Record], int]:
+    """Return the records of a ``log.jsonl``, and how many of its lines are damaged.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [_parse(line) for line in lines]
+    records = [record for record in found if record is not None]
+    return records, len(found) - len(records)
+
+
+def _open_curves(folder: Path, first_step: int) -> "SummaryWriter | None":
+    """Open TensorBoard's file; what an earlier process wrote from ``first_step`` on is hidden."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first_step)
+
+
+def _parse(line: str) -> Record | None:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:  # the last line of a run that was killed while writing it
+        return None
+    return record if isinstance(record, dict) and "kind" in record else None
+
+
+def _jsonable(value: float | str) -> float | str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _step_of(line: str) -> float:
+    record = _parse(line)
+    return math.inf if record is None else float(record.get("step", 0))

@@ -1,0 +1,89 @@
+"""A recipe makes a classifier that the guard can ask, the same however often it is stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmmb.errors import ConfigError
+from openmmb.safety.classifier import open_classifier
+from openmmb.safety.folder import load_classifier
+from openmmb.safety.texts import ReadConfig
+from openmmb.tasks.labelled import LABELS
+from openmmb.training.classifier.config import ClassifierRecipe
+from openmmb.training.classifier.objective import prepare_verdicts, train_classifier
+from openmmb.training.run.log import Record
+from tests.training.classifier.build import tiny_classifier_recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("classifier")
+
+
+def test_what_was_learnt_is_told_apart(folder: Path) -> None:
+    records: list[Record] = []
+    made = train_classifier(tiny_classifier_recipe(folder, out="whole"), watch=records.append)
+    check = open_classifier(made)
+    assert check("you are an oaf 7", ()).score > check("i like dogs 8", ()).score + 0.3
+    config = load_classifier(made).config
+    assert config.labels == LABELS
+    assert 0 < config.threshold < 1
+    last = [record for record in records if record["kind"] == "valid"][-1]
+    assert {"auc", "f1", "threshold"} <= last.keys()
+    assert {"f1/diasafety", "auc/davidson", "refused/convai2"} <= last.keys()
+    start = records[0]
+    assert float(start["steps_per_epoch"]) > 0
+    assert {"texts/neutral", "valid/diasafety", "parameters"} <= start.keys()
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(folder: Path) -> None:
+    whole = train_classifier(tiny_classifier_recipe(folder, out="once", max_steps=20))
+    parted = tiny_classifier_recipe(folder, out="twice", max_steps=20)
+    seen: list[Record] = []
+
+    class Stopped(Exception):  # noqa: N818 it is no error
+        pass
+
+    def watch(record: Record) -> None:
+        seen.append(record)
+        if record["kind"] == "save" and record["step"] == 10 and len(seen) < 6:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_classifier(parted, watch=watch)
+    resumed = train_classifier(parted)
+    one, two = (load_classifier(made).model.state_dict() for made in (whole, resumed))
+    assert all(one[name].equal(two[name]) for name in one)
+
+
+def test_a_batch_follows_from_its_step_alone(folder: Path) -> None:
+    verdicts = prepare_verdicts(_prepared(tiny_classifier_recipe(folder, out="batches")))
+    again = prepare_verdicts(tiny_classifier_recipe(folder, out="batches"))
+    for step in (0, 3, 41):
+        (one,), (two,) = verdicts.batches(step), again.batches(step)
+        assert one.ids.equal(two.ids)
+        assert one.allowed.equal(two.allowed)
+        assert one.allowed.any(1).all()
+        assert one.judged.any(1).all()
+        assert not (one.judged & ~one.mask).any()
+        assert len(one) == 8
+
+
+def test_every_text_is_drawn_in_an_epoch(folder: Path) -> None:
+    verdicts = prepare_verdicts(_prepared(tiny_classifier_recipe(folder, out="epoch")))
+    steps = verdicts.mixture.steps_per_epoch
+    total = sum(len(batch) for step in range(steps) for batch in verdicts.batches(step))
+    counts = [round(s.weight * len(s.train)) for s in verdicts.sources]
+    assert 0 <= sum(counts) - total < 8
+
+
+def _prepared(recipe: ClassifierRecipe) -> ClassifierRecipe:
+    Path(recipe.out).mkdir(exist_ok=True)
+    return recipe
+
+
+def test_texts_longer_than_the_network_are_refused(folder: Path) -> None:
+    recipe = _prepared(tiny_classifier_recipe(folder, out="long"))
+    with pytest.raises(ConfigError, match=r"read: 49 tokens must be at most shape.num_positions"):
+        prepare_verdicts(replace(recipe, read=ReadConfig(max_tokens=33, max_context=16)))

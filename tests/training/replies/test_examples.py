@@ -1,0 +1,102 @@
+"""What is held out is never learnt from, and is the same in every run."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.errors import ConfigError, DataError
+from openmmb.training.replies.config import TaskConfig
+from openmmb.training.replies.examples import held_out, read_task, read_train, some
+from tests.build import tiny_example, write_tiny_data
+from tests.tasks.build import BUILD
+
+
+def write_conversations(root: Path, count: int) -> None:
+    """Write that many conversations of three turns as dailydialog."""
+    path = root / "dailydialog" / "train.json"
+    path.parent.mkdir(parents=True)
+    rows = [{"dialogue": ["Hi.", f"I am {n}.", "Bye."]} for n in range(count)]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def test_the_published_split_is_validated_on(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    read = read_task(TaskConfig(name="convai2"), tmp_path)
+    assert (len(read.train), len(read.valid)) == (3, 3)
+    assert read.valid[0].conversation == "valid:0"
+
+
+def test_a_holdout_takes_whole_conversations(tmp_path: Path) -> None:
+    write_conversations(tmp_path, 400)
+    read = read_task(TaskConfig(name="dailydialog", holdout=0.25), tmp_path)
+    learnt = {example.conversation for example in read.train}
+    kept = {example.conversation for example in read.valid}
+    assert not learnt & kept
+    assert len(learnt | kept) == 400
+    assert 0.2 < len(kept) / 400 < 0.3
+    assert read_train(TaskConfig(name="dailydialog", holdout=0.25), tmp_path) == read.train
+
+
+def test_a_larger_holdout_holds_the_smaller_one() -> None:
+    examples = [tiny_example(conversation=str(n)) for n in range(500)]
+    small, large = ({e for e in examples if held_out(e, share)} for share in (0.1, 0.3))
+    assert small < large
+    assert not any(held_out(example, 0.0) for example in examples)
+
+
+def test_the_held_out_never_change() -> None:
+    """Otherwise a later stage would learn what an earlier one was validated on."""
+    kept = [n for n in range(100) if held_out(tiny_example(conversation=f"train:{n}"), 0.05)]
+    assert kept == [16, 45, 70, 75]
+
+
+def test_write_on_is_for_learning_only(tmp_path: Path) -> None:
+    write_conversations(tmp_path, 40)
+    read = read_task(TaskConfig(name="dailydialog", holdout=0.5, write_on=True), tmp_path)
+    assert [example.following for example in read.train[:2]] == [("Bye.",), ()]
+    assert all(not example.following for example in read.valid)
+
+
+def test_both_sides_are_asked_for(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    one = read_train(TaskConfig(name="convai2"), tmp_path)
+    both = read_train(TaskConfig(name="convai2", both_sides=True), tmp_path)
+    assert len(both) > len(one)
+
+
+def test_a_task_that_is_only_learnt_from_needs_no_other_file(tmp_path: Path) -> None:
+    BUILD["convai2"](tmp_path)
+    assert len(read_train(TaskConfig(name="convai2"), tmp_path)) == 3
+    with pytest.raises(DataError, match="valid_self_original"):
+        read_task(TaskConfig(name="convai2"), tmp_path)
+
+
+def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
+    write_conversations(tmp_path, 0)
+    with pytest.raises(DataError, match=r"^task dailydialog: no examples to learn from in split"):
+        read_train(TaskConfig(name="dailydialog"), tmp_path)
+
+
+def test_nothing_to_validate_on_is_none(tmp_path: Path) -> None:
+    write_conversations(tmp_path, 2)
+    read = read_task(TaskConfig(name="dailydialog", holdout=1e-9), tmp_path)
+    assert read.valid == []
+
+
+def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no task 'convai'; did you mean 'convai2'"):
+        read_task(TaskConfig(name="convai"), tmp_path)
+
+
+@given(length=st.integers(0, 60), count=st.integers(1, 60))
+def test_some_are_spread_evenly(length: int, count: int) -> None:
+    examples = [replace(tiny_example(), conversation=str(n)) for n in range(length)]
+    taken = [int(example.conversation) for example in some(examples, count)]
+    assert len(taken) == min(length, count)
+    gaps = [after - before for before, after in pairwise(taken)]
+    assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)

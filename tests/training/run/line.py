@@ -1,0 +1,99 @@
+"""An objective as small as there is one: a line through points, learnt by the common loop."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from openmmb.checkpoint import Precision
+from openmmb.config import config
+from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
+from openmmb.training.run.log import Record
+from openmmb.training.run.objective import Scores
+
+
+@config
+class LineSettings:
+    """What the loop asks for, and nothing else."""
+
+    out: str
+    seed: int = 0
+    precision: Precision = "fp32"
+    memory_efficient: bool = False
+    activation_checkpointing: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    save_every_steps: int = 10
+    optim: OptimConfig = OptimConfig(lr=0.1, max_grad_norm=100.0)
+    schedule: ScheduleConfig = ScheduleConfig(kind="constant", warmup_steps=0, max_steps=20)
+    valid: ValidConfig = ValidConfig(every_steps=5, patience=100)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows of a batch.
+
+    Attributes:
+        x: (B, 2).
+        y: (B, 1).
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Copy every tensor to ``device``."""
+        return type(self)(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Line:
+    """y = 3 x0 - x1 + 1, two batches an update.
+
+    Attributes:
+        model: Starts from zero.
+        scores: What the next validations say; where there are none, the truth.
+        bad_steps: Updates whose loss is no number.
+        validated: Grows by the number of weights seen at each validation.
+    """
+
+    model: nn.Linear = field(default_factory=lambda: nn.Linear(2, 1))
+    scores: list[float] = field(default_factory=list)
+    bad_steps: Iterable[int] = ()
+    rows: int = 6
+
+    def __post_init__(self) -> None:
+        nn.init.zeros_(self.model.weight)
+        nn.init.zeros_(self.model.bias)
+
+    def batches(self, step: int) -> list[Points]:
+        """Return two batches."""
+        return [self._points(2 * step + part, bad=step in self.bad_steps) for part in range(2)]
+
+    def loss(self, batch: Points) -> tuple[Tensor, int]:
+        """Return the summed squared error, and the number of points."""
+        return (self.model(batch.x).float() - batch.y).square().sum(), len(batch.y)
+
+    def validate(self) -> Scores:
+        """Say what is scripted, or the error on other points."""
+        points = self._points(-1).to(self.model.weight.device)
+        error = self.loss(points)[0].item() / len(points.y)
+        score = self.scores.pop(0) if self.scores else error
+        return Scores(score=score, numbers={"error": score})
+
+    def save(self, folder: Path) -> None:
+        """Write one file."""
+        folder.mkdir(exist_ok=True)
+        (folder / "line.txt").write_text(str(self.model.weight.tolist()), encoding="utf-8")
+
+    def sizes(self) -> Record:
+        """Say how long an epoch is."""
+        return {"steps_per_epoch": 4.0}
+
+    def _points(self, seed: int, *, bad: bool = False) -> Points:
+        generator = torch.Generator().manual_seed(seed % 2**32)
+        x = torch.randn(self.rows, 2, generator=generator)
+        y = x @ torch.tensor([[3.0], [-1.0]]) + 1
+        return Points(x=x, y=y * float("nan") if bad else y)

@@ -1,0 +1,83 @@
+"""A run's folder goes with one recipe: nothing that decides its numbers may change under it."""
+
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmmb.config import load
+from openmmb.errors import ConfigError
+from openmmb.training.replies.config import Recipe, TaskConfig
+from openmmb.training.run.run_folder import claim
+from tests.training.build import tiny_recipe
+
+
+def begin(recipe: Recipe, *, with_state: bool = True) -> Path:
+    """Make a folder as a run of the recipe leaves it."""
+    run = Path(recipe.out)
+    claim(recipe, run)
+    (run / "tokenizer.json").write_text("{}", encoding="utf-8")
+    if with_state:
+        (run / "state-00000010").mkdir()
+    return run
+
+
+def test_the_recipe_lies_in_the_folder(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe)
+    assert load(Recipe, run / "recipe.toml") == recipe
+    claim(recipe, run)
+    assert (run / "tokenizer.json").exists()
+
+
+def test_a_changed_recipe_is_refused_by_its_keys(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe)
+    other = replace(
+        recipe,
+        seed=1,
+        start="somewhere",
+        optim=replace(recipe.optim, lr=0.5),
+        tasks=(recipe.tasks[0], replace(recipe.tasks[1], weight=9.0), TaskConfig(name="chitchat")),
+    )
+    with pytest.raises(ConfigError) as info:
+        claim(other, run)
+    message = str(info.value)
+    assert message.startswith(f"{run}: holds a run of another recipe: tasks.1.weight was 3.0, now")
+    for part in (
+        "tasks.2.name was 'not there', now is 'chitchat'",
+        "start was None, now is 'somewhere'",
+        "seed was 0, now is 1",
+        "optim.lr was 0.001, now is 0.5",
+    ):
+        assert part in message
+    assert message.endswith("set another 'out', or remove the folder")
+    assert "\n" not in message
+    assert load(Recipe, run / "recipe.toml") == recipe
+
+
+def test_where_things_lie_may_change(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    moved = begin(recipe).rename(tmp_path / "moved")
+    data = dataclasses.replace(recipe.data, root="elsewhere", features="there")
+    other = replace(recipe, out=str(moved), save_every_steps=3, data=data, device="cpu")
+    other = replace(other, activation_checkpointing=True)
+    claim(other, moved)
+    assert load(Recipe, moved / "recipe.toml") == other
+
+
+def test_before_a_state_another_recipe_takes_over(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe, with_state=False)
+    claim(recipe, run)
+    assert (run / "tokenizer.json").exists()
+    claim(replace(recipe, vocab_size=400), run)
+    assert not (run / "tokenizer.json").exists()
+
+
+def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    Path(recipe.out).write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^out: .*run: File exists; name a folder to write to$"):
+        claim(recipe, Path(recipe.out))

@@ -1,0 +1,150 @@
+"""What was saved comes back bit for bit, and what is damaged never does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from openmmb.errors import CheckpointError
+from openmmb.model.seq2seq import Seq2Seq
+from openmmb.training.replies.config import OptimConfig
+from openmmb.training.run.optim import build_optimizer
+from openmmb.training.run.state import Progress, load_state, save_state
+from tests.build import tiny_config, tiny_model
+
+Trained = tuple[Seq2Seq, torch.optim.Optimizer]
+
+
+def fresh(seed: int = 0, *, amsgrad: bool = False) -> Trained:
+    model = tiny_model(seed=seed)
+    return model, build_optimizer(model, OptimConfig(amsgrad=amsgrad))
+
+
+def assert_same(found: object, expected: object) -> None:
+    """Compare tensors in whatever holds them, bit for bit."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def moved(trained: Trained) -> Trained:
+    """Make one update with made-up gradients; the first vocabulary row has none, as in life."""
+    model, optimizer = trained
+    for number, weight in enumerate(w for w in model.parameters() if w.requires_grad):
+        weight.grad = torch.full_like(weight, 0.1 + number) if number else None
+    optimizer.step()
+    return trained
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_load_inverts_save(amsgrad: bool, tmp_path: Path) -> None:
+    model, optimizer = moved(fresh(amsgrad=amsgrad))
+    progress = Progress(step=7, tokens=99, seconds=1.5, best=float("inf"), recent_loss=0.1 + 0.2)
+    save_state(tmp_path, progress, model, optimizer)
+    other, its_optimizer = fresh(seed=1, amsgrad=amsgrad)
+    assert load_state(tmp_path, other, its_optimizer) == (progress, ())
+    assert_same(other.state_dict(), model.state_dict())
+    saved, loaded = optimizer.state_dict(), its_optimizer.state_dict()
+    assert_same(loaded["state"], saved["state"])
+    moved((model, optimizer))
+    moved((other, its_optimizer))
+    assert_same(other.state_dict(), model.state_dict())
+
+
+def test_without_a_state_a_run_begins(tmp_path: Path) -> None:
+    assert load_state(tmp_path, *fresh()) == (Progress(), ())
+
+
+def test_the_newest_two_stay(tmp_path: Path) -> None:
+    for step in (5, 10, 9999):
+        save_state(tmp_path, Progress(step=step), *fresh())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state-00000010", "state-00009999"]
+
+
+def test_a_state_replaces_that_of_the_same_step(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5, tokens=1), *fresh())
+    save_state(tmp_path, Progress(step=5, tokens=2), *fresh())
+    assert load_state(tmp_path, *fresh())[0].tokens == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["state-00000005"]
+
+
+def cut_tensors(state: Path) -> None:
+    path = state / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_one_bit(state: Path) -> None:
+    path = state / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+
+
+def cut_numbers(state: Path) -> None:
+    path = state / "state.json"
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def drop_numbers(state: Path) -> None:
+    (state / "state.json").unlink()
+
+
+def drop_tensors(state: Path) -> None:
+    (state / "state.safetensors").unlink()
+
+
+def other_numbers(state: Path) -> None:
+    (state / "state.json").write_text('{"stepp": 3}', encoding="utf-8")
+
+
+def a_list(state: Path) -> None:
+    (state / "state.json").write_text("[]", encoding="utf-8")
+
+
+DAMAGES = [
+    cut_tensors,
+    flip_one_bit,
+    cut_numbers,
+    drop_numbers,
+    drop_tensors,
+    other_numbers,
+    a_list,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_of_a_damaged_state_the_one_before_is_taken(damage, tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *moved(fresh()))
+    save_state(tmp_path, Progress(step=10), *moved(moved(fresh())))
+    damage(tmp_path / "state-00000010")
+    model, optimizer = fresh(seed=1)
+    progress, damaged = load_state(tmp_path, model, optimizer)
+    assert progress.step == 5
+    assert len(damaged) == 1
+    assert damaged[0].startswith("state-00000010/state.")
+    assert_same(model.state_dict(), moved(fresh())[0].state_dict())
+    save_state(tmp_path, Progress(step=7), model, optimizer)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state-00000005", "state-00000007"]
+
+
+def test_if_every_state_is_damaged_nothing_is_guessed(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *fresh())
+    flip_one_bit(tmp_path / "state-00000005")
+    with pytest.raises(CheckpointError, match=r"no state is whole: state-00000005/state\.safe"):
+        load_state(tmp_path, *fresh())
+
+
+def test_a_state_of_another_network_is_refused_in_one_line(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *fresh())
+    model = tiny_model(tiny_config(image_layers=2))
+    with pytest.raises(CheckpointError, match=r"state-00000005: its weights are not those") as info:
+        load_state(tmp_path, model, build_optimizer(model, OptimConfig()))
+    assert "\n" not in str(info.value)
+
+
+def test_a_state_without_hash_and_later_numbers_is_read(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5, tokens=8), *fresh())
+    path = tmp_path / "state-00000005" / "state.json"
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    first = ("step", "tokens", "seconds", "best", "best_step", "bad_validations")
+    path.write_text(json.dumps({key: numbers[key] for key in first}), encoding="utf-8")
+    assert load_state(tmp_path, *fresh()) == (Progress(step=5, tokens=8), ())
