@@ -87,7 +87,9 @@ def test_no_reply_holds_a_control_token(checkpoint: Checkpoint) -> None:
     drawn = [
         reply
         for seed in range(5)
-        for reply in generate(checkpoint, EXAMPLES[:1], [None], config, generator=seeded(seed))[0]
+        for reply in generate(checkpoint, EXAMPLES[:1], [None], config, generators=[seeded(seed)])[
+            0
+        ]
     ]
     assert not any("__" in reply.text or "f0m0" in reply.text for reply in drawn)
 
@@ -106,7 +108,8 @@ def test_further_rules_are_kept(checkpoint: Checkpoint) -> None:
 
 def test_the_generator_decides_what_is_drawn(checkpoint: Checkpoint) -> None:
     def drawn(seed: int) -> list[list[Generated]]:
-        return generate(checkpoint, EXAMPLES, [None] * 3, SAMPLING, generator=seeded(seed))
+        generators = [seeded(seed + row) for row in range(3)]
+        return generate(checkpoint, EXAMPLES, [None] * 3, SAMPLING, generators=generators)
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)

@@ -25,7 +25,7 @@ def logits(seed: int) -> torch.Tensor:
 
 def top_k(table: torch.Tensor, k: int, seed: int, *, done: tuple[bool, bool]) -> Choice:
     total = table.logsumexp(-1, keepdim=True)
-    return draw_top_k(table, total, SCORES, k, done=done, generator=noise(seed))
+    return draw_top_k(table, total, SCORES, k, done=done, generators=[noise(seed)] * 2)
 
 
 @settings(deadline=None)
@@ -47,7 +47,7 @@ def test_top_k_draws_as_multinomial_does_input_by_input(seed: int, k: int) -> No
 @given(st.integers(0, 1000), st.floats(0.05, 1))
 def test_nucleus_draws_from_the_fewest_tokens_that_reach_p(seed: int, p: float) -> None:
     table = logits(seed)
-    choice = draw_nucleus(table, SCORES, p, done=(False, False), generator=noise(seed))
+    choice = draw_nucleus(table, SCORES, p, done=(False, False), generators=[noise(seed)] * 2)
     for row, token, added in zip(
         table.flatten(0, 1),
         choice.tokens.flatten(),
@@ -76,14 +76,14 @@ def test_draws_are_as_frequent_as_the_tokens_are_likely() -> None:
     table = torch.tensor([0.5, 0.3, 0.2]).log().expand(1, 20_000, 3)
     scores = torch.zeros(1, 20_000)
     total = torch.zeros(1, 20_000, 1)
-    choice = draw_top_k(table, total, scores, 2, done=(False,), generator=noise(0))
+    choice = draw_top_k(table, total, scores, 2, done=(False,), generators=[noise(0)])
     share = choice.tokens[0].bincount(minlength=3) / 20_000
     torch.testing.assert_close(share, torch.tensor([0.625, 0.375, 0.0]), atol=0.015, rtol=0)
 
 
 def test_a_draw_where_everything_is_banned_is_dead() -> None:
     table = torch.full((2, K, V), BANNED)
-    nucleus = draw_nucleus(table, SCORES, 0.9, done=(False, False), generator=noise(0))
+    nucleus = draw_nucleus(table, SCORES, 0.9, done=(False, False), generators=[noise(0)] * 2)
     likeliest = draw_top_k(table, torch.zeros(2, K, 1), SCORES, 4, done=(False, False))
     assert (nucleus.scores <= BANNED).all()
     assert (likeliest.scores <= BANNED).all()

@@ -206,7 +206,7 @@ class Bot:
             [None if picture is None else picture.vectors],
             self.search,
             rules=self._rules,
-            generator=torch.Generator(self._device).manual_seed(seed),
+            generators=[torch.Generator(self._device).manual_seed(seed)],
         )
         verdicts = []
         for reply in found:

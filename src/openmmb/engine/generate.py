@@ -45,7 +45,7 @@ def generate(
     config: SearchConfig,
     *,
     rules: Sequence[Constraint] = (),
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator] | None = None,
 ) -> list[list[Generated]]:
     """Find replies to examples, best first.
 
@@ -55,7 +55,8 @@ def generate(
         images: For each its image vectors (I, F), or None.
         config: How to search; a reply never gets longer than the model has positions.
         rules: Further constraints, such as ``safety.ban.no_words``.
-        generator: Source of randomness for the methods that draw; None is PyTorch's own.
+        generators: For the methods that draw, one for each example, on the device of the model: an
+            example is then answered the same alone and beside any others. None is PyTorch's own.
 
     Raises:
         ValueError: A picture's vectors are not of the model's shape.
@@ -78,7 +79,7 @@ def generate(
         end_id=tokenizer.end_id,
         banned_ids=tokenizer.unsaid_ids(),
         rules=rules,
-        generator=generator,
+        generators=generators,
     )
     return [
         [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]

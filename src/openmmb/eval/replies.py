@@ -5,6 +5,7 @@ Sizes: I image vectors, F features in each.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -207,13 +208,14 @@ def _reply(
         return []
     images = [_look_up(example.image_id, vectors) for example in examples]
     device = checkpoint.model.embeddings.weight.device
+    seeds = [crc32("\n".join(example.context).encode()) for example in examples]
     found = generate(
         checkpoint,
         examples,
         images,
         checkpoint.config.search,
         rules=rules,
-        generator=torch.Generator(device).manual_seed(0),
+        generators=[torch.Generator(device).manual_seed(seed) for seed in seeds],
     )
     return [hypotheses[0].text for hypotheses in found]
 

@@ -49,7 +49,7 @@ def search(
     end_id: int,
     banned_ids: Sequence[int] = (),
     rules: Sequence[Constraint] = (),
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator] | None = None,
 ) -> list[list[Hypothesis]]:
     """Find replies, token for token as ParlAI's ``TreeSearch`` does.
 
@@ -63,18 +63,24 @@ def search(
         banned_ids: Tokens that are no part of a reply, such as the start token: they get no
             probability. What ``rules`` and ``config`` ban keeps the share that it has of it.
         rules: Further constraints.
-        generator: Source of randomness for the methods that draw; None is PyTorch's own.
+        generators: For the methods that draw, one for each input: what an input draws is then the
+            same alone and beside any others. None draws from PyTorch's own, input after input.
 
     Returns:
         Hypotheses of each input, at least one, best first.
 
     Raises:
-        ValueError: ``context`` is not of two dimensions, or the end token is banned.
+        ValueError: ``context`` is not of two dimensions, the end token is banned, or there are
+            more or fewer generators than inputs.
     """
     if context.dim() != 2:
         raise ValueError(f"context is {tuple(context.shape)}, expected (B, S)")
     if end_id in banned_ids:
         raise ValueError(f"banned_ids hold the end token {end_id}; no reply could end")
+    if generators is not None and len(generators) != len(context):
+        raise ValueError(
+            f"{len(generators)} generators for {len(context)} inputs; expected one each"
+        )
     B, K = len(context), config.num_beams
     rules = [*_rules(config, context, end_id), *rules]
     banned = torch.tensor(banned_ids, dtype=torch.int64, device=context.device)
@@ -91,7 +97,7 @@ def search(
         log_total = log_sum_exp(logits)
         for rule in rules:
             rule(said[..., :length], logits)
-        choice = _choose(config, length - 1, logits, log_total, scores, done, generator)
+        choice = _choose(config, length - 1, logits, log_total, scores, done, generators)
         tokens, parents = choice.tokens, choice.parents
         _append(said, length, tokens, parents)
         trace.add(choice)
@@ -138,15 +144,15 @@ def _choose(
     log_total: Tensor,
     scores: Tensor,
     done: Sequence[bool],
-    generator: torch.Generator | None,
+    generators: Sequence[torch.Generator] | None,
 ) -> Choice:
     if config.method == "greedy":
         return choose_likeliest(logits, log_total, scores)
     if not _draws(config, num_tokens):
         return choose_best(logits, log_total, scores)
     if config.method == "nucleus":
-        return draw_nucleus(logits, scores, config.top_p, done=done, generator=generator)
-    return draw_top_k(logits, log_total, scores, config.top_k, done=done, generator=generator)
+        return draw_nucleus(logits, scores, config.top_p, done=done, generators=generators)
+    return draw_top_k(logits, log_total, scores, config.top_k, done=done, generators=generators)
 
 
 def _append(said: Tensor, length: int, tokens: Tensor, parents: Tensor) -> None:
