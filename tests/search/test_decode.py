@@ -107,7 +107,8 @@ def slow_beam(table: Tensor, context: list[int], config: SearchConfig) -> Expect
 
 def penalised(beam: tuple[float, Words], config: SearchConfig) -> float:
     total, tokens = beam
-    return total / ((1 + len(tokens)) / 6) ** config.length_penalty
+    penalty: float = ((1 + len(tokens)) / 6) ** config.length_penalty
+    return total / penalty
 
 
 def plain_score(table: Tensor, hypothesis: Hypothesis, config: SearchConfig) -> float:
