@@ -23,16 +23,16 @@ from typing import Any
 import torch
 
 from openmmb.config import load
+from openmmb.data.draw import take_evenly
 from openmmb.errors import OpenMMBError
 from openmmb.eval.classification import measure
 from openmmb.safety.classifier import ClassifierCheck, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled, read_labelled
+from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.noise import NoiseConfig, add_noise
-from openmmb.training.classifier.texts import as_safe, spread, without_negative
-from openmmb.training.replies.config import TaskConfig
-from openmmb.training.replies.examples import read_task
+from openmmb.training.classifier.texts import as_safe, without_negative
 
 Judge = Callable[[Sequence[Labelled]], tuple[list[float], list[bool]]]
 """Texts -> how bad each looks, 0 to 1, and whether it is refused."""
@@ -53,12 +53,12 @@ def main() -> int:
     recipe = load(ClassifierRecipe, Path(str(resources.files("openmmb") / "recipes/safety.toml")))
     try:
         labelled = [
-            Texts(part.name, spread(read_labelled(part.name, args.data, "valid"), args.texts))
+            Texts(part.name, take_evenly(read_labelled(part.name, args.data, "valid"), args.texts))
             for part in recipe.labelled
         ]
         labelled += [_disguised(row) for row in labelled if row.name == "davidson"]
         talk = [
-            Texts(part.name, spread(_as_texts(part, args.data), args.texts))
+            Texts(part.name, take_evenly(_as_texts(part, args.data), args.texts))
             for part in recipe.conversations
         ]
         judges, missing = _judges(args.classifier)

@@ -1,7 +1,6 @@
 """Every recipe of the package is one, and every recipe survives being written and read."""
 
 import tomllib
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,13 @@ from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import dump, load, parse
 from openmmb.data.controls import ControlsConfig
 from openmmb.data.encode import EncodeConfig
+from openmmb.errors import ConfigError
 from openmmb.model.config import SIZES
+from openmmb.recipes import FOLDER, find_recipe
 from openmmb.search.config import SearchConfig
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
+from openmmb.tasks.mixture import TaskConfig
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.training.replies.config import (
@@ -23,12 +25,11 @@ from openmmb.training.replies.config import (
     OptimConfig,
     Recipe,
     ScheduleConfig,
-    TaskConfig,
     ValidConfig,
 )
 from openmmb.vision.encoders import ENCODERS
 
-ALL = sorted(Path(str(resources.files("openmmb") / "recipes")).glob("*.toml"))
+ALL = sorted(FOLDER.glob("*.toml"))
 CLASSIFIERS = [path for path in ALL if is_classifier_recipe(path)]
 RECIPES = [path for path in ALL if path not in CLASSIFIERS]
 
@@ -125,3 +126,10 @@ def test_parse_inverts_dump_of_recipes(recipe: Recipe) -> None:
 @given(checkpoint=checkpoints)
 def test_parse_inverts_dump_of_checkpoints(checkpoint: CheckpointConfig) -> None:
     assert parse(CheckpointConfig, tomllib.loads(dump(checkpoint))) == checkpoint
+
+
+def test_a_recipe_is_found_by_its_name_and_by_its_path(tmp_path: Path) -> None:
+    assert find_recipe("tiny-1-text") == FOLDER / "tiny-1-text.toml"
+    assert find_recipe(tmp_path / "own.toml") == tmp_path / "own.toml"
+    with pytest.raises(ConfigError, match=r"did you mean 'tiny-1-text'.*or use a \.toml file"):
+        find_recipe("tiny-1-txt")

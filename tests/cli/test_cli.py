@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from openmmb import config
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, save_checkpoint
 from openmmb.cli import main
-from openmmb.cli.flags import RECIPES
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
+from openmmb.recipes import FOLDER as RECIPES
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.training.replies.config import Recipe
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from openmmb.checkpoint import CheckpointConfig, save_checkpoint
-from openmmb.cli.flags import RECIPES
 from openmmb.cli.parlai import parlai, parlai_with
 from openmmb.config import load, parse
 from openmmb.errors import ConfigError, OpenMMBError
+from openmmb.recipes import FOLDER as RECIPES
 from openmmb.training.replies.config import Recipe
 from openmmb.vision.features.extract import extract
 from tests.build import (

@@ -1,12 +1,13 @@
 """Chance that is decided by its key alone, and even over many keys."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.data.draw import pick, uniform
+from openmmb.data.draw import pick, take_evenly, uniform
 
 KEYS = st.lists(st.text() | st.integers(), max_size=4)
 
@@ -45,3 +46,11 @@ def test_picks_are_even() -> None:
 def test_the_parts_of_a_key_do_not_run_together() -> None:
     assert uniform("ab", "c") != uniform("a", "bc")
     assert uniform(1, 11) != uniform(11, 1)
+
+
+@given(length=st.integers(0, 60), count=st.integers(1, 60))
+def test_what_is_taken_is_spread_evenly(length: int, count: int) -> None:
+    taken = take_evenly(range(length), count)
+    assert len(taken) == min(length, count)
+    gaps = [after - before for before, after in pairwise(taken)]
+    assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)

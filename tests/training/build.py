@@ -7,12 +7,12 @@ from typing import Any
 from openmmb.checkpoint import save_checkpoint
 from openmmb.data.encode import EncodeConfig
 from openmmb.search.config import SearchConfig
+from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import (
     DataConfig,
     OptimConfig,
     Recipe,
     ScheduleConfig,
-    TaskConfig,
     ValidConfig,
 )
 from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_config, write_tiny_data

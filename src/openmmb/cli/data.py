@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from openmmb.cli.flags import BUNDLED, PathOrNone, Switch, complain, find_recipe, require_one
+from openmmb.cli.flags import BUNDLED, PathOrNone, Switch, complain, require_one
 from openmmb.errors import ConfigError, DataError
+from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ def show(
     from openmmb.data.controls import ControlsConfig
     from openmmb.data.loader import one_caption
     from openmmb.tasks import open_task
+    from openmmb.tasks.mixture import TaskConfig
     from openmmb.tasks.preview import preview
-    from openmmb.training.replies.config import Recipe, TaskConfig
+    from openmmb.training.replies.config import Recipe
 
     require_one("--number", number)
     settings = None if recipe is None else config.load(Recipe, find_recipe(recipe))
@@ -161,9 +163,9 @@ def stats(
     """
     from openmmb import config
     from openmmb.cli.progress import counting
+    from openmmb.tasks.mixture import read_train
     from openmmb.tasks.statistics import DrawnTask, describe, measure
     from openmmb.training.replies.config import Recipe
-    from openmmb.training.replies.examples import read_train
 
     require_one("--max-examples", max_examples)
     settings = config.load(Recipe, find_recipe(recipe))

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import find_recipe, require_one
+from openmmb.cli.flags import require_one
+from openmmb.recipes import find_recipe
 
 GB = 1e9
 Size = Literal["checkpoint", "tiny", "90M", "400M", "2.7B"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import Device, PathOrNone, Switch, find_recipe, require_one
+from openmmb.cli.flags import Device, PathOrNone, Switch, require_one
 from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
 from openmmb.errors import ConfigError, DataError
+from openmmb.recipes import find_recipe
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import Checkpoint
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from openmmb.data.loader import Encoder, ImageVectors
     from openmmb.eval.evaluate import TaskReport
     from openmmb.eval.replies import Measures, ReplyReport
-    from openmmb.training.replies.config import TaskConfig
+    from openmmb.tasks.mixture import TaskConfig
 
 ROOT = "data"
 Names = Annotated[str, arg(metavar="TASK[,TASK]", help_behavior_hint="")]
@@ -127,17 +128,19 @@ class _Chosen:
     controls: "ControlsConfig | None"
     seed: int
 
-    def read(self, most: int) -> dict[str, list["Example"]]:
+    def read(self, most: int) -> dict[str, Sequence["Example"]]:
         """Read at most so many examples of each data set that has some."""
-        from openmmb.training.replies.examples import some
+        from openmmb.data.draw import take_evenly
 
         return {
-            task.name: found for task in self.tasks if (found := some(list(self._all(task)), most))
+            task.name: found
+            for task in self.tasks
+            if (found := take_evenly(list(self._all(task)), most))
         }
 
     def _all(self, task: "TaskConfig") -> Iterator["Example"]:
         from openmmb.tasks import open_task
-        from openmmb.training.replies.examples import held_out
+        from openmmb.tasks.mixture import held_out
 
         opened = open_task(task.name, self.root, both_sides=task.both_sides)
         if self.split is not None or not task.holdout:
@@ -156,7 +159,8 @@ def _choose(
     features: Path | None,
 ) -> _Chosen:
     from openmmb import config
-    from openmmb.training.replies.config import Recipe, TaskConfig
+    from openmmb.tasks.mixture import TaskConfig
+    from openmmb.training.replies.config import Recipe
 
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     given = None if features is None else str(features)

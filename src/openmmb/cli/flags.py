@@ -10,7 +10,6 @@ from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
 BUNDLED = Path("tiny")
-RECIPES = Path(__file__).parent.parent / "recipes"
 
 CheckpointArg = Annotated[Positional[Path], arg(metavar="[CHECKPOINT]", help_behavior_hint="")]
 PathOrNone = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
@@ -20,22 +19,6 @@ Lines = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="LINE", help_beh
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
-
-
-def find_recipe(name: str) -> Path:
-    """Return the file of a recipe, given as a path or by the name of a bundled one.
-
-    Raises:
-        ConfigError: There is no such recipe.
-    """
-    path = Path(name)
-    bundled = RECIPES / f"{name}.toml"
-    if path.suffix == ".toml" or path.is_file():
-        return path
-    if bundled.exists():
-        return bundled
-    names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
-    raise ConfigError(f"{name}: no such recipe; give a .toml file or one of {names}")
 
 
 def require_one(flag: str, value: int) -> None:

@@ -113,7 +113,7 @@ def _train(given: "Given", *, dry_run: bool) -> None:
 
 def _weigh(recipe: "Recipe", command: "TrainCommand") -> "Recipe":
     """Fit what ParlAI says in shares and epochs to the sizes of the data sets, which are read."""
-    from openmmb.training.replies.examples import read_train as read_examples
+    from openmmb.tasks.mixture import read_train as read_examples
 
     if command.epochs is None and command.shares is None:
         return recipe

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 import tyro
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import complain, find_recipe
+from openmmb.cli.flags import complain
+from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:

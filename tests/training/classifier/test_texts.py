@@ -7,6 +7,7 @@ import pytest
 
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled
+from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.tasks.polarities import read_polarities
 from openmmb.training.classifier.texts import (
     neutral_texts,
@@ -14,11 +15,8 @@ from openmmb.training.classifier.texts import (
     read_listed,
     read_neutral,
     read_source,
-    spread,
     with_context,
 )
-from openmmb.training.replies.config import TaskConfig
-from openmmb.training.replies.examples import read_task
 from tests.build import write_tiny_data
 from tests.training.classifier.build import write_labelled
 
@@ -95,12 +93,6 @@ def test_a_context_says_nothing_about_a_text() -> None:
     assert all(with_context(reply, others, seed) == reply for seed in range(50))
     assert len({with_context(tweet, others, seed).context for seed in range(100)}) > 5
     assert with_context(tweet, [], 1) == tweet
-
-
-def test_a_part_is_spread_over_the_whole() -> None:
-    texts = [Labelled(str(at), SAFE, "convai2") for at in range(10)]
-    assert [text.text for text in spread(texts, 3)] == ["0", "3", "6"]
-    assert spread(texts, 20) == texts
 
 
 def test_listed_phrases_are_refused_by_the_guard_and_stand_alone_or_in_talk() -> None:

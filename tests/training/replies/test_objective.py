@@ -15,7 +15,8 @@ from openmmb.checkpoint import load_checkpoint
 from openmmb.config import dump
 from openmmb.data.batch import padding
 from openmmb.errors import ConfigError, DataError, TrainingError
-from openmmb.training.replies.config import Recipe, TaskConfig, ValidConfig
+from openmmb.tasks.mixture import TaskConfig
+from openmmb.training.replies.config import Recipe, ValidConfig
 from openmmb.training.replies.objective import train
 from openmmb.training.replies.prepare import prepare
 from openmmb.training.run.log import Record

@@ -7,7 +7,8 @@ import pytest
 
 from openmmb.errors import ConfigError, DataError
 from openmmb.model.config import ModelConfig
-from openmmb.training.replies.config import Recipe, TaskConfig
+from openmmb.tasks.mixture import TaskConfig
+from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import Prepared, prepare
 from openmmb.training.run.run_folder import claim
 from openmmb.vision.features.extract import extract

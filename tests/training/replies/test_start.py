@@ -12,9 +12,9 @@ from openmmb.config import load
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
+from openmmb.tasks.mixture import read_task
 from openmmb.text.tokenizer import CONTROLS
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.examples import read_task
 from openmmb.training.replies.start import Start, build_network, find_start
 from openmmb.training.run.run_folder import claim
 from tests.build import TINY_F, TINY_I, tiny_checkpoint

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import CheckpointError, DataError
+from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.text.tokenizer import Tokenizer
-from openmmb.training.replies.config import Recipe, TaskConfig
-from openmmb.training.replies.examples import read_task
+from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.vocabulary import learn_vocabulary
 from openmmb.training.run.run_folder import claim
 from tests.tasks.build import BUILD

@@ -8,7 +8,8 @@ import pytest
 
 from openmmb.config import load
 from openmmb.errors import ConfigError
-from openmmb.training.replies.config import Recipe, TaskConfig
+from openmmb.tasks.mixture import TaskConfig
+from openmmb.training.replies.config import Recipe
 from openmmb.training.run.run_folder import claim
 from tests.training.build import tiny_recipe
 

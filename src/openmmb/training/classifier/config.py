@@ -10,8 +10,9 @@ from openmmb.config import config, require
 from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.texts import ReadConfig
 from openmmb.tasks.labelled import LABELS
+from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.classifier.noise import NoiseConfig
-from openmmb.training.replies.config import OptimConfig, ScheduleConfig, TaskConfig, ValidConfig
+from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
 
 
 @config

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from openmmb.checkpoint import find_checkpoint, load_checkpoint
+from openmmb.data.draw import take_evenly
 from openmmb.data.mixture import Mixture, Window
 from openmmb.distributed import full_state_dict, is_main
 from openmmb.errors import ConfigError
@@ -40,7 +41,6 @@ from openmmb.training.classifier.texts import (
     read_listed,
     read_neutral,
     read_source,
-    spread,
     with_context,
 )
 from openmmb.training.run.log import Record, Watch
@@ -185,7 +185,7 @@ class Verdicts:
         numbers = {"threshold": threshold}
         found = []
         for source in self.sources:
-            texts = spread(source.valid, self.recipe.valid.max_examples)
+            texts = take_evenly(source.valid, self.recipe.valid.max_examples)
             if not texts:
                 continue
             scores = chances(self._logits(texts)).tolist()
@@ -262,7 +262,7 @@ class Verdicts:
         """Run the network over what was kept for calibration."""
         logits, allowed, shares, places, talk = [], [], [], [], []
         for place, source in enumerate(self.sources):
-            texts = spread(source.calibrate, self.recipe.valid.max_examples)
+            texts = take_evenly(source.calibrate, self.recipe.valid.max_examples)
             if texts:
                 size = len(texts)
                 share = source.weight * len(source.train) / size

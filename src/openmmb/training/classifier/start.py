@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.safety.texts import clean
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
-from openmmb.training.classifier.texts import Source, spread
+from openmmb.training.classifier.texts import Source
 
 VOCABULARY_TEXTS = 30_000
 """Most texts of each source that the vocabulary is learnt from."""
@@ -80,5 +81,5 @@ def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Tokenize
 
 def _words(sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
-        for text in spread(source.train, VOCABULARY_TEXTS):
+        for text in take_evenly(source.train, VOCABULARY_TEXTS):
             yield from map(clean, (text.text, *text.context[-1:]))

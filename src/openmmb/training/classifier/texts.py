@@ -18,9 +18,8 @@ from openmmb.errors import DataError
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
 from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
+from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.tasks.polarities import read_polarities
-from openmmb.training.replies.config import TaskConfig
-from openmmb.training.replies.examples import read_task
 
 NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""
@@ -209,13 +208,6 @@ def with_context(text: Labelled, others: Sequence[Labelled], *key: str | int) ->
     if others and (chance >= 0.3 if text.context else chance < 0.3):
         context = others[pick(len(others), "other", *key)].context[-1:]
     return Labelled(text.text, text.labels, text.source, context)
-
-
-def spread(texts: Sequence[Labelled], count: int) -> Sequence[Labelled]:
-    """Return ``count`` texts spread evenly over all of them."""
-    if len(texts) <= count:
-        return texts
-    return [texts[place * len(texts) // count] for place in range(count)]
 
 
 def _kept(name: str, texts: Iterator[Labelled]) -> list[Labelled]:

@@ -7,33 +7,10 @@ from openmmb.checkpoint import Precision
 from openmmb.config import config, require
 from openmmb.data.controls import ControlsConfig
 from openmmb.data.encode import EncodeConfig
-from openmmb.data.example import Split
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
+from openmmb.tasks.mixture import TaskConfig
 from openmmb.text.gender import GENDER_TOKENS
-
-
-@config
-class TaskConfig:
-    """One data set of the mixture."""
-
-    name: str
-    """As in ``openmmb.tasks.TASKS``."""
-    weight: float = 1.0
-    """How many times an epoch goes through it."""
-    split: Split = "train"
-    """Which published split to train on."""
-    holdout: float = 0.0
-    """Share of that split's conversations that are kept for validation, for data sets whose
-    train split is not at hand. 0: validate on the published ``valid`` split."""
-    both_sides: bool = False
-    """Learn the replies of both speakers, where the original learns one speaker's."""
-    write_on: bool = False
-    """Go on from each reply to the end of the conversation, to learn more from one context."""
-
-    def __post_init__(self) -> None:
-        require("weight", self.weight, "above 0", holds=0 < self.weight < math.inf)
-        require("holdout", self.holdout, "at least 0 and below 1", holds=0 <= self.holdout < 1)
 
 
 @config

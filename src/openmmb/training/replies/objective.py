@@ -9,11 +9,11 @@ from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint, save_checkpoint
 from openmmb.data.batch import Batch, Part
+from openmmb.data.draw import take_evenly
 from openmmb.distributed import full_state_dict, is_main, rank, world_size
 from openmmb.eval.perplexity import perplexity_of, reply_loss
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.examples import some
 from openmmb.training.replies.prepare import Prepared, prepare
 from openmmb.training.replies.start import build_network
 from openmmb.training.run.log import Record, Watch
@@ -84,7 +84,7 @@ class Replies:
         perplexities = {
             f"ppl/{task.config.name}": perplexity_of(
                 self.model,
-                some(task.valid, self.recipe.valid.max_examples),
+                take_evenly(task.valid, self.recipe.valid.max_examples),
                 self.prepared.valid_encoder,
                 batch_size=self.recipe.data.batch_size,
             )

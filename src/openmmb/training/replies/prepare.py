@@ -9,9 +9,9 @@ from openmmb.data.loader import Encoder, ImageVectors, Loader
 from openmmb.data.mixture import Mixture
 from openmmb.errors import ConfigError, DataError
 from openmmb.model.config import ModelConfig
+from openmmb.tasks.mixture import TaskExamples, read_task
 from openmmb.tasks.polarities import read_polarities
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.examples import TaskExamples, read_task
 from openmmb.training.replies.start import Start, find_start
 from openmmb.vision.features.vectors import Features
 

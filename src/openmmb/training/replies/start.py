@@ -21,9 +21,9 @@ from openmmb.distributed import is_main, main_first
 from openmmb.errors import ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
+from openmmb.tasks.mixture import TaskExamples
 from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.examples import TaskExamples
 from openmmb.training.replies.vocabulary import learn_vocabulary
 from openmmb.training.run.run_folder import states, write_whole
 

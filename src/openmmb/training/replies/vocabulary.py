@@ -5,9 +5,9 @@ from pathlib import Path
 
 from openmmb.data.controls import NEGATIVE, POSITIVE, picture_questions
 from openmmb.data.example import Example
+from openmmb.tasks.mixture import TaskExamples, read_train
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.examples import TaskExamples, read_train
 
 
 def learn_vocabulary(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Tokenizer:

@@ -1,17 +1,12 @@
 """What is held out is never learnt from, and is the same in every run."""
 
 import json
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from openmmb.errors import ConfigError, DataError
-from openmmb.training.replies.config import TaskConfig
-from openmmb.training.replies.examples import held_out, read_task, read_train, some
+from openmmb.tasks.mixture import TaskConfig, held_out, read_task, read_train, read_valid
 from tests.build import tiny_example, write_tiny_data
 from tests.tasks.build import BUILD
 
@@ -93,10 +88,8 @@ def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
         read_task(TaskConfig(name="convai"), tmp_path)
 
 
-@given(length=st.integers(0, 60), count=st.integers(1, 60))
-def test_some_are_spread_evenly(length: int, count: int) -> None:
-    examples = [replace(tiny_example(), conversation=str(n)) for n in range(length)]
-    taken = [int(example.conversation) for example in some(examples, count)]
-    assert len(taken) == min(length, count)
-    gaps = [after - before for before, after in pairwise(taken)]
-    assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)
+def test_only_what_is_kept_for_validation_can_be_read(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    for name, holdout in (("convai2", 0.0), ("dailydialog", 0.25)):
+        config = TaskConfig(name=name, holdout=holdout)
+        assert list(read_valid(config, tmp_path)) == read_task(config, tmp_path).valid
