@@ -2,7 +2,6 @@
 
 import pickle
 import struct
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from openmmb.errors import CheckpointError
+from openmmb.quiet import no_warnings
 
 _DAMAGE = (  # what unpickling random bytes has been seen to raise
     *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
@@ -30,8 +30,7 @@ def load_pickle(path: Path, *, mapped: bool = False) -> Any:
     """
     try:
         mapped = mapped and zipfile.is_zipfile(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is refused a moment later
+        with no_warnings():  # about what is refused a moment later
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0].removeprefix("Weights only load failed. ")

@@ -2,16 +2,18 @@
 
 import io
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from openmmb.config import parse
 from openmmb.errors import ConfigError, ImageError
@@ -151,7 +153,7 @@ def test_one_pixel_is_a_picture():
 
 def test_32_bit_samples_are_refused():
     for mode in ("I", "F"):
-        with pytest.raises(ImageError, match=r"picture: 32 bits a sample.*8 or 16 would be right"):
+        with pytest.raises(ImageError, match=r"picture: 32 bits a sample.*expected 8 or 16"):
             load_image(encoded(Image.new(mode, (2, 2)), "TIFF"))
 
 
@@ -162,7 +164,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path):
-    with pytest.raises(ImageError, match=r"not a file; a picture file would be right$"):
+    with pytest.raises(ImageError, match=r"not a file; expected a picture file$"):
         load_image(tmp_path)
 
 
@@ -180,7 +182,7 @@ def test_a_text_called_jpg(tmp_path: Path):
         load_image(path)
     assert str(caught.value) == (
         f"{path}: not a picture, starts with b'hello\\nworld'; "
-        "JPEG, PNG, WEBP, GIF, BMP or TIFF would be right"
+        "expected JPEG, PNG, WEBP, GIF, BMP or TIFF"
     )
 
 
@@ -231,6 +233,41 @@ def test_pillow_keeps_its_warnings_to_itself():
         warnings.simplefilter("error")  # a warning at 89 million pixels would now be an error
         with pytest.raises(ImageError, match="10000 x 10000 = 100000000 pixels"):
             load_image(png_header(10_000, 10_000))
+
+
+def test_odd_exif_gives_no_warning_and_no_error():
+    too_long = b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\xff\xff\x00\x00\x00\x99"
+    data = encoded(gradient(), "JPEG", exif=b"Exif\x00\x00" + too_long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning), Image.open(io.BytesIO(data)) as image:
+            image.getexif()
+        assert load_image(data).size == (24, 16)
+
+
+def test_threads_decode_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    threads = 4
+    all_decode = threading.Barrier(threads)
+    load = ImageFile.ImageFile.load
+
+    def load_together(image: ImageFile.ImageFile) -> object:
+        all_decode.wait(10)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load_together)
+    with ThreadPoolExecutor(threads) as pool:
+        images = list(pool.map(load_image, [encoded(gradient(), "BMP")] * threads))
+    assert {image.tobytes() for image in images} == {gradient().tobytes()}
+
+
+def test_a_decode_in_another_thread_leaves_the_warnings_of_a_program_alone():
+    data = encoded(gradient(), "PNG")
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("error")
+        decoded = [pool.submit(load_image, data) for _ in range(100)]
+        while not all(future.done() for future in decoded):
+            with pytest.raises(UserWarning, match="heard"):
+                warnings.warn("heard", stacklevel=1)
 
 
 def test_limits_below_one_are_refused():

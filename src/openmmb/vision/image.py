@@ -1,16 +1,13 @@
 """From bytes that anyone may have sent to checked RGB pixels.
 
 The limits hold before anything is decoded, and whatever the bytes are, the only error that comes
-out is ImageError. How long decoding may take is not limited here.
+out is ImageError. How long decoding may take is not limited here. Any number of threads may decode
+at once.
 """
 
 import io
 import struct
-import threading
-import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from openmmb.config import config
 from openmmb.errors import ImageError
+from openmmb.quiet import no_warnings
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What opens; an animation gives its first frame. Pillow's other decoders are never reached."""
@@ -46,7 +44,8 @@ DEFAULT_LIMITS: Final = ImageLimits()
 
 _DAMAGE: Final = (
     # Pillow has no error of its own for bad bytes: its decoders let through whatever their parsing
-    # runs into. MemoryError: sizes that a damaged header invents.
+    # runs into. MemoryError: sizes that a damaged header invents. Warning: a program that turns
+    # warnings into errors while a picture is being decoded.
     OSError,
     SyntaxError,
     ValueError,
@@ -59,6 +58,7 @@ _DAMAGE: Final = (
     BufferError,
     RuntimeError,
     MemoryError,
+    Warning,
     Image.DecompressionBombError,
     struct.error,
     zlib.error,
@@ -74,8 +74,6 @@ _UPRIGHT: Final = {  # EXIF orientation -> what turns the stored rows the right 
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-_warnings_lock: Final = threading.Lock()
 
 
 def load_image(
@@ -97,7 +95,7 @@ def load_image(
     if name is None:
         name = str(source) if isinstance(source, Path) else "picture"
     data = _read(source, limits.max_bytes, name)
-    with _quiet():
+    with no_warnings():  # Pillow's about odd files, about which nobody can do anything
         image = _open(data, limits.max_pixels, name)
         try:
             image.load()
@@ -112,7 +110,7 @@ def _read(source: Path | bytes, max_bytes: int, name: str) -> bytes:
     else:
         try:
             if source.exists() and not source.is_file():  # reading a pipe or a device may not end
-                raise ImageError(f"{name}: not a file; a picture file would be right")
+                raise ImageError(f"{name}: not a file; expected a picture file")
             with source.open("rb") as file:
                 data = file.read(max_bytes + 1)
         except OSError as error:
@@ -120,7 +118,7 @@ def _read(source: Path | bytes, max_bytes: int, name: str) -> bytes:
         except ValueError as error:  # a path with a null byte
             raise ImageError(f"{name!r}: {error}") from error
     if not data:
-        raise ImageError(f"{name}: empty; a picture would be right")
+        raise ImageError(f"{name}: empty; expected a picture")
     if len(data) > max_bytes:
         size = f"{len(data)} bytes" if isinstance(source, bytes) else f"over {max_bytes} bytes"
         raise ImageError(f"{name}: {size}; at most {max_bytes} are read")
@@ -132,7 +130,7 @@ def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} would be right"
+        known = f"expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         raise ImageError(f"{name}: not a picture, starts with {data[:12]!r}; {known}") from error
     except Image.DecompressionBombError as error:
         message = f"{name}: {_reason(error)}; at most {max_pixels} pixels are decoded"
@@ -141,7 +139,7 @@ def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
         raise ImageError(f"{name}: damaged header: {_reason(error)}") from error
     width, height = image.size
     if width < 1 or height < 1:
-        raise ImageError(f"{name}: {width} x {height} pixels; at least 1 x 1 would be right")
+        raise ImageError(f"{name}: {width} x {height} pixels; expected at least 1 x 1")
     if width * height > max_pixels:
         count = f"{width} x {height} = {width * height} pixels"
         raise ImageError(f"{name}: {count}; at most {max_pixels} are decoded")
@@ -167,23 +165,12 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         # Pillow's own conversion clips at 255 where it should divide.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ImageError(f"{name}: 32 bits a sample, which has no white; 8 or 16 would be right")
+        raise ImageError(f"{name}: 32 bits a sample, which has no white; expected 8 or 16")
     if image.mode.endswith(("A", "a")) or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files from the user, who can do nothing about them.
-
-    Python's warning filters are one for all threads, so pictures are decoded one at a time.
-    """
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """As a picture encoder the detector keeps the promises of one, and leaves no setting behind."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,43 @@ def test_the_program_may_allow_less_exact_products_elsewhere(encoder: RegionEnco
         assert torch.get_float32_matmul_precision() == "medium"
         assert torch.backends.cuda.matmul.allow_tf32
     finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_pictures_of_two_threads_are_both_exact_and_leave_the_program_its_setting(
+    encoder: RegionEncoder,
+) -> None:
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+    precisions: list[str] = []
+
+    def wait(network: torch.nn.Module, inputs: object) -> None:
+        if threading.current_thread() is first:
+            first_is_in.set()
+            assert second_is_in.wait(10)
+        else:
+            second_is_in.set()
+            assert first_is_out.wait(10)
+            precisions.append(torch.backends.cuda.matmul.fp32_precision)
+
+    def encode_first() -> None:
+        encoder.encode([picture()])
+        first_is_out.set()
+
+    hook = encoder.network.register_forward_pre_hook(wait)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    allowed = torch.backends.cuda.matmul.fp32_precision
+    try:
+        first = threading.Thread(target=encode_first)
+        first.start()
+        assert first_is_in.wait(10)
+        encoder.encode([picture()])
+        first.join()
+        assert precisions == ["ieee"]
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cuda.matmul.fp32_precision == allowed != "ieee"
+    finally:
+        hook.remove()
         torch.set_float32_matmul_precision(before)
 
 

@@ -4,8 +4,7 @@ Sizes: B pictures, I = 100 image vectors, F = 2048 features in each.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from openmmb.vision.detector.exact import exact_products
 from openmmb.vision.detector.faster_rcnn import X152, FasterRCNN, Precision, Shape
 from openmmb.vision.detector.preprocess import PREPROCESSING, preprocess
 from openmmb.vision.detector.regions import NUM_REGIONS, Regions
@@ -55,7 +55,7 @@ class RegionEncoder:
         """
         if image.mode != "RGB":
             raise ValueError(f"picture has mode {image.mode}, expected RGB")
-        with torch.inference_mode(), _exact_products():
+        with torch.inference_mode(), exact_products():
             regions: Regions = self.network(preprocess(image))
         return regions
 
@@ -89,28 +89,6 @@ def open_faster_rcnn(
         fingerprint=fingerprint,
         network=network,
     )
-
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Multiply float32 as float32, whatever the program allows elsewhere (TF32, bf16).
-
-    The settings are one for all threads.
-    """
-    settings = (
-        torch.backends.cuda.matmul,
-        torch.backends.cudnn.conv,  # type: ignore[attr-defined]
-        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
-        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
-    )
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
-        yield
-    finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
 
 
 def _fingerprint(network: FasterRCNN, precision: Precision) -> str:
