@@ -135,7 +135,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "model.safetensors").unlink(), r"model: no model\.safetensors; is it a check"),
     (
         lambda f: change_config(f, lambda text: text.replace("embed_dim", "embed_din")),
-        r"config\.toml: model\.embed_din: no such key; did you mean 'embed_dim'\?",
+        r"config\.toml: model\.embed_din: no key 'embed_din'; did you mean 'embed_dim'\?",
     ),
     (
         lambda f: change_config(f, lambda text: text.replace("max_reply = 24", "max_reply = 99")),
@@ -145,7 +145,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
         lambda f: change_config(f, lambda text: text.replace('"f0m0"', '"f0"')),
         r"config\.toml: gender must be one of f0m0, f0m1, f1m0, f1m1, got 'f0'",
     ),
-    (lambda f: cut(f / "config.toml", 30), r"config\.toml: not TOML: "),
+    (lambda f: cut(f / "config.toml", 30), r"config\.toml: expected TOML: "),
     (lambda f: cut(f / "tokenizer.json", 30), r"tokenizer\.json: not a tokenizer: "),
     (lambda f: cut(f / "model.safetensors", 0), r"model\.safetensors: not safetensors: "),
     (lambda f: cut(f / "model.safetensors", 100), r"model\.safetensors: not safetensors: "),

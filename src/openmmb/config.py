@@ -4,7 +4,6 @@ One rule: ``None`` may only be a default, since TOML has no null. Then ``parse(d
 """
 
 import dataclasses
-import difflib
 import tomllib
 import typing
 from pathlib import Path
@@ -14,26 +13,29 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from openmmb.errors import ConfigError, shorten
+from openmmb.errors import ConfigError, shorten, unknown
+from openmmb.files import read_text
 
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,)
+)
 def config(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown keys."""
     cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
-def require(name: str, value: object, right: str, *, holds: bool) -> None:
-    """Refuse a setting that does not hold.
+def require(name: str, value: object, expected: str, *, holds: bool) -> None:
+    """Refuse the value of a setting unless it holds.
 
     Raises:
-        ValueError: It does not; says what it must be.
+        ValueError: It does not; the message says what it must be.
     """
     if not holds:
-        raise ValueError(f"{name} must be {right}, got {value}")
+        raise ValueError(f"{name} must be {expected}, got {value}")
 
 
 def load(cls: type[T], path: Path) -> T:
@@ -43,15 +45,9 @@ def load(cls: type[T], path: Path) -> T:
         ConfigError: The file is missing, is not TOML, or does not fit ``cls``.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file: {error.reason}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path}: expected TOML: {error}") from error
     return parse(cls, data, source=str(path))
 
 
@@ -75,12 +71,11 @@ def dump(value: Any) -> str:
 
 
 def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
-    place = detail["loc"]
-    key = ".".join(str(part) for part in place)
+    location = detail["loc"]
+    key = ".".join(str(step) for step in location)
     if detail["type"] == "unexpected_keyword_argument":
-        near = difflib.get_close_matches(str(place[-1]), _fields_at(cls, place[:-1]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{source}: {key}: no such key{hint}"
+        names = _field_names(cls, location[:-1])
+        return f"{source}: {key}: {unknown('key', str(location[-1]), names)}"
     if detail["type"] in ("missing", "missing_argument"):
         return f"{source}: {key}: missing"
     message = detail["msg"].removeprefix("Value error, ")
@@ -90,11 +85,11 @@ def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     return f"{where}: {message}, got {shorten(repr(detail['input']))}"
 
 
-def _fields_at(cls: Any, place: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys of the config that stands at ``place`` inside ``cls``."""
-    for part in place:
-        if isinstance(part, str) and dataclasses.is_dataclass(cls):
-            cls = typing.get_type_hints(cls).get(part)
+def _field_names(cls: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the config that lies at ``location`` inside ``cls``."""
+    for step in location:
+        if isinstance(step, str) and dataclasses.is_dataclass(cls):
+            cls = typing.get_type_hints(cls).get(step)
         inner = [arg for arg in typing.get_args(cls) if dataclasses.is_dataclass(arg)]
         if inner:
             cls = inner[0]

@@ -218,12 +218,12 @@ def test_pictures_of_every_kind_in_one_real_chat(tiny: str, tmp_path: Path) -> N
         (lambda folder: (folder / CONFIG).unlink(), f"no {CONFIG}"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b"none"), "not safetensors"),
         (lambda folder: (folder / TOKENIZER).write_text("{}"), "not a tokenizer"),
-        (lambda folder: (folder / CONFIG).write_bytes(b"\xff"), "not a text file"),
+        (lambda folder: (folder / CONFIG).write_bytes(b"\xff"), "expected text in UTF-8"),
         (
             lambda folder: (folder / CONFIG).write_text(
                 (folder / CONFIG).read_text().replace("num_heads", "num_haeds")
             ),
-            "num_haeds: no such key; did you mean 'num_heads'?",
+            "num_haeds: no key 'num_haeds'; did you mean 'num_heads'?",
         ),
     ],
 )
@@ -387,12 +387,12 @@ def test_a_run_that_cannot_go_on_is_one_line(
 @pytest.mark.parametrize(
     ("top", "bottom", "reason"),
     [
-        ("", "[optim]\nlrr = 1", "optim.lrr: no such key; did you mean 'lr'?"),
-        ("vocab_sise = 8", "", "vocab_sise: no such key; did you mean 'vocab_size'?"),
-        ("", "wieght = 2", "tasks.0.wieght: no such key; did you mean 'weight'?"),
+        ("", "[optim]\nlrr = 1", "optim.lrr: no key 'lrr'; did you mean 'lr'?"),
+        ("vocab_sise = 8", "", "vocab_sise: no key 'vocab_sise'; did you mean 'vocab_size'?"),
+        ("", "wieght = 2", "tasks.0.wieght: no key 'wieght'; did you mean 'weight'?"),
         ("", "[optim]\nlr = -1", "lr must be above 0, got -1"),
         ("seed = 'one'", "", "seed: Input should be a valid integer"),
-        ("x = = 1", "", "not TOML"),
+        ("x = = 1", "", "expected TOML"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named(
