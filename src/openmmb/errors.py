@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 
 class OpenMMBError(Exception):
-    """A mistake of the user's; the command line prints it in one line and exits with 2."""
+    """A user's mistake; the command line prints it as one line and exits with 2."""
 
 
 class ConfigError(OpenMMBError):
@@ -33,7 +33,7 @@ class CheckpointError(OpenMMBError):
 
 
 class TrainingError(OpenMMBError):
-    """A training run cannot go on: its numbers are no longer finite, or its disk is full."""
+    """A training run cannot go on: its loss is no longer finite, or its disk is full."""
 
 
 def shorten(text: str) -> str:
@@ -42,11 +42,11 @@ def shorten(text: str) -> str:
 
 
 def unknown(what: str, name: str, known: Collection[str]) -> str:
-    """Say that there is no ``what`` called ``name``: with the nearest name, or all that there are.
+    """Say that there is no ``what`` called ``name``, with the nearest name or with all there are.
 
     >>> unknown("data set", "convai", ["convai2", "flickr8k"])
     "no data set 'convai'; did you mean 'convai2'?"
     """
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known))}"
-    return f"no {what} {shorten(name)!r}; {hint}"
+    return f"no {what} {shorten(name)!r}" + (f"; {hint}" if known else "")

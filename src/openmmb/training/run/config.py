@@ -1,4 +1,4 @@
-"""The settings that all training runs share: optimiser, schedule, validation, and the run itself."""
+"""The settings that every training run has: optimiser, schedule, validation, the run itself."""
 
 import math
 from dataclasses import field
