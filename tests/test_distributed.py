@@ -86,16 +86,52 @@ def test_alone_everything_is_as_it_is() -> None:
 
 def test_a_device_that_is_not_there_is_one_line() -> None:
     assert distributed.open_device("cpu") == torch.device("cpu")
-    with pytest.raises(ConfigError, match=r"^device: no device 'gpu'; did you mean 'cpu'\?$"):
-        distributed.open_device("gpu")
+    for name, message in (
+        ("gpu", r"^device: no device 'gpu'; did you mean 'cpu'\?$"),
+        ("cuda:98", r"^device: no 'cuda:98' on this machine: .*; use 'cpu'$"),
+        ("xpu", r"^device: no 'xpu' on this machine: .*; use 'cpu'$"),
+    ):
+        with pytest.raises(ConfigError, match=message) as caught:
+            distributed.open_device(name)
+        assert "\n" not in str(caught.value)
     if torch.cuda.is_available():
         assert distributed.open_device("auto") == torch.device("cuda", 0)
         return
     assert distributed.open_device("auto") == torch.device("cpu")
     with pytest.raises(
-        ConfigError, match=r"^device: no graphics card for process 0 .* sees 0; use --device cpu$"
+        ConfigError, match=r"^device: no graphics card for process 0 .* sees 0; use 'cpu'$"
     ):
         distributed.open_device("cuda")
+
+
+def test_each_process_has_a_graphics_card_unless_they_may_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("auto", "cuda"):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert distributed.open_device(name) == torch.device("cuda", 1)
+        monkeypatch.setenv("LOCAL_RANK", "2")
+        assert distributed.open_device(name, shared=True) == torch.device("cuda", 0)
+        with pytest.raises(ConfigError, match=r"no graphics card for process 2 .* sees 2; use"):
+            distributed.open_device(name)
+    assert distributed.open_device("cpu", shared=True) == torch.device("cpu")
+
+
+def test_the_environment_says_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = {
+        "RANK": distributed.environment_rank,
+        "LOCAL_RANK": distributed.local_rank,
+        "WORLD_SIZE": distributed.environment_world_size,
+    }
+    for name, read in readers.items():
+        monkeypatch.delenv(name, raising=False)
+        assert read() == (name == "WORLD_SIZE")
+        monkeypatch.setenv(name, "12")
+        assert read() == 12
+        monkeypatch.setenv(name, "-1")
+        with pytest.raises(ConfigError, match=f"^{name}: expected a whole number, got '-1'$"):
+            read()
 
 
 def recipes_in(folder: Path) -> dict[str, Recipe]:

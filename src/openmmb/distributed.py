@@ -38,31 +38,78 @@ class Rows(Protocol):
 B = TypeVar("B", bound=Rows)
 
 
-def open_device(name: str) -> torch.device:
-    """Return this process's device: ``cpu``, ``cuda``, or ``auto`` for a graphics card if any.
+def open_device(name: str, *, shared: bool = False) -> torch.device:
+    """Return this process's device.
 
-    Of several processes on one machine, each gets a graphics card of its own.
+    Args:
+        name: ``cpu``; ``cuda``, of several processes on one machine a graphics card for each;
+            ``auto``, a graphics card if there is any; or one device as PyTorch names it, such as
+            ``cuda:1``.
+        shared: Let several processes have one card where there are more of them than cards.
 
     Raises:
         ConfigError: There is no such device, or no graphics card for this process.
     """
     if name not in DEVICES:
-        raise ConfigError(f"device: {unknown('device', name, DEVICES)}")
+        return _named_device(name)
     cards = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and not cards):
         return torch.device("cpu")
     number = local_rank()
+    if shared and cards:
+        number %= cards
     if number >= cards:
         raise ConfigError(
             f"device: no graphics card for process {number} of this machine, PyTorch sees {cards}; "
-            "use --device cpu"
+            "use 'cpu'"
         )
     return torch.device("cuda", number)
 
 
+def _named_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: {unknown('device', name, DEVICES)}") from None
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as the backend likes
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"device: no {name!r} on this machine: {reason}; use 'cpu'") from error
+
+
 def local_rank() -> int:
-    """Return this process's number among those that ``torchrun`` started on this machine."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    """Return this process's number among those that ``torchrun`` started on this machine.
+
+    Raises:
+        ConfigError: LOCAL_RANK is not a number.
+    """
+    return _read_environment("LOCAL_RANK", 0)
+
+
+def environment_rank() -> int:
+    """Return this process's number as ``torchrun`` set it, for those that need not meet.
+
+    Raises:
+        ConfigError: RANK is not a number.
+    """
+    return _read_environment("RANK", 0)
+
+
+def environment_world_size() -> int:
+    """Return how many processes ``torchrun`` started, for those that need not meet.
+
+    Raises:
+        ConfigError: WORLD_SIZE is not a number.
+    """
+    return _read_environment("WORLD_SIZE", 1)
+
+
+def _read_environment(name: str, default: int) -> int:
+    value = os.environ.get(name, str(default))
+    if not value.isdecimal():
+        raise ConfigError(f"{name}: expected a whole number, got {value!r}")
+    return int(value)
 
 
 @contextmanager
@@ -72,7 +119,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     They stay together until they end, since they cannot meet twice. An error leaves without a
     goodbye, for which the others would keep it waiting.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if environment_world_size() == 1 or dist.is_initialized():
         yield
         return
     # Weights and gradients pass between graphics cards; all that is small goes over the CPU.
