@@ -85,8 +85,8 @@ def openmmb(size: str, ids: Tensor, steps: int, _folder: Path) -> Run:
 
     @torch.inference_mode()
     def run() -> list[list[int]]:
-        states, mask = model.encode(ids, torch.ones_like(ids, dtype=torch.bool))
-        step = model.stepper(states, mask, num_beams=BEAMS, max_tokens=steps)
+        memory = model.read(ids, torch.ones_like(ids, dtype=torch.bool))
+        step = model.stepper(memory, num_beams=BEAMS, max_tokens=steps)
         found = search(step, ids, config, start_id=START, end_id=END, banned_ids=(START,))
         return [list(hypotheses[0].tokens) for hypotheses in found]
 

@@ -23,7 +23,8 @@ from openmmb.checkpoint import Checkpoint, CheckpointConfig
 from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Example
 from openmmb.model.config import Fusion, ModelConfig, Variant
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import Memory
+from openmmb.model.seq2seq import Seq2Seq, States
 from openmmb.search.config import SearchConfig
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.vision.features.extract import extract
@@ -96,6 +97,12 @@ def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Seq2Seq(tiny_config() if config is None else config).eval()
+
+
+def states_of(memory: Memory) -> States:
+    """What the encoder of a ``Seq2Seq`` has read."""
+    assert isinstance(memory, States)
+    return memory
 
 
 def tiny_checkpoint(

@@ -158,13 +158,13 @@ def test_what_is_said_through_the_bot_steers_nothing(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = bot.checkpoint.model, bot.checkpoint.tokenizer
-    encode, seen = model.encode, list[list[int]]()
+    read, seen = model.read, list[list[int]]()
 
     def recording(context: torch.Tensor, *rest: torch.Tensor) -> object:
         seen.extend(context.tolist())
-        return encode(context, *rest)
+        return read(context, *rest)
 
-    monkeypatch.setattr(model, "encode", recording)
+    monkeypatch.setattr(model, "read", recording)
     special = set(tokenizer.special_ids())
     end = [tokenizer.special_id("f0m0"), tokenizer.end_id]
     for payload in PAYLOADS[::4]:

@@ -22,6 +22,7 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.files import replacing
 from openmmb.model.config import ModelConfig
+from openmmb.model.network import TrainableNetwork
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.search.config import SearchConfig
 from openmmb.text.gender import GENDER_TOKENS
@@ -88,8 +89,13 @@ class Checkpoint:
     """A model in memory with all that is needed to use it."""
 
     config: CheckpointConfig
-    model: Seq2Seq
+    model: TrainableNetwork
     tokenizer: Tokenizer
+
+
+def new_network(shape: ModelConfig) -> TrainableNetwork:
+    """Return an untrained network of that shape."""
+    return Seq2Seq(shape)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precision) -> None:
@@ -149,7 +155,7 @@ def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Chec
     )
     tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
     with torch.device("meta"):
-        model = Seq2Seq(settings.model)
+        model = new_network(settings.model)
     load_weights(model, folder / WEIGHTS, dtype)
     return Checkpoint(config=settings, model=model.eval(), tokenizer=tokenizer)
 

@@ -36,13 +36,13 @@ CONTROLS = " ".join((*SPECIALS, "positive/neutral", "negative", "\n"))
 def contexts_of(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the list that the ids of every context go to that the model reads."""
     model = bot.checkpoint.model
-    encode, seen = model.encode, list[list[int]]()
+    read, seen = model.read, list[list[int]]()
 
     def recording(context: torch.Tensor, *rest: torch.Tensor) -> object:
         seen.extend(context.tolist())
-        return encode(context, *rest)
+        return read(context, *rest)
 
-    monkeypatch.setattr(model, "encode", recording)
+    monkeypatch.setattr(model, "read", recording)
     return seen
 
 

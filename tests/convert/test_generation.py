@@ -56,14 +56,12 @@ def test_recorded_searches_come_out_token_for_token(
         whole = [encode(example, tokenizer, uncut) for example in examples]
         blocked = collate(whole, images, pad_id=0, image_shape=(4, 16)).context
     image = both.image if both.image.shape[1] else None
-    states, mask = model.encode(both.context, both.context_mask, image, both.has_image)
+    memory = model.read(both.context, both.context_mask, image, both.has_image)
     settings = search_config(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         found = search(
-            model.stepper(
-                states, mask, num_beams=settings.num_beams, max_tokens=settings.max_length
-            ),
+            model.stepper(memory, num_beams=settings.num_beams, max_tokens=settings.max_length),
             blocked,
             settings,
             start_id=tokenizer.start_id,

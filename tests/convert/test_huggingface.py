@@ -17,7 +17,7 @@ from openmmb.convert.huggingface import convert, export
 from openmmb.convert.vocabulary import HF_SPECIALS
 from openmmb.errors import CheckpointError
 from openmmb.model.layers import sinusoids
-from tests.build import tiny_checkpoint
+from tests.build import states_of, tiny_checkpoint
 from tests.convert.build import DATA, as_text_model, copy_micro
 
 RECORDED = load_file(DATA / "blenderbot" / "logits.safetensors")
@@ -69,9 +69,10 @@ def test_states_and_logits_are_those_of_transformers(files: str, tmp_path: Path)
     convert(published(tmp_path / "in", files=files), tmp_path / "out")
     model = load_checkpoint(tmp_path / "out").model
     context, reply = RECORDED["context"], RECORDED["reply"]
-    states, mask = model.encode(context, context != 0)
+    memory = states_of(model.read(context, context != 0))
+    states, mask = memory.states, memory.mask
     torch.testing.assert_close(states * mask[..., None], RECORDED["states"], atol=1e-5, rtol=0)
-    logits = model.logits(model.decode(reply, states, mask, 1))
+    logits = model.logits(model.predict(reply, memory, 1))
     torch.testing.assert_close(logits, RECORDED["logits"], atol=1e-5, rtol=0)
 
 

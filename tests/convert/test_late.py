@@ -17,6 +17,7 @@ from openmmb.data.encode import encode
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError
 from openmmb.search.decode import search
+from tests.build import states_of
 from tests.convert.build import DATA, change_options, read, search_config
 
 RECORDED = read("late/recorded.json")
@@ -48,10 +49,11 @@ def test_settings_are_those_of_the_options(late: Checkpoint) -> None:
 def test_states_and_logits_are_those_of_parlai(late: Checkpoint) -> None:
     """Rows with words and a picture, without a picture, without words."""
     model, context = late.model, NUMBERS["context"]
-    states, mask = model.encode(context, context != 0, NUMBERS["image"], NUMBERS["has_image"])
+    memory = states_of(model.read(context, context != 0, NUMBERS["image"], NUMBERS["has_image"]))
+    states, mask = memory.states, memory.mask
     assert mask.equal(NUMBERS["mask"])
     torch.testing.assert_close(states * mask[..., None], NUMBERS["states"], atol=1e-5, rtol=0)
-    logits = model.logits(model.decode(NUMBERS["reply"], states, mask, 1))
+    logits = model.logits(model.predict(NUMBERS["reply"], memory, 1))
     logits[..., 1] = -1e20  # ParlAI never lets the start token come out
     torch.testing.assert_close(logits, NUMBERS["logits"], atol=1e-5, rtol=0)
 
@@ -67,14 +69,10 @@ def test_recorded_searches_come_out_token_for_token(late: Checkpoint) -> None:
     there = zip(NUMBERS["image"], NUMBERS["has_image"].tolist(), strict=True)
     images = [image if seen else None for image, seen in there]
     batch = collate(rows, images, pad_id=0, image_shape=(2, 5))
-    states, mask = late.model.encode(
-        batch.context, batch.context_mask, batch.image, batch.has_image
-    )
+    memory = late.model.read(batch.context, batch.context_mask, batch.image, batch.has_image)
     settings = search_config(RECORDED["config"])
     found = search(
-        late.model.stepper(
-            states, mask, num_beams=settings.num_beams, max_tokens=settings.max_length
-        ),
+        late.model.stepper(memory, num_beams=settings.num_beams, max_tokens=settings.max_length),
         batch.context,
         settings,
         start_id=late.tokenizer.start_id,

@@ -15,6 +15,7 @@ from openmmb.checkpoint import DTYPES, CheckpointConfig, Precision, load_checkpo
 from openmmb.convert.names import PARLAI
 from openmmb.convert.parlai import convert
 from openmmb.errors import CheckpointError
+from tests.build import states_of
 from tests.convert.build import (
     DATA,
     as_text_model,
@@ -126,9 +127,9 @@ def test_a_model_of_text_says_what_it_said(variant: str, source: Path, tmp_path:
     convert(late, tmp_path / "other")
     other = load_checkpoint(tmp_path / "other").model
     context = torch.tensor([[270, 380, 303, 2], [75, 2, 0, 0]])
-    one, mask = model.encode(context, context != 0)
-    two, _ = other.encode(context, context != 0)
-    torch.testing.assert_close(one[mask], two[mask])
+    one = states_of(model.read(context, context != 0))
+    two = states_of(other.read(context, context != 0))
+    torch.testing.assert_close(one.states[one.mask], two.states[one.mask])
 
 
 def test_a_dictionary_without_fillers_gets_them(source: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from openmmb.engine.generate import generate
 from openmmb.errors import CheckpointError
 from openmmb.search.decode import search
 from openmmb.text.normalize import tidy
+from tests.build import states_of
 from tests.convert.build import DATA, change_options, read, search_config
 
 RECORDED = read("small/recorded.json")
@@ -71,9 +72,10 @@ def test_settings_are_those_of_the_options(small: Checkpoint) -> None:
 @torch.no_grad()
 def test_states_and_logits_are_those_of_parlai(small: Checkpoint) -> None:
     wanted = load_file(DATA / "small" / "logits.safetensors")
-    states, mask = small.model.encode(wanted["context"], wanted["context"] != 0)
+    memory = states_of(small.model.read(wanted["context"], wanted["context"] != 0))
+    states, mask = memory.states, memory.mask
     torch.testing.assert_close(states * mask[..., None], wanted["states"], atol=1e-5, rtol=0)
-    logits = small.model.logits(small.model.decode(wanted["reply"], states, mask, 1))
+    logits = small.model.logits(small.model.predict(wanted["reply"], memory, 1))
     logits[..., 1] = -1e20  # ParlAI never lets the start token come out
     torch.testing.assert_close(logits, wanted["logits"], atol=1e-5, rtol=0)
 
@@ -92,14 +94,12 @@ def test_recorded_searches_come_out_token_for_token(name: str, small: Checkpoint
     examples = [example_of(talk["turns"]) for talk in RECORDED["talks"]]
     rows = [encode(example, tokenizer, small.config.encode) for example in examples]
     batch = collate(rows, [None] * len(rows), pad_id=tokenizer.pad_id, image_shape=SHAPE)
-    states, mask = model.encode(batch.context, batch.context_mask)
+    memory = model.read(batch.context, batch.context_mask)
     settings = search_config(RECORDED["configs"][name])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         found = search(
-            model.stepper(
-                states, mask, num_beams=settings.num_beams, max_tokens=settings.max_length
-            ),
+            model.stepper(memory, num_beams=settings.num_beams, max_tokens=settings.max_length),
             batch.context,
             settings,
             start_id=tokenizer.start_id,
@@ -133,9 +133,10 @@ def test_states_and_logits_are_those_of_transformers(tmp_path: Path) -> None:
     assert (config.encode.delimiter, config.encode.end_context) == ("\n", False)
     model = load_checkpoint(tmp_path / "out").model
     wanted = load_file(DATA / "blenderbot_small" / "logits.safetensors")
-    states, mask = model.encode(wanted["context"], wanted["context"] != 0)
+    memory = states_of(model.read(wanted["context"], wanted["context"] != 0))
+    states, mask = memory.states, memory.mask
     torch.testing.assert_close(states * mask[..., None], wanted["states"], atol=1e-5, rtol=0)
-    logits = model.logits(model.decode(wanted["reply"], states, mask, 1))
+    logits = model.logits(model.predict(wanted["reply"], memory, 1))
     torch.testing.assert_close(logits, wanted["logits"], atol=1e-5, rtol=0)
     torch.testing.assert_close(logits, wanted["unscaled"], atol=1e-3, rtol=0)
 

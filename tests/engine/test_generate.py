@@ -75,7 +75,7 @@ def test_a_picture_of_another_shape_is_an_error(checkpoint: Checkpoint) -> None:
 
 
 def test_no_reply_is_longer_than_the_model_has_positions(checkpoint: Checkpoint) -> None:
-    positions = checkpoint.model.config.num_positions
+    positions = checkpoint.config.model.num_positions
     config = SearchConfig(beam_size=2, min_length=3 * positions, max_length=4 * positions)
     [replies] = generate(checkpoint, EXAMPLES[:1], [None], config)
     assert max(reply.num_tokens for reply in replies) >= positions - 1

@@ -63,7 +63,7 @@ def test_every_linear_layer_and_the_output_is_packed(*, panels: bool) -> None:
     _, packed = both()
     kinds = [type(module) for module in packed.modules()]
     assert torch.nn.Linear not in kinds
-    assert isinstance(packed.head, PanelLinear if panels else PackedLinear)
+    assert (PanelLinear in kinds) == panels
 
 
 def test_panels_are_for_the_layers_of_a_step(*, panels: bool) -> None:
@@ -71,7 +71,7 @@ def test_panels_are_for_the_layers_of_a_step(*, panels: bool) -> None:
     named = {name for name, module in packed.named_modules() if isinstance(module, PanelLinear)}
     step = {"attention.qkv", "attention.out", "cross.q", "cross.out", "ffn.widen", "ffn.narrow"}
     count = packed.config.num_decoder_layers
-    expected = {f"decoder.layers.{at}.{name}" for at in range(count) for name in step} | {"head"}
+    expected = {f"decoder.layers.{at}.{name}" for at in range(count) for name in step}
     assert named == (expected if panels else set())
 
 
@@ -89,11 +89,11 @@ def test_a_packed_network_gives_the_same_states_logits_and_replies() -> None:
     found = []
     with torch.inference_mode():
         for model in (plain, packed):
-            states, states_mask = model.encode(context, mask, image)
-            logits = model.logits(model.decode(reply, states, states_mask, 1))
-            step = model.stepper(states, states_mask, num_beams=3, max_tokens=8)
+            memory = model.read(context, mask, image)
+            logits = model.logits(model.predict(reply, memory, 1))
+            step = model.stepper(memory, num_beams=3, max_tokens=8)
             replies = search(step, context, settings, start_id=1, end_id=2)
-            found.append((states, logits, [[h.tokens for h in row] for row in replies]))
+            found.append((memory.states, logits, [[h.tokens for h in row] for row in replies]))
     (states, logits, said), (states_2, logits_2, said_2) = found
     torch.testing.assert_close(states, states_2, rtol=0, atol=1e-5)
     torch.testing.assert_close(logits, logits_2, rtol=0, atol=1e-5)
@@ -128,24 +128,9 @@ def test_a_plain_weight_is_given_back_before_the_next_is_packed(
     noted(PackedLinear)
     noted(PanelLinear)
     pack(model)
-    # Loop variables still hold one or two, and the output has no weight of its own to give back.
-    assert all(count <= len(plain) - at + 3 for at, count in enumerate(left)), left
-    assert panels or len(left) == len(plain) + 1
-
-
-def test_steps_use_the_same_memory_and_two_searches_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openmmb.engine.packed.panels_are_quickest", lambda: True)
-    _, model = both()
-    context = torch.randint(4, model.config.vocab_size, (2, 9))
-    tokens, parents = torch.ones(2, 3, dtype=torch.int64), torch.arange(3).expand(2, 3)
-    with torch.inference_mode():
-        states, mask = model.encode(context, torch.ones_like(context, dtype=torch.bool))
-        one, other = (model.stepper(states, mask, num_beams=3, max_tokens=3) for _ in range(2))
-        first = one(tokens, parents)
-        kept = first.clone()
-        assert other(tokens, parents).data_ptr() != first.data_ptr()
-        assert first.equal(kept)
-        assert one(tokens, parents).data_ptr() == first.data_ptr()
+    # Loop variables still hold one or two.
+    assert all(count <= len(plain) - at + 2 for at, count in enumerate(left)), left
+    assert panels or len(left) == len(plain)
 
 
 def test_panels_are_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,5 +144,4 @@ def test_what_cannot_be_packed_stays_as_it_is() -> None:
     half = tiny_model().to(torch.float64)
     assert not can_pack(half)
     pack(half)
-    assert half.head is None
     assert any(isinstance(module, torch.nn.Linear) for module in half.modules())

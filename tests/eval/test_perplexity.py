@@ -33,9 +33,9 @@ def slow_loss(place: int) -> tuple[float, int]:
     model, row = tiny_model(), encode(EXAMPLES[place], ENCODER.tokenizer, ENCODER.config)
     image = torch.ones(1, TINY_I, TINY_F) if row.image_id else None
     context = torch.tensor([row.context])
-    states, mask = model.encode(context, torch.ones_like(context, dtype=torch.bool), image)
+    memory = model.read(context, torch.ones_like(context, dtype=torch.bool), image)
     reply = torch.tensor([row.reply])
-    logits = model.logits(model.decode(reply, states, mask, ENCODER.tokenizer.start_id))[0]
+    logits = model.logits(model.predict(reply, memory, ENCODER.tokenizer.start_id))[0]
     logits[:, ENCODER.tokenizer.unsaid_ids()] = -torch.inf
     chances = F.log_softmax(logits, dim=-1)
     return -sum(chances[at, token].item() for at, token in enumerate(row.reply)), len(row.reply)

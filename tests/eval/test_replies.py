@@ -117,7 +117,7 @@ def test_what_was_saved_is_not_searched_for_again(
     def refuse(*_: object) -> None:
         raise AssertionError("everything is known")
 
-    monkeypatch.setattr(checkpoint.model, "encode", refuse)
+    monkeypatch.setattr(checkpoint.model, "read", refuse)
     assert whole == measure_replies(checkpoint, talk(), vectors, setting, MEASURES, saved=again)
 
 

@@ -8,20 +8,20 @@ from torch import Tensor
 
 from openmmb.model import cache
 from openmmb.model.config import Variant
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.seq2seq import Seq2Seq, States
 from tests.build import TINY_F, TINY_I, tiny_config, tiny_model
 
 START = 1
 VARIANTS: tuple[Variant, ...] = ("prelayernorm", "xlm", "aiayn", "bart")
 
 
-def encode(model: Seq2Seq, num_inputs: int) -> tuple[Tensor, Tensor]:
+def read(model: Seq2Seq, num_inputs: int) -> States:
     """Contexts of 5, 4, ... tokens, every second one with a picture."""
     source = torch.Generator().manual_seed(3)
     context = torch.randint(4, 300, (num_inputs, 5), generator=source)
     mask = torch.arange(5) < 5 - torch.arange(num_inputs)[:, None]
     image = torch.randn(num_inputs, TINY_I, TINY_F, generator=source)
-    return model.encode(context, mask, image, torch.arange(num_inputs) % 2 == 0)
+    return model.read(context, mask, image, torch.arange(num_inputs) % 2 == 0)
 
 
 def draw(
@@ -37,14 +37,14 @@ def draw(
 def by_steps(model: Seq2Seq, tokens: Tensor, parents: Tensor) -> Tensor:
     """(steps, B, K, V): logits after each token."""
     steps, num_inputs, beams = tokens.shape
-    step = model.stepper(*encode(model, num_inputs), num_beams=beams, max_tokens=steps)
+    step = model.stepper(read(model, num_inputs), num_beams=beams, max_tokens=steps)
     return torch.stack([step(*pair) for pair in zip(tokens, parents, strict=True)])
 
 
 def by_reading(model: Seq2Seq, tokens: Tensor, parents: Tensor) -> Tensor:
     """The plain twin: read each beam's whole reply again at every step."""
     steps, num_inputs, beams = tokens.shape
-    states, mask = encode(model, num_inputs)
+    memory = read(model, num_inputs)
     found = torch.empty(steps, num_inputs, beams, model.config.vocab_size)
     for row in range(num_inputs):
         said = torch.empty(beams, 0, dtype=torch.int64)
@@ -52,7 +52,8 @@ def by_reading(model: Seq2Seq, tokens: Tensor, parents: Tensor) -> Tensor:
             said = torch.cat([said[parents[place, row]], tokens[place, row, :, None]], dim=1)
             for beam, (first, *rest) in enumerate(said.tolist()):
                 reply = torch.tensor([[*rest, 0]])  # what stands last is never read
-                hidden = model.decode(reply, states[row, None], mask[row, None], first)
+                one = States(memory.states[row, None], memory.mask[row, None])
+                hidden = model.predict(reply, one, first)
                 found[place, row, beam] = model.logits(hidden[0, -1])
     return found
 
@@ -89,7 +90,8 @@ def test_closing_up_slots_changes_no_logits(monkeypatch: pytest.MonkeyPatch) -> 
 def test_slots_of_forgotten_beams_are_closed_up() -> None:
     model = tiny_model()
     tokens, parents = draw(3, 5, 40, seed=0, narrow=True)
-    memory = model.decoder.start(*encode(model, 3), num_beams=5, max_tokens=40)
+    states = read(model, 3)
+    memory = model.decoder.start(states.states, states.mask, num_beams=5, max_tokens=40)
     for words, follow in zip(model.embeddings(tokens), parents, strict=True):
         model.decoder.step(words, follow, memory)
     assert memory.steps == 40
@@ -99,7 +101,7 @@ def test_slots_of_forgotten_beams_are_closed_up() -> None:
 
 @torch.no_grad()
 def test_a_search_ends_where_it_was_told_to() -> None:
-    step = tiny_model().stepper(*encode(tiny_model(), 1), num_beams=1, max_tokens=2)
+    step = tiny_model().stepper(read(tiny_model(), 1), num_beams=1, max_tokens=2)
     token = torch.full((1, 1), START)
     for _ in range(2):
         step(token, torch.zeros_like(token))
@@ -110,7 +112,7 @@ def test_a_search_ends_where_it_was_told_to() -> None:
 @torch.no_grad()
 def test_a_reply_longer_than_the_positions_is_refused() -> None:
     model = tiny_model(tiny_config(num_positions=8))
-    step = model.stepper(*encode(model, 1), num_beams=1, max_tokens=9)
+    step = model.stepper(read(model, 1), num_beams=1, max_tokens=9)
     token = torch.full((1, 1), START)
     for _ in range(8):
         step(token, torch.zeros_like(token))
@@ -122,13 +124,13 @@ def test_a_reply_longer_than_the_positions_is_refused() -> None:
 @torch.no_grad()
 def test_no_place_sees_its_own_token_or_a_later_one(variant: Variant) -> None:
     model = tiny_model(tiny_config(variant=variant))
-    states, mask = encode(model, 1)
+    memory = read(model, 1)
     reply = torch.arange(10, 16)[None]
-    hidden = model.decode(reply, states, mask, START)
+    hidden = model.predict(reply, memory, START)
     for place in range(6):
         changed = reply.clone()
         changed[:, place:] = 99
-        again = model.decode(changed, states, mask, START)
+        again = model.predict(changed, memory, START)
         torch.testing.assert_close(again[:, : place + 1], hidden[:, : place + 1])
 
 
@@ -136,7 +138,7 @@ def test_inference_and_training_attention_agree() -> None:
     """With gradients a CPU attends by another way than without."""
     model = tiny_model()
     reply = torch.arange(10, 16)[None]
-    trained = model.decode(reply, *encode(model, 1), START)
+    trained = model.predict(reply, read(model, 1), START)
     with torch.no_grad():
-        used = model.decode(reply, *encode(model, 1), START)
+        used = model.predict(reply, read(model, 1), START)
     torch.testing.assert_close(trained.detach(), used, atol=1e-5, rtol=1e-5)

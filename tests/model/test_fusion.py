@@ -52,9 +52,10 @@ def test_the_states_of_a_vector_are_there_together() -> None:
     image = torch.rand(2, TINY_I, TINY_F)
     image[0, 1] = 0  # a region that was not found
     context = torch.full((2, 2), 5)
-    _, mask = model.encode(context, context > 0, image, torch.tensor([True, False]))
+    mask = model.read(context, context > 0, image, torch.tensor([True, False])).mask
     assert mask[0, 2:].view(TINY_I, 3).tolist() == [[row != 1] * 3 for row in range(TINY_I)]
     assert not mask[1, 2:].any()
-    states, mask = model.encode(context, context > 0)
+    memory = model.read(context, context > 0)
+    states, mask = memory.states, memory.mask
     assert states.shape == (2, 2, 16)
     assert mask.all()

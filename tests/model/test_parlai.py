@@ -55,11 +55,12 @@ def close(got: Tensor, wanted: Tensor) -> None:
 def test_states_logits_and_losses_are_those_of_parlai(name: str, kind: str) -> None:
     model, wanted = load(name), below(f"{name}.{kind}.")
     context, reply, image, has_image = inputs(kind)
-    states, mask = model.encode(context, context != PAD, image, has_image)
+    memory = model.read(context, context != PAD, image, has_image)
+    states, mask = memory.states, memory.mask
     assert mask.equal(wanted["mask"])
     close(states * mask[..., None], wanted["states"])
 
-    logits = model.logits(model.decode(reply, states, mask, START))
+    logits = model.logits(model.predict(reply, memory, START))
     logits[..., START] = 0
     close(logits, wanted["logits"])
 
@@ -77,8 +78,8 @@ def test_states_logits_and_losses_are_those_of_parlai(name: str, kind: str) -> N
 def test_one_token_at_a_time_gives_the_logits_of_parlai(name: str, kind: str) -> None:
     model, wanted = load(name), below(f"{name}.{kind}.")["logits"]
     context, reply, image, has_image = inputs(kind)
-    states, mask = model.encode(context, context != PAD, image, has_image)
-    step = model.stepper(states, mask, num_beams=1, max_tokens=reply.shape[1])
+    memory = model.read(context, context != PAD, image, has_image)
+    step = model.stepper(memory, num_beams=1, max_tokens=reply.shape[1])
     parents = torch.zeros(len(reply), 1, dtype=torch.int64)
     token = torch.full_like(parents, START)
     for place in range(reply.shape[1]):

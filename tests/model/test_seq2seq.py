@@ -78,28 +78,30 @@ def test_fixed_positions_get_no_gradient() -> None:
 def test_all_pictures_is_what_no_mask_of_pictures_means() -> None:
     model, given = tiny_model(), inputs()
     with torch.no_grad():
-        all_true = model.encode(
+        all_true = model.read(
             given["context"], given["context_mask"], given["image"], torch.ones(3).bool()
         )
-        unsaid = model.encode(given["context"], given["context_mask"], given["image"])
-    assert unsaid[0].equal(all_true[0])
-    assert unsaid[1].equal(all_true[1])
+        unsaid = model.read(given["context"], given["context_mask"], given["image"])
+    assert unsaid.states.equal(all_true.states)
+    assert unsaid.mask.equal(all_true.mask)
 
 
 def test_pictures_of_no_vectors_are_no_pictures() -> None:
     model, given = tiny_model(), inputs()
     with torch.no_grad():
-        none = model.encode(given["context"], given["context_mask"])
-        empty = model.encode(
+        none = model.read(given["context"], given["context_mask"])
+        empty = model.read(
             given["context"], given["context_mask"], given["image"][:, :0], torch.zeros(3).bool()
         )
-    assert all(torch.equal(a, b) for a, b in zip(none, empty, strict=True))
+    assert none.states.equal(empty.states)
+    assert none.mask.equal(empty.mask)
 
 
 def test_a_picture_without_a_word_can_be_read() -> None:
     model = tiny_model()
     empty = torch.zeros(2, 0, dtype=torch.int64)
-    states, mask = model.encode(empty, empty.bool(), torch.randn(2, TINY_I, TINY_F))
+    memory = model.read(empty, empty.bool(), torch.randn(2, TINY_I, TINY_F))
+    states, mask = memory.states, memory.mask
     assert states.shape == (2, TINY_I, 16)
     assert states.isfinite().all()
     assert mask.all()
@@ -175,6 +177,6 @@ def test_a_vector_of_zeros_is_no_region(fusion: Fusion) -> None:
     hidden = []
     with torch.no_grad():
         for image in (fewer, filled):
-            states, mask = model.encode(given["context"][:1], given["context_mask"][:1], image)
-            hidden.append(model.decode(given["reply"][:1], states, mask, START))
+            memory = model.read(given["context"][:1], given["context_mask"][:1], image)
+            hidden.append(model.predict(given["reply"][:1], memory, START))
     torch.testing.assert_close(*hidden, rtol=0, atol=1e-5)

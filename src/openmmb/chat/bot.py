@@ -231,12 +231,12 @@ class Bot:
         )
 
     def _ban(self) -> list[Constraint]:
-        size = self.checkpoint.model.config.vocab_size
+        size = self.checkpoint.model.vocab_size
         return no_gendered_words(self.checkpoint.tokenizer, vocab_size=size, device=self._device)
 
     @property
     def _device(self) -> torch.device:
-        return self.checkpoint.model.embeddings.weight.device
+        return self.checkpoint.model.device
 
     def _open_encoder(self) -> ImageEncoder:
         """Return the picture encoder, which is opened when the first picture comes."""

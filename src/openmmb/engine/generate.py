@@ -62,16 +62,17 @@ def generate(
         ValueError: A picture's vectors are not of the model's shape.
     """
     model, tokenizer = checkpoint.model, checkpoint.tokenizer
-    shape = (model.config.image_vectors, model.config.image_dim)
+    sizes = checkpoint.config.model
+    shape = (sizes.image_vectors, sizes.image_dim)
     rows = [encode(example, tokenizer, checkpoint.config.encode) for example in examples]
     batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
-    batch = batch.to(model.embeddings.weight.device)
+    batch = batch.to(model.device)
     image = batch.image.to(model.dtype)
-    states, mask = model.encode(batch.context, batch.context_mask, image, batch.has_image)
-    config = _within(config, model.config.num_positions)
+    memory = model.read(batch.context, batch.context_mask, image, batch.has_image)
+    config = _within(config, sizes.num_positions)
     found = search(
-        model.stepper(states, mask, num_beams=config.num_beams, max_tokens=config.max_length),
-        _uncut(checkpoint, examples).to(states.device)
+        model.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
+        _uncut(checkpoint, examples).to(model.device)
         if config.block_full_context
         else batch.context,
         config,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from openmmb.engine.panels import PanelLinear, huge_pages, panels_are_quickest, size_of
 from openmmb.model.layers import DecoderLayer, FeedForward
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 
 ROWS = 10
 """Rows that the layout is chosen for: the beams of one reply. With more rows it is as quick as an
@@ -51,19 +51,18 @@ class PackedLinear(nn.Module):
         return product
 
 
-def can_pack(model: Seq2Seq) -> bool:
+def can_pack(model: TrainableNetwork) -> bool:
     """Whether there are such kernels here, for where the weights are and how precise they are."""
     weight = model.embeddings.weight
     packable = weight.dtype in (torch.float32, torch.bfloat16) and weight.device.type == "cpu"
     return packable and torch._C._has_mkldnn
 
 
-def pack(model: Seq2Seq) -> None:
-    """Pack every linear layer and the output of ``model`` for inference, where that can be done.
+def pack(model: TrainableNetwork) -> None:
+    """Pack every linear layer of ``model`` for inference, where that can be done.
 
     Afterwards the model can neither learn nor be saved, copied or moved. Weights are packed one
-    by one, so memory never holds them twice; the embeddings, which are input and output, are
-    kept in both forms.
+    by one, so memory never holds them twice.
     """
     if not can_pack(model):
         return
@@ -80,23 +79,19 @@ def pack(model: Seq2Seq) -> None:
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, PackedLinear(child.weight, child.bias))
-    if model.head is None:
-        model.head = PackedLinear(model.embeddings.weight)
 
 
-def _pack_step(model: Seq2Seq) -> None:
+def _pack_step(model: TrainableNetwork) -> None:
     """Put into panels what a step of a search runs, with one row a beam."""
     owners: list[tuple[nn.Module, str]] = []
-    for layer in model.decoder.modules():
+    for layer in model.modules():
         if not isinstance(layer, DecoderLayer):
             continue
         owners += [(layer.attention, "qkv"), (layer.attention, "out")]
         owners += [(layer.cross, "q"), (layer.cross, "out")]
         owners += [(layer.ffn, "widen"), (layer.ffn, "narrow")]
-    head = model.embeddings.weight
-    sizes = [size_of(getattr(owner, name).weight) for owner, name in owners] + [size_of(head)]
+    sizes = [size_of(getattr(owner, name).weight) for owner, name in owners]
     places = torch.split(huge_pages(sum(sizes)), sizes)
-    for (owner, name), place in zip(owners, places[:-1], strict=True):
+    for (owner, name), place in zip(owners, places, strict=True):
         linear = getattr(owner, name)
         setattr(owner, name, PanelLinear(linear.weight, linear.bias, place))
-    model.head = PanelLinear(head, None, places[-1])

@@ -136,7 +136,7 @@ def steered_perplexity(
     rows = [Row(encode(one, tokenizer, encoder.config), 0) for one in steered]
     loss, count = 0.0, 0
     for group in encoder.group(rows, batch_size):
-        batch = encoder.collate([rows[at] for at in group]).to(model.embeddings.weight.device)
+        batch = encoder.collate([rows[at] for at in group]).to(model.device)
         part, tokens = reply_loss(
             model, batch, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids()
         )

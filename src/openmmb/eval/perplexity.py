@@ -11,11 +11,11 @@ from openmmb.data.example import Example
 from openmmb.data.loader import Encoder, in_order
 from openmmb.distributed import all_reduce_sum, rank, world_size
 from openmmb.model.loss import token_loss
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import Network
 
 
 def reply_loss(
-    model: Seq2Seq,
+    model: Network,
     batch: Batch,
     *,
     start_id: int,
@@ -25,7 +25,7 @@ def reply_loss(
     """Return the summed cross-entropy of a batch's reply tokens, and how many there are.
 
     Args:
-        model: In training or evaluation mode.
+        model: What predicts them.
         batch: At least one example.
         start_id: Stands before a reply.
         banned_ids: Tokens that no reply is made of.
@@ -43,14 +43,13 @@ def reply_loss(
 
 @torch.no_grad()
 def perplexity_of(
-    model: Seq2Seq, examples: Sequence[Example], encoder: Encoder, *, batch_size: int
+    model: Network, examples: Sequence[Example], encoder: Encoder, *, batch_size: int
 ) -> float:
     """Return the perplexity of the examples' replies, over all their tokens together.
 
     Several processes share the rows of each batch, and all return the same.
     """
-    model.eval()
-    device = model.embeddings.weight.device
+    device = model.device
     total, count = 0.0, 0
     parts = in_order(examples, encoder, batch_size=batch_size, rank=rank(), ranks=world_size())
     for part in parts:

@@ -193,8 +193,8 @@ def _rules(checkpoint: Checkpoint) -> list[Constraint]:
     model = checkpoint.model
     return no_gendered_words(
         checkpoint.tokenizer,
-        vocab_size=model.config.vocab_size,
-        device=model.embeddings.weight.device,
+        vocab_size=model.vocab_size,
+        device=model.device,
     )
 
 
@@ -207,7 +207,7 @@ def _reply(
     if not examples:
         return []
     images = [_look_up(example.image_id, vectors) for example in examples]
-    device = checkpoint.model.embeddings.weight.device
+    device = checkpoint.model.device
     seeds = [crc32("\n".join(example.context).encode()) for example in examples]
     found = generate(
         checkpoint,

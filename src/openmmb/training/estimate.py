@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
-from openmmb.checkpoint import DTYPES
+from openmmb.checkpoint import DTYPES, new_network
 from openmmb.model.config import ModelConfig
 from openmmb.model.loss import token_loss
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 from openmmb.model.stack import Stack
 from openmmb.training.replies.config import OptimConfig, Recipe
 
@@ -123,9 +123,9 @@ def estimate(recipe: Recipe, shape: ModelConfig, *, devices: int) -> Estimate:
         raise ValueError(f"devices must be at least 1, got {devices}")
     dtype = DTYPES[recipe.precision]
     with torch.device("meta"):
-        model = Seq2Seq(shape).to(dtype)
+        model = new_network(shape).to(dtype)
     rows = math.ceil(recipe.data.batch_size / devices)
-    counted = _count(model, recipe, rows, with_picture=recipe.data.features is not None)
+    counted = _count(model, recipe, shape, rows, with_picture=recipe.data.features is not None)
     kept = dtype.itemsize if recipe.memory_efficient else WIDE
     total = model.num_parameters()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
@@ -157,7 +157,7 @@ def _moments(trained: list[nn.Parameter], config: OptimConfig, devices: int) -> 
     return sum(sizes) * WIDE  # every process has all of them
 
 
-def _passed(model: Seq2Seq, devices: int, kept: int) -> tuple[int, int]:
+def _passed(model: TrainableNetwork, devices: int, kept: int) -> tuple[int, int]:
     """Return the bytes that a device has from others at once, and those it sends for a batch.
 
     Everything outside the layers stays whole, a layer is there with the one that comes next; the
@@ -178,9 +178,11 @@ def _size(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
-def _count(model: Seq2Seq, recipe: Recipe, rows: int, *, with_picture: bool) -> _Counted:
+def _count(
+    model: TrainableNetwork, recipe: Recipe, shape: ModelConfig, rows: int, *, with_picture: bool
+) -> _Counted:
     """Run the network on a full batch and count."""
-    shape, counted = model.config, _Counted()
+    counted = _Counted()
     with torch.device("meta"):
         context = torch.zeros(rows, recipe.encode.max_context, dtype=torch.int64)
         reply = torch.zeros(rows, recipe.encode.max_reply, dtype=torch.int64)
@@ -211,7 +213,7 @@ def _count(model: Seq2Seq, recipe: Recipe, rows: int, *, with_picture: bool) -> 
 
 
 @contextmanager
-def _watching(model: Seq2Seq, counted: _Counted) -> Iterator[None]:
+def _watching(model: TrainableNetwork, counted: _Counted) -> Iterator[None]:
     """Count the memory that operations keep for the gradient, that of each layer apart."""
     known = {_memory(weight) for weight in model.parameters()}
     kept_alive: list[Tensor] = []

@@ -16,7 +16,7 @@ from openmmb.convert.names import PARLAI
 from openmmb.convert.parlai import convert
 from openmmb.data.batch import Batch
 from openmmb.eval.perplexity import reply_loss
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import Network
 from openmmb.training.replies.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
 from tests.convert.build import DATA as CONVERT_DATA
@@ -39,7 +39,7 @@ def batch_of(name: str) -> Batch:
     )
 
 
-def mean_loss(model: Seq2Seq, batch: Batch) -> tuple[Tensor, int]:
+def mean_loss(model: Network, batch: Batch) -> tuple[Tensor, int]:
     """ParlAI's loss: a mean in each batch, and the start token has no probability."""
     loss, tokens = reply_loss(model, batch, start_id=START, banned_ids=[START])
     return loss / tokens, 1

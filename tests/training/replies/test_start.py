@@ -11,7 +11,7 @@ from openmmb.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoin
 from openmmb.config import load
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 from openmmb.tasks.mixture import read_task
 from openmmb.text.tokenizer import CONTROLS
 from openmmb.training.replies.config import Recipe
@@ -26,7 +26,7 @@ def found(recipe: Recipe) -> Start:
     return find_start(recipe, [read_task(task, Path(recipe.data.root)) for task in recipe.tasks])
 
 
-def network(recipe: Recipe) -> Seq2Seq:
+def network(recipe: Recipe) -> TrainableNetwork:
     return build_network(recipe, found(recipe))
 
 
@@ -49,7 +49,8 @@ def test_a_start_keeps_network_and_vocabulary(tmp_path: Path) -> None:
     assert not (Path(recipe.out) / "tokenizer.json").exists()
     assert kept.config.model == model.config == replace(loaded.config.model, dropout=0.25)
     assert (kept.config.name, kept.config.encode) == (recipe.name, recipe.encode)
-    assert model.decoder.dropout.p == 0.25
+    dropouts = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert dropouts == {0.25, 0.0}
     assert all(
         weight.requires_grad == ("positions" not in name)
         for name, weight in model.named_parameters()

@@ -12,7 +12,7 @@ import torch
 from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 from openmmb.safety.texts import clean
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
@@ -23,7 +23,7 @@ VOCABULARY_TEXTS = 30_000
 
 
 def begin_from(
-    model: Classifier, tokenizer: Tokenizer, start: Seq2Seq, known: Tokenizer, name: str
+    model: Classifier, tokenizer: Tokenizer, start: TrainableNetwork, known: Tokenizer, name: str
 ) -> None:
     """Take over the encoder of a model that talks, and its vectors of words.
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint, save_checkpoint
+from openmmb.checkpoint import Checkpoint, new_network, save_checkpoint
 from openmmb.data.batch import Batch, Part
 from openmmb.data.draw import take_evenly
 from openmmb.distributed import full_state_dict, is_main, rank, world_size
 from openmmb.eval.perplexity import perplexity_of, reply_loss
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import Prepared, prepare
 from openmmb.training.replies.start import build_network
@@ -58,7 +58,7 @@ class Replies:
     prepared: Prepared
 
     @cached_property
-    def model(self) -> Seq2Seq:
+    def model(self) -> TrainableNetwork:
         """The network, built when it is first asked for."""
         return build_network(self.recipe, self.prepared.start)
 
@@ -100,7 +100,7 @@ class Replies:
         if not is_main():
             return
         with torch.device("meta"):
-            model = Seq2Seq(self.model.config)
+            model = new_network(self.prepared.start.config.model)
         model.load_state_dict(weights, assign=True)
         start = self.prepared.start
         checkpoint = Checkpoint(config=start.config, model=model, tokenizer=start.tokenizer)

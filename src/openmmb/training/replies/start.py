@@ -13,6 +13,7 @@ from openmmb.checkpoint import (
     CheckpointConfig,
     find_checkpoint,
     load_checkpoint,
+    new_network,
     read_settings,
     read_vocabulary,
 )
@@ -20,7 +21,7 @@ from openmmb.config import dump, load
 from openmmb.distributed import is_main, main_first
 from openmmb.errors import ConfigError
 from openmmb.model.config import ModelConfig
-from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.network import TrainableNetwork
 from openmmb.tasks.mixture import TaskExamples
 from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.training.replies.config import Recipe
@@ -60,7 +61,7 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
 
 
-def build_network(recipe: Recipe, start: Start) -> Seq2Seq:
+def build_network(recipe: Recipe, start: Start) -> TrainableNetwork:
     """Build the network, with weights only where they count, for ``place`` to hand them out.
 
     Those are the first process's, in a run that has no state yet, whose weights it would take.
@@ -73,7 +74,7 @@ def build_network(recipe: Recipe, start: Start) -> Seq2Seq:
         return _empty(start.config.model)
     if recipe.start is None:
         torch.manual_seed(recipe.seed)
-        return Seq2Seq(start.config.model)
+        return new_network(start.config.model)
     model = _empty(start.config.model)  # not the one that is loaded: its dropout may be another
     loaded = load_checkpoint(find_checkpoint(recipe.start)).model
     model.load_state_dict(loaded.state_dict(), assign=True)
@@ -82,9 +83,9 @@ def build_network(recipe: Recipe, start: Start) -> Seq2Seq:
     return model
 
 
-def _empty(shape: ModelConfig) -> Seq2Seq:
+def _empty(shape: ModelConfig) -> TrainableNetwork:
     with torch.device("meta"):
-        return Seq2Seq(shape)
+        return new_network(shape)
 
 
 def _from_checkpoint(recipe: Recipe, name: str) -> Start:
@@ -122,7 +123,7 @@ def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]
     return settings, tokenizer
 
 
-def _draw_controls_anew(model: Seq2Seq, tokenizer: Tokenizer, seed: int) -> None:
+def _draw_controls_anew(model: TrainableNetwork, tokenizer: Tokenizer, seed: int) -> None:
     """Give the control tokens the vectors that an untrained network has."""
     torch.manual_seed(seed)
     with torch.no_grad():
