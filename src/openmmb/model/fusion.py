@@ -4,10 +4,25 @@ Sizes: B rows, S context tokens, I image vectors, F features in each, R states t
 becomes, D model width.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
-from openmmb.model.config import ModelConfig
+
+class PictureShape(Protocol):
+    """What the projector needs to know of a network's shape."""
+
+    @property
+    def embed_dim(self) -> int: ...  # noqa: D102
+    @property
+    def image_dim(self) -> int: ...  # noqa: D102
+    @property
+    def image_layers(self) -> int: ...  # noqa: D102
+    @property
+    def image_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def dropout(self) -> float: ...  # noqa: D102
 
 
 class ImageProjector(nn.Module):
@@ -16,7 +31,7 @@ class ImageProjector(nn.Module):
     The layers are R * D wide, and each vector is cut into R states at the end.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: PictureShape) -> None:
         super().__init__()
         self.embed_dim, width = config.embed_dim, config.image_tokens * config.embed_dim
         layers: list[nn.Module] = [nn.Linear(config.image_dim, width)]

@@ -1,0 +1,151 @@
+"""The layer of a decoder-only network: norm, rotary positions, grouped queries, gated feed-forward.
+
+Sizes: B rows, L queries, M keys, D width, H heads of queries, J heads of keys and values,
+G = H / J, E width of a head.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openmmb.model.attention import attend
+from openmmb.model.causal_config import CausalConfig, RotaryScaling
+
+
+class Rotation(NamedTuple):
+    """Rotary positions as the layers use them, each (B, 1, L, E)."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+class RMSNorm(nn.Module):
+    """Divide by the root of the mean square, in float32 whatever comes in."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., width)."""
+        wide = x.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * (wide * scale).to(x.dtype)
+
+
+class GroupedAttention(nn.Module):
+    """Attention in which several heads of queries share one of keys and values."""
+
+    def __init__(self, config: CausalConfig) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
+        self.head_dim = config.head_dim
+        heads = config.num_heads + 2 * config.num_kv_heads
+        self.qkv = nn.Linear(config.embed_dim, heads * config.head_dim, bias=config.qkv_bias)
+        self.out = nn.Linear(config.num_heads * config.head_dim, config.embed_dim, bias=False)
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, L, D) -> queries (B, H, L, E), keys and values (B, J, L, E)."""
+        sizes = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
+        heads = self.qkv(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        q, k, v = heads.split(sizes, dim=1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return rotate(q, rotation), rotate(k, rotation), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """Queries over keys and values -> (B, L, D).
+
+        Args:
+            q: (B, H, L, E).
+            k: (B, J, M, E).
+            v: (B, J, M, E).
+            mask: (B, 1, G * L, M), from ``grouped``.
+        """
+        rows, _, length, _ = q.shape
+        mixed = attend(q.reshape(rows, self.num_kv_heads, -1, self.head_dim), k, v, mask)
+        merged = mixed.reshape(rows, self.num_heads, length, self.head_dim).transpose(1, 2)
+        out: Tensor = self.out(merged.flatten(2))
+        return out
+
+
+class GatedFeedForward(nn.Module):
+    """Two products side by side, one through SiLU the gate of the other, and a product back."""
+
+    def __init__(self, config: CausalConfig) -> None:
+        super().__init__()
+        self.widen = nn.Linear(config.embed_dim, 2 * config.ffn_dim, bias=False)
+        self.narrow = nn.Linear(config.ffn_dim, config.embed_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        gate, up = self.widen(x).chunk(2, dim=-1)
+        out: Tensor = self.narrow(F.silu(gate) * up)
+        return out
+
+
+class CausalLayer(nn.Module):
+    """Attention and feed-forward, each of the norm of what came in and added to it."""
+
+    def __init__(self, config: CausalConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.embed_dim, config.norm_eps)
+        self.attention = GroupedAttention(config)
+        self.ffn_norm = RMSNorm(config.embed_dim, config.norm_eps)
+        self.ffn = GatedFeedForward(config)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, D), the rotation, mask (B, 1, G * L, L) from ``grouped`` -> (B, L, D)."""
+        q, k, v = self.project(x, Rotation(cos, sin))
+        return self.finish(x, q, k, v, mask)
+
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, L, D) -> queries (B, H, L, E), keys and values (B, J, L, E)."""
+        return self.attention.project(self.attention_norm(x), rotation)
+
+    def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """Everything after the projection; (B, L, D) in and out, ``mask`` as in ``attend``."""
+        x = x + self.attention.attend(q, k, v, mask)
+        added: Tensor = self.ffn(self.ffn_norm(x))
+        return x + added
+
+
+def grouped(mask: Tensor, groups: int) -> Tensor:
+    """Repeat a mask (B, L, M) for the heads that share keys: (B, 1, G * L, M)."""
+    return mask.repeat(1, groups, 1)[:, None]
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn each pair of numbers i and i + E/2 of (B, heads, L, E) by its position's angle."""
+    first, second = x.chunk(2, dim=-1)
+    return x * rotation.cos + torch.cat([-second, first], dim=-1) * rotation.sin
+
+
+def rotation_at(positions: Tensor, config: CausalConfig, dtype: torch.dtype) -> Rotation:
+    """Return the rotation of positions (B, L)."""
+    angles = positions[..., None].float() * _frequencies(config, positions.device)
+    both = torch.cat([angles, angles], dim=-1)[:, None]
+    return Rotation(both.cos().to(dtype), both.sin().to(dtype))
+
+
+def _frequencies(config: CausalConfig, device: torch.device) -> Tensor:
+    """(E / 2,), computed when needed: a buffer would stay without values on the meta device."""
+    exponents = torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim
+    frequencies = 1.0 / config.rotary_base**exponents
+    if config.rotary_scaling is None:
+        return frequencies
+    return _stretch(frequencies, config.rotary_scaling)
+
+
+def _stretch(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:
+    """Llama 3's scaling: whole for long wavelengths, none for short ones, between them a part."""
+    turns = scaling.original_positions * frequencies / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return kept * frequencies + (1 - kept) * frequencies / scaling.factor
