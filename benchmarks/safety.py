@@ -135,7 +135,7 @@ def _better_profanity(module: Any) -> Judge:
 
 def _guard(guard: Guard) -> Judge:
     def judge(texts: Sequence[Labelled]) -> tuple[list[float], list[bool]]:
-        verdicts = [guard.judge(text.text, text.context) for text in texts]
+        verdicts = guard.judge_many([(text.text, text.context) for text in texts])
         return [verdict.score for verdict in verdicts], [not verdict.safe for verdict in verdicts]
 
     return judge

@@ -18,8 +18,8 @@ from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.encode import encode_context
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError, ImageError
+from openmmb.safety.answers import HELP, SUBJECTS
 from openmmb.safety.guard import Guard
-from openmmb.safety.replies import HELP, SUBJECTS
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
 from openmmb.tasks import open_task

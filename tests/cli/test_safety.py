@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.cli import main
-from openmmb.safety.folder import save_classifier
+from openmmb.safety.trained import save_classifier
 from tests.safety.build import tiny_classifier
 
 Judge = Callable[..., tuple[int, str]]

@@ -19,8 +19,8 @@ from openmmb.convert.subwords import read_subwords
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
 from openmmb.safety.classifier import open_classifier
-from openmmb.safety.folder import load_classifier
-from openmmb.safety.texts import collate, read
+from openmmb.safety.reading import collate, read
+from openmmb.safety.trained import load_classifier
 
 DATA = Path(__file__).parent / "data" / "classifier"
 CASES: list[dict[str, Any]] = [

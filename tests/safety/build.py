@@ -3,8 +3,8 @@
 import torch
 
 from openmmb.model.classifier import Classifier, ClassifierShape
-from openmmb.safety.folder import ClassifierConfig, TrainedClassifier
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
+from openmmb.safety.trained import ClassifierConfig, TrainedClassifier
 from tests.build import tiny_tokenizer
 
 LABELS = ("safe", "insult", "threat")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from openmmb.errors import CheckpointError, ConfigError
-from openmmb.safety.classifier import ClassifierCheck, Said, judge_of, open_classifier
-from openmmb.safety.folder import save_classifier
+from openmmb.safety.classifier import ClassifierCheck, judge_of, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, GuardConfig, open_guard
-from openmmb.safety.verdict import Verdict
+from openmmb.safety.trained import save_classifier
+from openmmb.safety.verdict import Utterance, Verdict
 from tests.safety.build import LABELS, tiny_classifier
 
 DATA = Path(__file__).parent / "data"
@@ -29,7 +29,7 @@ MILD_INSULTS = (
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 
-def by_length(texts: Sequence[Said]) -> Tensor:
+def by_length(texts: Sequence[Utterance]) -> Tensor:
     """The longer a text, the more of an insult; a threat never."""
     bad = torch.tensor([min(1.0, len(text) / 10) for text, _ in texts])
     return torch.stack([1 - bad, bad, torch.zeros_like(bad)], dim=1)
@@ -66,7 +66,7 @@ def test_a_verdict_names_the_likeliest_unsafe_label() -> None:
 
 
 def test_labels_that_do_not_exclude_each_other_do_not_add_up() -> None:
-    def both(texts: Sequence[Said]) -> Tensor:
+    def both(texts: Sequence[Utterance]) -> Tensor:
         return torch.tensor([[0.1, 0.4, 0.3]] * len(texts))
 
     check = replace(check_by_length(), judge=both)
@@ -139,7 +139,7 @@ def test_turns_before_count_as_many_as_asked_for(folder: Path) -> None:
 def test_what_cannot_be_opened_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such folder"):
         open_classifier(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="no label 'rude'; there are: safe, insult, threat"):
+    with pytest.raises(ConfigError, match="no label 'rude'; expected one of insult, safe, threat"):
         open_classifier(folder, unsafe=("rude",))
     with pytest.raises(ConfigError, match=r"threshold must be above 0 and at most 1, got 1\.5"):
         open_classifier(folder, threshold=1.5)

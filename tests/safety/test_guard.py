@@ -2,16 +2,18 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openmmb.config import dump, parse
 from openmmb.errors import CheckpointError, ConfigError
-from openmmb.safety.folder import save_classifier
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
-from openmmb.safety.verdict import Check, Verdict
+from openmmb.safety.trained import save_classifier
+from openmmb.safety.verdict import Check, Utterance, Verdict, judge_many
 from tests.safety.build import tiny_classifier
 
 
@@ -36,6 +38,57 @@ def test_the_first_unsafe_verdict_decides() -> None:
 def test_of_safe_verdicts_the_highest_score_is_told() -> None:
     assert Guard(checks=(says(SAFE), says(SAFE_BUT_CLOSE))).judge("x") is SAFE_BUT_CLOSE
     assert Guard(checks=(says(Verdict(safe=True, check="zero")),)).judge("x").check == "zero"
+
+
+@dataclass
+class Together:
+    """A check that judges many at once and counts how often it is asked."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def __call__(self, text: str, context: Sequence[str]) -> Verdict:
+        return self.judge_many([(text, context)])[0]
+
+    def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
+        self.asked.append(len(utterances))
+        return [by_length(text, context) for text, context in utterances]
+
+
+def by_length(text: str, context: Sequence[str]) -> Verdict:
+    score = min(1.0, (len(text) + len(context)) / 10)
+    return Verdict(safe=score < 0.6, score=score, check="length")
+
+
+def by_letter(text: str, context: Sequence[str]) -> Verdict:
+    return Verdict(safe="a" not in text, score=0.3, check="letter")
+
+
+@given(st.lists(st.tuples(st.text("abc", max_size=8), st.lists(st.text(), max_size=3))))
+def test_many_are_judged_as_each_alone_by_every_kind_of_check(
+    utterances: list[tuple[str, list[str]]],
+) -> None:
+    together = Together()
+    guard = Guard(checks=(by_letter, together))
+    verdicts = guard.judge_many(utterances)
+    passed = sum("a" not in text for text, _ in utterances)
+    assert together.asked == ([passed] if passed else [])
+    assert verdicts == [guard.judge(text, context) for text, context in utterances]
+    assert judge_many(by_length, utterances) == judge_many(together, utterances)
+
+
+def test_the_guard_as_it_comes_judges_many_as_each_alone() -> None:
+    guard = open_guard(GuardConfig())
+    utterances = [
+        ("Hello there", ()),
+        ("oh shit", ("Hello there",)),
+        ("", ()),
+        ("You stupid idiot, nobody likes you.", ("And you?", "Fine.")),
+        ("We sail on Sundays, " * 20, ()),
+    ]
+    for (text, context), verdict in zip(utterances, guard.judge_many(utterances), strict=True):
+        alone = guard.judge(text, context)
+        assert verdict.score == pytest.approx(alone.score, abs=1e-5)
+        assert replace(verdict, score=alone.score) == alone
 
 
 def test_without_checks_everything_is_safe() -> None:

@@ -17,9 +17,9 @@ from openmmb.data.example import Example
 from openmmb.engine.generate import generate
 from openmmb.engine.packed import pack
 from openmmb.errors import CheckpointError, ConfigError
+from openmmb.safety.answers import change_subject, explain
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
-from openmmb.safety.replies import change_subject, explain
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint

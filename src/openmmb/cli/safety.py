@@ -117,7 +117,7 @@ def _as_json(text: str, verdicts: tuple["Verdict", ...]) -> str:
 
 
 def _as_text(text: str, verdicts: tuple["Verdict", ...]) -> str:
-    from openmmb.safety.replies import reason
+    from openmmb.safety.answers import reason
 
     why = [reason(verdict) for verdict in verdicts if not verdict.safe]
     lines = [f"{'unsafe' if why else 'safe'}: {text}", *(f"  because {line}" for line in why)]

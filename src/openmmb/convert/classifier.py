@@ -23,7 +23,7 @@ from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import replacing
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
-from openmmb.safety.folder import ClassifierConfig
+from openmmb.safety.trained import ClassifierConfig
 
 AGENT = "transformer/classifier"
 UNSAFE = "__notok__"

@@ -18,8 +18,7 @@ from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
 from openmmb.safety.ban import no_gendered_words
-from openmmb.safety.classifier import ClassifierCheck
-from openmmb.safety.verdict import Check, Verdict
+from openmmb.safety.verdict import Check, Verdict, judge_many
 from openmmb.search.constraints import Constraint
 from openmmb.text.gender import GenderWords, bundled_gender_words, gender_token
 
@@ -255,10 +254,8 @@ def _measure(
 
 
 def _judge(check: Check, examples: Sequence[Example], replies: Sequence[str]) -> list[Verdict]:
-    said = [(reply, example.context) for example, reply in zip(examples, replies, strict=True)]
-    if isinstance(check, ClassifierCheck):  # far quicker together
-        return check.judge_many(said)
-    return [check(reply, context) for reply, context in said]
+    replied = zip(replies, (example.context for example in examples), strict=True)
+    return judge_many(check, list(replied))
 
 
 def _summarise(setting: str, rows: Sequence[Measured]) -> ReplyReport:

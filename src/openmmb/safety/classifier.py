@@ -13,19 +13,17 @@ from torch import Tensor
 
 from openmmb.checkpoint import HUGGING_FACE, find_checkpoint
 from openmmb.config import require
-from openmmb.errors import ConfigError
-from openmmb.safety.folder import TrainedClassifier, load_classifier
-from openmmb.safety.texts import Read, collate, read
-from openmmb.safety.verdict import Verdict
+from openmmb.errors import ConfigError, unknown
+from openmmb.safety.reading import Window, collate, read
+from openmmb.safety.trained import TrainedClassifier, load_classifier
+from openmmb.safety.verdict import Utterance, Verdict
 
-BUNDLED = "safety"
+DEFAULT = "safety"
 """Name of the classifier that comes with the package."""
 CHECK = "classifier"
 """What a verdict calls it."""
 
-Said = tuple[str, Sequence[str]]
-"""A text and what was said before it, oldest turn first."""
-Judge = Callable[[Sequence[Said]], Tensor]
+Judge = Callable[[Sequence[Utterance]], Tensor]
 """Texts -> probability of each label, (B, C)."""
 
 _WORD = re.compile(r"\w|[^\x00-\x7f]")
@@ -33,12 +31,12 @@ _WORD = re.compile(r"\w|[^\x00-\x7f]")
 
 @dataclass(frozen=True)
 class ClassifierCheck:
-    """Refuses what its classifier takes for unsafe; a ``safety.verdict.Check``.
+    """Refuses what its classifier finds unsafe; a ``safety.verdict.BatchCheck``.
 
     Attributes:
         labels: C names.
-        unsafe: Those that are not to be said.
-        threshold: Refuse what is unsafe at least so likely.
+        unsafe: Labels of texts that may not be said.
+        threshold: Probability of being unsafe from which a text is refused.
         judge: The classifier.
         exclusive: Whether a text has one label; otherwise it has any number of them.
     """
@@ -57,15 +55,16 @@ class ClassifierCheck:
         """Judge ``text``, said after ``context`` (oldest turn first)."""
         return self.judge_many([(text, context)])[0]
 
-    def judge_many(self, texts: Sequence[Said], *, batch_size: int = 64) -> list[Verdict]:
-        """Judge texts, each with what was said before it; far quicker than one by one."""
-        verdicts = [Verdict(safe=True, check=CHECK, threshold=self.threshold)] * len(texts)
-        worded = [at for at, (text, _) in enumerate(texts) if _WORD.search(text)]
-        worded.sort(key=lambda at: len(texts[at][0]))  # alike in length, so that little is padded
+    def judge_many(self, utterances: Sequence[Utterance], *, batch_size: int = 64) -> list[Verdict]:
+        """Judge texts, each in its context; far faster than one by one."""
+        verdicts = [Verdict(safe=True, check=CHECK, threshold=self.threshold)] * len(utterances)
+        worded = [row for row, (text, _) in enumerate(utterances) if _WORD.search(text)]
+        worded.sort(key=lambda row: len(utterances[row][0]))  # similar lengths: little padding
         for start in range(0, len(worded), batch_size):
-            part = worded[start : start + batch_size]
-            for at, row in zip(part, self.judge([texts[at] for at in part]), strict=True):
-                verdicts[at] = self._verdict(row)
+            rows = worded[start : start + batch_size]
+            probabilities = self.judge([utterances[row] for row in rows])
+            for row, of_row in zip(rows, probabilities, strict=True):
+                verdicts[row] = self._verdict(of_row)
         return verdicts
 
     def _verdict(self, probabilities: Tensor) -> Verdict:
@@ -83,7 +82,7 @@ class ClassifierCheck:
 
 
 def open_classifier(
-    name: Path | str = BUNDLED,
+    name: Path | str = DEFAULT,
     *,
     threshold: float | None = None,
     unsafe: Sequence[str] = (),
@@ -94,10 +93,10 @@ def open_classifier(
     Args:
         name: A folder that this project wrote, the name of a bundled one, or a folder of a Hugging
             Face model for text classification.
-        threshold: Refuse what is unsafe at least so likely; None: as the folder says, 0.5 for
-            Hugging Face's.
-        unsafe: Labels that are not to be said; empty: those that the folder names, which Hugging
-            Face's do not.
+        threshold: Probability of being unsafe from which a text is refused; None: as the folder
+            says, 0.5 for Hugging Face's.
+        unsafe: Labels of texts that may not be said; empty: those that the folder names, which
+            Hugging Face's do not.
         context_turns: How many turns before a text are looked at; None: as the folder says, none
             for Hugging Face's.
 
@@ -134,7 +133,9 @@ def open_classifier(
 
 
 def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Judge:
-    """Return what says how likely each label is; of a text in several parts, the worst counts.
+    """Return the function that says how likely each label is.
+
+    A text that is too long is judged in several windows, of which the worst counts.
 
     Args:
         trained: In evaluation mode.
@@ -144,23 +145,24 @@ def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Ju
     unsafe = torch.tensor([label in trained.config.unsafe for label in trained.config.labels])
 
     @torch.inference_mode()
-    def judge(texts: Sequence[Said]) -> Tensor:
-        parts = [read(text, before, trained.tokenizer, config) for text, before in texts]
-        flat: list[Read] = [part for whole in parts for part in whole]
+    def judge(utterances: Sequence[Utterance]) -> Tensor:
+        windows = [read(text, before, trained.tokenizer, config) for text, before in utterances]
+        flat: list[Window] = [window for of_text in windows for window in of_text]
         ids, mask, judged = collate(flat, pad_id=trained.tokenizer.pad_id)
-        found: Tensor = trained.model(ids, mask, judged).float().softmax(-1)
-        if len(flat) == len(texts):
-            return found
-        rows = torch.split(found, [len(whole) for whole in parts])
+        probabilities: Tensor = trained.model(ids, mask, judged).float().softmax(-1)
+        if len(flat) == len(utterances):
+            return probabilities
+        rows = torch.split(probabilities, [len(of_text) for of_text in windows])
         return torch.stack([row[row[:, unsafe].sum(1).argmax()] for row in rows])
 
     return judge
 
 
 def _check_labels(folder: Path, labels: Sequence[str], unsafe: Sequence[str]) -> None:
-    there = ", ".join(labels)
     if not unsafe:
-        raise ConfigError(f"{folder}: name the labels that are unsafe; there are: {there}")
+        raise ConfigError(
+            f"{folder}: no unsafe labels are named; expected some of {', '.join(labels)}"
+        )
     for label in unsafe:
         if label not in labels:
-            raise ConfigError(f"{folder}: no label {label!r}; there are: {there}")
+            raise ConfigError(f"{folder}: {unknown('label', label, labels)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openmmb.config import config, require
 from openmmb.safety.lists import bundled_allowed, bundled_phrases, read_phrases
-from openmmb.safety.verdict import Check, Verdict
+from openmmb.safety.verdict import Check, Utterance, Verdict, judge_many
 from openmmb.safety.words import PhraseCheck, PhraseMatcher
 
 NO_CLASSIFIER = "none"
@@ -24,20 +24,23 @@ class GuardConfig:
     """Whether anything is checked at all."""
 
     threshold: float = 0.5
-    """Refuse listed phrases that score at least this; by kind, from swearing (0.6) to 1."""
+    """Refuse listed phrases that score at least this; scores go by kind, from swearing (0.6)
+    to 1."""
 
     phrase_files: tuple[Path, ...] = ()
-    """More lists of what to refuse; form: openmmb/safety/lists.py, or just one phrase a line."""
+    """More lists of what to refuse, one phrase a line; the full format is described in
+    openmmb/safety/lists.py."""
 
     allow_files: tuple[Path, ...] = ()
-    """More lists of what to let pass although a listed phrase is in it."""
+    """More lists of what passes although it contains a listed phrase."""
 
     classifier: str = "safety"
-    """Folder of a classifier that is asked after the lists, the name of a bundled one, or
+    """Folder of the classifier that is asked after the lists, the name of a bundled one, or
     ``none``."""
 
     classifier_threshold: float | None = None
-    """Refuse what the classifier takes for unsafe at least so likely; None: as its folder says."""
+    """Refuse what the classifier finds unsafe with at least this probability; None: as its folder
+    says."""
 
     def __post_init__(self) -> None:
         holds = 0 < self.threshold <= 1
@@ -63,14 +66,25 @@ class Guard:
         Returns:
             The first verdict that is not safe; else the safe one with the highest score.
         """
-        mildest = Verdict(safe=True)
+        return self.judge_many([(text, context)])[0]
+
+    def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
+        """Judge many texts, each in its own context, as ``judge`` does one.
+
+        Each check is asked once, about all texts that no check before it has refused.
+        """
+        verdicts = [Verdict(safe=True)] * len(utterances)
+        rows = list(range(len(utterances)))
         for check in self.checks:
-            verdict = check(text, context)
-            if not verdict.safe:
-                return verdict
-            if not mildest.check or verdict.score > mildest.score:
-                mildest = verdict
-        return mildest
+            if not rows:
+                break
+            answers = judge_many(check, [utterances[row] for row in rows])
+            for row, verdict in zip(rows, answers, strict=True):
+                before = verdicts[row]
+                if not verdict.safe or not before.check or verdict.score > before.score:
+                    verdicts[row] = verdict
+            rows = [row for row in rows if verdicts[row].safe]
+        return verdicts
 
     def ask_all(self, text: str, context: Sequence[str] = ()) -> tuple[Verdict, ...]:
         """Return what every check says, in their order, also after one that refuses."""

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from openmmb.errors import CheckpointError, ConfigError
-
-Said = tuple[str, Sequence[str]]
+from openmmb.safety.verdict import Utterance
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class HuggingFace:
         labels: C names, in the order of its outputs.
         exclusive: Whether a text has one label; otherwise it has any number of them.
         max_tokens: Most tokens that it reads; the end of a longer text is cut off.
-        context_turns: How many turns before a text are looked at, as the first of two segments.
+        context_turns: How many turns before a text are read, as the first of two segments.
     """
 
     model: Any
@@ -37,15 +36,19 @@ class HuggingFace:
     context_turns: int
 
     @torch.inference_mode()
-    def judge(self, texts: Sequence[Said]) -> Tensor:
-        """Texts, each with what was said before it -> probability of each label, (B, C)."""
-        said = [text for text, _ in texts]
-        pair: tuple[list[str], ...] = (said,)
+    def judge(self, utterances: Sequence[Utterance]) -> Tensor:
+        """Texts, each in its context -> probability of each label, (B, C)."""
+        texts = [text for text, _ in utterances]
+        segments: tuple[list[str], ...] = (texts,)
         if self.context_turns:
-            before = [" ".join(context[-self.context_turns :]) for _, context in texts]
-            pair = (before, said)
+            before = [" ".join(context[-self.context_turns :]) for _, context in utterances]
+            segments = (before, texts)
         encoded = self.tokenizer(
-            *pair, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+            *segments,
+            padding=True,
+            truncation=True,
+            max_length=self.max_tokens,
+            return_tensors="pt",
         )
         logits: Tensor = self.model(**encoded).logits.float()
         return logits.softmax(-1) if self.exclusive else logits.sigmoid()
@@ -62,7 +65,7 @@ def open_huggingface(folder: Path, *, context_turns: int) -> HuggingFace:
         import transformers  # slow to import, and an extra
     except ImportError as error:
         raise ConfigError(
-            f"{folder}: a Hugging Face model needs transformers: pip install transformers"
+            f"{folder}: a Hugging Face model needs transformers; use: pip install transformers"
         ) from error
 
     try:
@@ -72,10 +75,10 @@ def open_huggingface(folder: Path, *, context_turns: int) -> HuggingFace:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # damaged files raise whatever the library's parts raise
         reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"{folder}: not a text classifier: {reason}") from error
+        raise CheckpointError(f"{folder}: expected a text classifier: {reason}") from error
     config = model.config
     if config.num_labels < 2:
-        raise CheckpointError(f"{folder}: {config.num_labels} label; expected at least 2")
+        raise CheckpointError(f"{folder}: expected at least 2 labels, got {config.num_labels}")
     return HuggingFace(
         model=model.eval(),
         tokenizer=tokenizer,

@@ -21,7 +21,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
+from openmmb.files import read_text
 from openmmb.safety.fold import fold
 
 PLAIN_CATEGORY = "listed"
@@ -35,7 +36,7 @@ _DOUBLING = re.compile(r".*[^aeiou][aeiou][bdgkmnprt]")
 
 
 Slot = frozenset[tuple[str, ...]]
-"""What may stand at one place of a phrase: runs of folded words; an empty run is nothing at all."""
+"""The alternatives at one position of a phrase: runs of folded words; an empty run is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Phrase:
 
     Attributes:
         category: Kind of harm.
-        slots: What stands at each place; for ``inside`` one piece of a word.
-        inside: None, or where in a longer word the piece may stand.
+        slots: The alternatives at each position; for ``inside`` one piece of a word.
+        inside: None, or where in a longer word the piece may be.
     """
 
     category: str
@@ -71,15 +72,9 @@ def read_phrases(path: Path) -> tuple[Phrase, ...]:
     Raises:
         ConfigError: The file cannot be read, is not UTF-8, has no phrase, or a line is malformed.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file: {error.reason}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    phrases = parse_phrases(text, source=str(path))
+    phrases = parse_phrases(read_text(path), source=str(path))
     if not phrases:
-        raise ConfigError(f"{path}: no phrases; expected one a line")
+        raise ConfigError(f"{path}: no phrases; expected one on each line")
     return phrases
 
 
@@ -132,8 +127,10 @@ def _bundled(name: str) -> tuple[Phrase, ...]:
 def _fill(pattern: str, names: dict[str, str], where: str) -> str:
     for name in _NAME.findall(pattern):
         if name not in names:
-            known = ", ".join(sorted(names)) or "none"
-            raise ConfigError(f"{where}: no name {name!r}; there are: {known}")
+            hint = unknown("name", name, names)
+            if not names:
+                hint = f"no name {name!r}; expected a line @{name} before it"
+            raise ConfigError(f"{where}: {hint}")
     return _NAME.sub(lambda match: names[match[1]], pattern)
 
 
@@ -141,10 +138,10 @@ def _phrase(category: str, pattern: str, where: str) -> Phrase:
     body = pattern.strip("*+=")
     slots = [_slot(item, where) for item in _items(body)]
     if all(() in slot for slot in slots):
-        raise ConfigError(f"{where}: no word in {pattern!r}")
+        raise ConfigError(f"{where}: expected a word in {pattern!r}")
     if pattern.startswith("*") or pattern.endswith("*"):
         if len(slots) > 1 or any(len(words) != 1 for words in slots[0]):
-            raise ConfigError(f"{where}: * is for single words, got {pattern!r}")
+            raise ConfigError(f"{where}: expected a single word with *, got {pattern!r}")
         return Phrase(category, tuple(slots), _position(pattern))
     if not pattern.endswith("="):
         slots[-1] = _inflect_slot(slots[-1], verb=pattern.endswith("+"))
@@ -176,9 +173,11 @@ def _expand(item: str, where: str) -> Iterator[str]:
         for part in choice[1].split("|"):
             yield from _expand(item[: choice.start()] + part + item[choice.end() :], where)
     elif any(mark in item for mark in "(){}|"):
-        raise ConfigError(f"{where}: bracket without its partner in {item!r}")
+        raise ConfigError(f"{where}: unmatched bracket in {item!r}")
     elif _DISGUISE.search(item):
-        raise ConfigError(f"{where}: disguise in {item!r}; plain letters find every disguise")
+        raise ConfigError(
+            f"{where}: a symbol for a letter in {item!r}; use plain letters, they match symbols too"
+        )
     else:
         yield item
 

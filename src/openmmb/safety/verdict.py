@@ -6,7 +6,10 @@ has to be read out of a sentence.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+Utterance = tuple[str, Sequence[str]]
+"""A text, and the turns that came before it, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +20,8 @@ class Verdict:
         safe: Whether it may.
         score: How bad it looked, 0 (harmless) to 1.
         check: Name of the check that decided; empty when no check was asked.
-        category: Kind of harm ("slur", "threat", ...), or None when nothing was found.
-        words: What was found, as the text spells it, in order.
+        category: Kind of harm ("slur", "threat", ...), or None when there is none.
+        words: The words that decided, as the text spells them, in order.
         threshold: Score from which the check refuses; None where it has none.
     """
 
@@ -36,3 +39,19 @@ class Check(Protocol):
     def __call__(self, text: str, context: Sequence[str]) -> Verdict:
         """Judge ``text``, said after ``context`` (oldest turn first, often empty)."""
         ...
+
+
+@runtime_checkable
+class BatchCheck(Check, Protocol):
+    """A check that judges many texts faster together than one by one."""
+
+    def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
+        """Judge each text in its context; the verdicts are those of one by one."""
+        ...
+
+
+def judge_many(check: Check, utterances: Sequence[Utterance]) -> list[Verdict]:
+    """Judge many texts: together if ``check`` can do that, else one after the other."""
+    if isinstance(check, BatchCheck):
+        return check.judge_many(utterances)
+    return [check(text, context) for text, context in utterances]

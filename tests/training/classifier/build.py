@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from openmmb.model.classifier import ClassifierShape
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
 from openmmb.tasks.labelled import CATEGORIES, LABELS
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.classifier.config import ClassifierRecipe, LabelledConfig

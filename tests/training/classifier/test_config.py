@@ -9,7 +9,7 @@ import pytest
 
 from openmmb.checkpoint import BUNDLED
 from openmmb.config import dump, load, parse
-from openmmb.safety.folder import load_classifier
+from openmmb.safety.trained import load_classifier
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES
 from openmmb.training.classifier.config import (

@@ -7,8 +7,8 @@ import pytest
 
 from openmmb.errors import ConfigError
 from openmmb.safety.classifier import open_classifier
-from openmmb.safety.folder import load_classifier
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
+from openmmb.safety.trained import load_classifier
 from openmmb.tasks.labelled import LABELS
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.objective import prepare_verdicts, train_classifier

@@ -8,7 +8,7 @@ from typing import Literal
 from openmmb.checkpoint import Precision
 from openmmb.config import config, require
 from openmmb.model.classifier import ClassifierShape
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
 from openmmb.tasks.labelled import LABELS
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.classifier.noise import NoiseConfig

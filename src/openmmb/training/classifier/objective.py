@@ -23,8 +23,8 @@ from openmmb.distributed import full_state_dict, is_main
 from openmmb.errors import ConfigError
 from openmmb.eval.classification import measure
 from openmmb.model.classifier import Classifier
-from openmmb.safety.folder import ClassifierConfig, TrainedClassifier, save_classifier
-from openmmb.safety.texts import collate, read
+from openmmb.safety.reading import collate, read
+from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, save_classifier
 from openmmb.tasks.labelled import LABELS, SAFE, Labelled
 from openmmb.training.classifier.calibration import (
     apply_to_head,

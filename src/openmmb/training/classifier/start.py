@@ -13,7 +13,7 @@ from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier
 from openmmb.model.network import TrainableNetwork
-from openmmb.safety.texts import clean
+from openmmb.safety.reading import clean
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.texts import Source

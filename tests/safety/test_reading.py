@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.safety.texts import Read, ReadConfig, clean, collate, read
+from openmmb.safety.reading import ReadConfig, Window, clean, collate, read
 from tests.build import tiny_tokenizer
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -57,7 +57,7 @@ def test_the_last_turns_are_what_is_looked_at() -> None:
 
 
 def test_padding_is_neither_read_nor_judged() -> None:
-    ids, mask, judged = collate([Read([5, 6, 7], 1), Read([8], 0)], pad_id=0)
+    ids, mask, judged = collate([Window([5, 6, 7], 1), Window([8], 0)], pad_id=0)
     assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[True] * 3, [True, False, False]]
     assert judged.tolist() == [[False, True, True], [True, False, False]]

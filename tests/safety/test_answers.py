@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openmmb.safety.answers import HELP, REASONS, SUBJECTS, change_subject, explain, reason
 from openmmb.safety.guard import GuardConfig, open_guard
-from openmmb.safety.replies import HELP, REASONS, SUBJECTS, change_subject, explain, reason
 from openmmb.safety.verdict import Verdict
 from openmmb.safety.words import SEVERITY
 from openmmb.tasks.labelled import LABELS, SAFE

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from openmmb.checkpoint import DTYPES, Precision
 from openmmb.config import dump
 from openmmb.errors import CheckpointError
-from openmmb.safety.folder import ClassifierConfig, load_classifier, save_classifier
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
+from openmmb.safety.trained import ClassifierConfig, load_classifier, save_classifier
 from tests.safety.build import tiny_classifier
 
 

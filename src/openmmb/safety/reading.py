@@ -1,4 +1,4 @@
-"""How a classifier reads: a text and what was said before it, as token ids.
+"""How a classifier reads: a text and the turns before it, as token ids.
 
 Sizes: B texts, L tokens.
 """
@@ -27,15 +27,15 @@ class ReadConfig:
     """How words become ids."""
 
     layout: Literal["openmmb", "parlai"] = "openmmb"
-    """``openmmb``: the turns before, end token, text, end token; ``parlai``: as ParlAI's
-    classifiers read, turns and text in one."""
+    """Order of the tokens: the turns before, end token, text, end token (``openmmb``), or turns and
+    text in one (``parlai``), as ParlAI's classifiers read."""
     max_tokens: int = 96
-    """Most tokens of a text, special tokens included. A longer one is read in parts; ParlAI reads
-    the last of them only."""
+    """Most tokens of a text that are read at once, special tokens included. ``openmmb`` reads a
+    longer text in several windows, ``parlai`` reads its end only."""
     max_context: int = 32
-    """Most tokens of the turns before it, end token included; the last of them."""
+    """Most tokens of the turns before the text, end token included; the last ones are kept."""
     context_turns: int = 1
-    """How many turns before the text are looked at."""
+    """Number of turns before the text that are read."""
 
     def __post_init__(self) -> None:
         require("max_tokens", self.max_tokens, "at least 3", holds=self.max_tokens >= 3)
@@ -43,12 +43,12 @@ class ReadConfig:
         require("context_turns", self.context_turns, "at least 0", holds=self.context_turns >= 0)
 
 
-class Read(NamedTuple):
-    """A text, or a part of one, as ids.
+class Window(NamedTuple):
+    """As much of a text as a classifier reads at once, as ids.
 
     Attributes:
-        ids: All of them.
-        before: How many of them, the first, are context.
+        ids: Context first, then the text.
+        before: How many of the ids are context.
     """
 
     ids: list[int]
@@ -56,9 +56,9 @@ class Read(NamedTuple):
 
 
 def clean(text: str) -> str:
-    """Put a text as the classifier's vocabulary has it: one line, lower case, no names or links.
+    """Write a text as the classifier's vocabulary has it: one line, lower case, no names or links.
 
-    Letters lose their accents, and a character that is typed more than three times stays three
+    Letters lose their accents, and a character that is repeated more than three times stays three
     times.
     """
     if not text.isascii():
@@ -69,11 +69,13 @@ def clean(text: str) -> str:
     return _STRETCH.sub(r"\1\1\1", _SPACE.sub(" ", text).strip().lower())
 
 
-def read(text: str, context: Sequence[str], tokenizer: Tokenizer, config: ReadConfig) -> list[Read]:
+def read(
+    text: str, context: Sequence[str], tokenizer: Tokenizer, config: ReadConfig
+) -> list[Window]:
     """Turn a text, said after ``context`` (oldest turn first), into ids.
 
     Returns:
-        One, or the parts of a text that is too long, which overlap by half.
+        One window, or several that overlap by half where the text is too long for one.
     """
     turns = context[max(0, len(context) - config.context_turns) :] if config.context_turns else ()
     if config.layout == "parlai":
@@ -85,19 +87,19 @@ def read(text: str, context: Sequence[str], tokenizer: Tokenizer, config: ReadCo
     starts = range(0, max(1, len(words) - room // 2), max(1, room // 2))
     end = tokenizer.end_id
     return [
-        Read([*before, end, *words[start : start + room], end], len(before) + 1)
+        Window([*before, end, *words[start : start + room], end], len(before) + 1)
         for start in (starts if len(words) > room else (0,))
     ]
 
 
-def _read_parlai(text: str, tokenizer: Tokenizer, config: ReadConfig) -> Read:
+def _read_parlai(text: str, tokenizer: Tokenizer, config: ReadConfig) -> Window:
     """Lower case, start and end around it; a long text is cut to its end twice, as in ParlAI."""
     words = tokenizer.encode(text.lower().replace("\n", " __newln__ "))[-config.max_tokens :]
     whole = [tokenizer.start_id, *words, tokenizer.end_id]
-    return Read(whole[-config.max_tokens :], 0)
+    return Window(whole[-config.max_tokens :], 0)
 
 
-def collate(rows: Sequence[Read], *, pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
+def collate(rows: Sequence[Window], *, pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pad texts into ids (B, L), the mask of all of them, and the mask of those that are judged."""
     ids, mask = pad([row.ids for row in rows], pad_id)
     before = torch.tensor([row.before for row in rows])

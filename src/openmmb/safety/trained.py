@@ -21,7 +21,7 @@ from openmmb.checkpoint import (
 )
 from openmmb.config import config, require
 from openmmb.model.classifier import Classifier, ClassifierShape
-from openmmb.safety.texts import ReadConfig
+from openmmb.safety.reading import ReadConfig
 from openmmb.text.tokenizer import Tokenizer
 
 
