@@ -123,7 +123,7 @@ def openmmb(job: Job) -> None:
             for step in range(int(record["step"]) - job.updates, int(record["step"])):
                 batch = twin.batch(step)
                 context, reply = int(batch.context_mask.sum()), int(batch.reply_mask.sum())
-                meter.count(context, reply, batch.num_places)
+                meter.count(context, reply, batch.num_positions)
             meter.turn()
 
     train(recipe, watch=watch)

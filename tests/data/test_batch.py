@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from openmmb.data.batch import Batch, collate, pad, padding
+from openmmb.data.batch import Batch, collate, pad, padding, shard
 from openmmb.data.encode import Encoded
 
 PAD = 0
@@ -17,7 +17,7 @@ IDS = st.lists(st.integers(1, 50), max_size=6).map(tuple)
 def slow_pad(rows: list[tuple[int, ...]]) -> tuple[list[list[int]], list[list[bool]]]:
     longest = max([len(row) for row in rows] + [1])
     ids = [[*row, *[PAD] * (longest - len(row))] for row in rows]
-    return ids, [[place < len(row) for place in range(longest)] for row in rows]
+    return ids, [[at < len(row) for at in range(longest)] for row in rows]
 
 
 @given(st.lists(IDS, min_size=1, max_size=4))
@@ -56,7 +56,7 @@ def test_a_batch_without_a_picture_has_no_image_vectors() -> None:
 
 
 def test_rows_may_be_padded_to_more_than_they_need() -> None:
-    """A part of a batch in which others are longer, or have a picture."""
+    """A shard of a batch in which others are longer, or have a picture."""
     rows = [Encoded((5,), (6, 7))]
     batch = collate(rows, [None], pad_id=PAD, image_shape=SHAPE, least=(3, 1, 2))
     assert batch.context.tolist() == [[5, PAD, PAD]]
@@ -68,7 +68,9 @@ def test_rows_may_be_padded_to_more_than_they_need() -> None:
 def test_a_batch_moves_as_a_whole() -> None:
     batch = make([Encoded((5,), (6,))], [torch.rand(SHAPE)])
     moved = batch.to(torch.device("meta"))
-    assert {part.device.type for part in (moved.context, moved.reply_mask, moved.image)} == {"meta"}
+    assert {tensor.device.type for tensor in (moved.context, moved.reply_mask, moved.image)} == {
+        "meta"
+    }
     assert len(moved) == 1
 
 
@@ -87,10 +89,21 @@ def test_images_of_other_rows_are_refused() -> None:
         make([Encoded((5,), (6,))], [None, None])
 
 
-def test_padding_is_the_share_of_places_that_hold_no_token() -> None:
+def test_padding_is_the_share_of_positions_that_hold_no_token() -> None:
     one = make([Encoded((5,), (6, 7)), Encoded((5, 6, 7), (6,))], [None, None])
     other = make([Encoded((5,), (6,))], [torch.rand(SHAPE)])
-    assert (one.num_tokens, one.num_places) == (7, 10)
-    assert (other.num_tokens, other.num_places) == (2, 2)
+    assert (one.num_tokens, one.num_positions) == (7, 10)
+    assert (other.num_tokens, other.num_positions) == (2, 2)
     assert padding([one, other]) == pytest.approx(3 / 12)
     assert padding([]) == 1.0
+
+
+@given(st.integers(1, 9), st.integers(1, 6))
+def test_every_row_is_in_the_shard_of_one_process(count: int, world_size: int) -> None:
+    batch = make([Encoded((number + 1,), (1,)) for number in range(count)], [None] * count)
+    shards = [shard(batch, rank=rank, world_size=world_size) for rank in range(world_size)]
+    own = [one.rows.context.flatten().tolist() for one in shards if one.counts]
+    assert sorted(row for rows in own for row in rows) == list(range(1, count + 1))
+    assert own == [list(range(rank + 1, count + 1, world_size)) for rank in range(len(own))]
+    idle = [one.rows.context.tolist() for one in shards if not one.counts]
+    assert idle == [[[1]]] * max(0, world_size - count)

@@ -13,19 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from openmmb.data.batch import Batch, padding
+from openmmb.data.batcher import Batcher, ImageVectors, Row
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig, Encoded
-from openmmb.data.example import Example
-from openmmb.data.loader import (
-    Encoder,
-    ImageVectors,
-    Loader,
-    Row,
-    in_order,
-    one_caption,
-    with_following,
-)
-from openmmb.data.mixture import Mixture
+from openmmb.data.example import Example, one_caption, with_following
+from openmmb.data.loader import Loader
+from openmmb.data.sampler import Sampler
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_tokenizer
 
 NAMES = ("context", "context_mask", "reply", "reply_mask", "image", "has_image")
@@ -39,10 +32,10 @@ def mirrored(image_id: str) -> Tensor:
     return -vectors(image_id)
 
 
-def encoder(
+def batcher(
     *, views: tuple[ImageVectors, ...] = (vectors,), config: ControlsConfig | None = None
-) -> Encoder:
-    return Encoder(
+) -> Batcher:
+    return Batcher(
         tokenizer=tiny_tokenizer(),
         config=EncodeConfig(),
         controls=Controls(config=config or ControlsConfig(), polarities={}, seed=0),
@@ -54,13 +47,13 @@ def encoder(
 def loader(*, views: tuple[ImageVectors, ...] = (vectors,)) -> Loader:
     text = [tiny_example(reply=sentence, conversation=sentence) for sentence in SENTENCES]
     pictures = [caption(number) for number in range(1, 11)]
-    mixture = Mixture(
+    sampler = Sampler(
         examples=(text, pictures),
         weights=(1.0, 1.0),
         batch_size=4,
         seed=0,
     )
-    return Loader(tasks=(text, pictures), mixture=mixture, encoder=encoder(views=views))
+    return Loader(tasks=(text, pictures), sampler=sampler, batcher=batcher(views=views))
 
 
 def caption(number: int) -> Example:
@@ -82,10 +75,10 @@ def equal(one: Batch, other: Batch) -> bool:
 
 
 def whole_in_order(
-    examples: Sequence[Example], by: Encoder | None = None, *, batch_size: int
+    examples: Sequence[Example], by: Batcher | None = None, *, batch_size: int
 ) -> list[Batch]:
-    parts = in_order(examples, by or encoder(), batch_size=batch_size, rank=0, ranks=1)
-    return [part.rows for part in parts]
+    shards = (by or batcher()).batches(examples, batch_size=batch_size, rank=0, world_size=1)
+    return [shard.rows for shard in shards]
 
 
 @given(st.permutations(range(12)))
@@ -112,39 +105,39 @@ ROWS = st.builds(
 )
 
 
-def slow_part(batch: Batch, rank: int, ranks: int) -> tuple[dict[str, Tensor], bool]:
+def slow_shard(batch: Batch, rank: int, world_size: int) -> tuple[dict[str, Tensor], bool]:
     """The plain twin: make all of the batch, and take every so many-th row."""
-    mine = list(range(rank, len(batch), ranks))
+    mine = list(range(rank, len(batch), world_size))
     return {name: getattr(batch, name)[mine or [0]] for name in NAMES}, bool(mine)
 
 
 @given(st.lists(ROWS, min_size=1, max_size=9), st.integers(1, 6))
-def test_a_part_equals_its_rows_of_the_whole(rows: list[Row], ranks: int) -> None:
-    whole = encoder().collate(rows)
-    for rank in range(ranks):
-        part = encoder().part(rows, rank=rank, ranks=ranks)
-        expected, counts = slow_part(whole, rank, ranks)
-        assert all(getattr(part.rows, name).equal(expected[name]) for name in NAMES)
-        assert part.counts == counts
-        assert (part.tokens, part.places) == (whole.num_tokens, whole.num_places)
+def test_a_shard_equals_its_rows_of_the_whole(rows: list[Row], world_size: int) -> None:
+    whole = batcher().collate(rows)
+    for rank in range(world_size):
+        shard = batcher().shard(rows, rank=rank, world_size=world_size)
+        expected, counts = slow_shard(whole, rank, world_size)
+        assert all(getattr(shard.rows, name).equal(expected[name]) for name in NAMES)
+        assert shard.counts == counts
+        assert (shard.tokens, shard.positions) == (whole.num_tokens, whole.num_positions)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_the_parts_of_all_are_the_batch_whatever_their_number(ranks: int) -> None:
-    whole, parted = loader(), [loader() for _ in range(ranks)]
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_the_shards_of_all_are_the_batch_whatever_their_number(world_size: int) -> None:
+    whole, sharded = loader(), [loader() for _ in range(world_size)]
     for step in range(12):
-        batch, parts = whole.batch(step), []
-        for rank, source in enumerate(parted):
-            parts.append(source.part(step, rank=rank, ranks=ranks))
-        assert all(part.counts for part in parts)
+        batch, shards = whole.batch(step), []
+        for rank, source in enumerate(sharded):
+            shards.append(source.shard(step, rank=rank, world_size=world_size))
+        assert all(shard.counts for shard in shards)
         for name in NAMES:
             together = torch.empty_like(getattr(batch, name))
-            for rank, part in enumerate(parts):
-                together[rank::ranks] = getattr(part.rows, name)
+            for rank, shard in enumerate(shards):
+                together[rank::world_size] = getattr(shard.rows, name)
             assert together.equal(getattr(batch, name))
 
 
-def test_a_part_reads_the_pictures_of_its_rows_alone() -> None:
+def test_a_shard_reads_the_pictures_of_its_rows_alone() -> None:
     read: list[str] = []
 
     def reading(image_id: str) -> Tensor:
@@ -152,20 +145,20 @@ def test_a_part_reads_the_pictures_of_its_rows_alone() -> None:
         return vectors(image_id)
 
     rows = [Row(Encoded((1,), (2,), str(number)), 0) for number in range(1, 8)]
-    encoder(views=(reading,)).part(rows, rank=1, ranks=3)
+    batcher(views=(reading,)).shard(rows, rank=1, world_size=3)
     assert read == ["2", "5"]
 
 
-def test_parts_of_an_evaluation_are_those_of_its_batches() -> None:
+def test_shards_of_an_evaluation_are_those_of_its_batches() -> None:
     examples = [caption(number) for number in range(1, 8)]
     for rank in range(2):
-        parts = in_order(examples, encoder(), batch_size=3, rank=rank, ranks=2)
+        shards = batcher().batches(examples, batch_size=3, rank=rank, world_size=2)
         batches = whole_in_order(examples, batch_size=3)
-        for part, batch in zip(parts, batches, strict=True):
-            expected, counts = slow_part(batch, rank, 2)
-            assert part.rows.image.equal(expected["image"])
-            assert part.rows.reply.equal(expected["reply"])
-            assert part.counts == counts
+        for shard, batch in zip(shards, batches, strict=True):
+            expected, counts = slow_shard(batch, rank, 2)
+            assert shard.rows.image.equal(expected["image"])
+            assert shard.rows.reply.equal(expected["reply"])
+            assert shard.counts == counts
 
 
 class Counted(list[Example]):
@@ -181,14 +174,14 @@ class Counted(list[Example]):
 def test_after_the_first_batch_every_one_costs_alike() -> None:
     """Each also encodes its share of the next window, so that none waits for a whole one."""
     examples = Counted(tiny_example(reply=f"{number} boats") for number in range(800))
-    mixture = Mixture(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
-    source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
+    sampler = Sampler(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    source = Loader(tasks=(examples,), sampler=sampler, batcher=batcher())
     taken = []
     for step in range(300):
         before = examples.taken
         source.batch(step)
         taken.append(examples.taken - before)
-    assert taken == [4 * mixture.window(0).size + 4, *[4] * 299]
+    assert taken == [4 * sampler.window(0).size + 4, *[4] * 299]
 
 
 def test_what_is_past_is_forgotten() -> None:
@@ -204,9 +197,9 @@ def test_batches_hold_examples_of_like_length() -> None:
         tiny_example(context=("ha " * (number % 23),), reply="ho " * (number % 29))
         for number in range(800)
     ]
-    mixture = Mixture(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
-    source = Loader(tasks=(examples,), mixture=mixture, encoder=encoder())
-    batches = [source.batch(step) for step in range(source.mixture.steps_per_epoch)]
+    sampler = Sampler(examples=(examples,), weights=(1.0,), batch_size=4, seed=0)
+    source = Loader(tasks=(examples,), sampler=sampler, batcher=batcher())
+    batches = [source.batch(step) for step in range(source.sampler.steps_per_epoch)]
     assert padding(batches) < 0.1
     assert padding(whole_in_order(examples, batch_size=4)) < 0.1
     longest = [batch.reply.shape[1] for batch in batches]
@@ -216,7 +209,7 @@ def test_batches_hold_examples_of_like_length() -> None:
 def test_an_epoch_has_every_example_and_each_picture_its_own_vectors() -> None:
     source = loader()
     said: Counter[str] = Counter()
-    for step in range(source.mixture.steps_per_epoch):
+    for step in range(source.sampler.steps_per_epoch):
         batch = source.batch(step)
         for reply, has_image, image in zip(
             replies(batch), batch.has_image, batch.image, strict=True
@@ -230,7 +223,7 @@ def test_an_epoch_has_every_example_and_each_picture_its_own_vectors() -> None:
 def test_a_picture_is_seen_either_way() -> None:
     source = loader(views=(vectors, mirrored))
     seen: Counter[float] = Counter()
-    for step in range(20 * source.mixture.steps_per_epoch):
+    for step in range(20 * source.sampler.steps_per_epoch):
         batch = source.batch(step)
         seen.update(image.sign().mean().item() for image in batch.image[batch.has_image])
     assert sum(seen.values()) == 200
@@ -267,8 +260,8 @@ def test_evaluation_covers_every_example_once(batch_size: int) -> None:
 
 def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
     config = ControlsConfig(question_frac=0.5)
-    (batch,) = whole_in_order([caption(3)], encoder(config=config), batch_size=2)
-    assert equal(batch, encoder(config=config).batch([(caption(3), 0)]))
+    (batch,) = whole_in_order([caption(3)], batcher(config=config), batch_size=2)
+    assert equal(batch, batcher(config=config).collate([batcher(config=config).row(caption(3), 0)]))
 
 
 def test_evaluation_of_nothing_is_nothing() -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from openmmb.data.batcher import Batcher
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig
-from openmmb.data.loader import Encoder
 from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.evaluate import evaluate, steered_perplexity
 from openmmb.eval.perplexity import perplexity_of
@@ -25,8 +25,8 @@ def vectors(image_id: str) -> torch.Tensor:
     return torch.full((TINY_I, TINY_F), float(image_id[1:]))
 
 
-def encoder(*, gender: bool = False) -> Encoder:
-    return Encoder(
+def batcher(*, gender: bool = False) -> Batcher:
+    return Batcher(
         tokenizer=tiny_tokenizer(),
         config=EncodeConfig(max_context=48, max_pinned=8, max_reply=24),
         controls=Controls(config=ControlsConfig(gender=gender), polarities={}, seed=0),
@@ -38,10 +38,10 @@ def encoder(*, gender: bool = False) -> Encoder:
 def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
     talk, captions = evaluate(
-        checkpoint, {"talk": TALK, "captions": CAPTIONS}, encoder(), batch_size=2
+        checkpoint, {"talk": TALK, "captions": CAPTIONS}, batcher(), batch_size=2
     )
     assert (talk.task, talk.examples, talk.bleu4, talk.bleu4_controlled) == ("talk", 3, None, None)
-    assert talk.perplexity == perplexity_of(checkpoint.model, TALK, encoder(), batch_size=2)
+    assert talk.perplexity == perplexity_of(checkpoint.model, TALK, batcher(), batch_size=2)
     free = evaluate_captions(checkpoint, CAPTIONS, vectors)
     controlled = evaluate_captions(checkpoint, CAPTIONS, vectors, gender="f0m0")
     assert (captions.bleu4, captions.bleu4_controlled) == (free.bleu4, controlled.bleu4)
@@ -52,7 +52,7 @@ def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
 def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F)
     assert checkpoint.config == replace(checkpoint.config, gender=None)
-    (report,) = evaluate(checkpoint, {"captions": CAPTIONS}, encoder())
+    (report,) = evaluate(checkpoint, {"captions": CAPTIONS}, batcher())
     assert report.bleu4 is not None
     assert report.bleu4_controlled is None
     assert report.perplexity_uncontrolled is report.perplexity_controlled is None
@@ -60,13 +60,13 @@ def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
 
 def test_perplexity_is_told_with_and_without_the_control() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
-    (report,) = evaluate(checkpoint, {"talk": TALK}, encoder(gender=True))
+    (report,) = evaluate(checkpoint, {"talk": TALK}, batcher(gender=True))
     # "my father taught me": each reply's own control is f0m1.
-    own = steered_perplexity(checkpoint, TALK, encoder(), "f0m1", batch_size=2)
+    own = steered_perplexity(checkpoint, TALK, batcher(), "f0m1", batch_size=2)
     assert report.perplexity == pytest.approx(own)
-    free = perplexity_of(checkpoint.model, TALK, encoder(), batch_size=2)
+    free = perplexity_of(checkpoint.model, TALK, batcher(), batch_size=2)
     assert report.perplexity_uncontrolled == pytest.approx(free)
-    forced = steered_perplexity(checkpoint, TALK, encoder(), "f0m0", batch_size=2)
+    forced = steered_perplexity(checkpoint, TALK, batcher(), "f0m0", batch_size=2)
     assert report.perplexity_controlled == pytest.approx(forced)
     assert len({report.perplexity, report.perplexity_uncontrolled, forced}) == 3
 
@@ -78,7 +78,7 @@ def test_replies_are_measured_in_every_setting_and_counted_up_to_the_last() -> N
         evaluate(
             checkpoint,
             {"talk": TALK, "captions": CAPTIONS},
-            encoder(),
+            batcher(),
             measures=measures,
             ban=True,
             batch_size=2,

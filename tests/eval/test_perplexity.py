@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from openmmb.data.batch import collate
+from openmmb.data.batcher import Batcher
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig, encode
-from openmmb.data.loader import Encoder
 from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_model, tiny_tokenizer
 
@@ -19,7 +19,7 @@ EXAMPLES = [
     tiny_example(context=(said,), reply=reply, image_id="p" if place == 2 else None)
     for place, (said, reply) in enumerate(pairwise(SENTENCES))
 ]
-ENCODER = Encoder(
+BATCHER = Batcher(
     tokenizer=tiny_tokenizer(),
     config=EncodeConfig(max_context=64, max_pinned=8, max_reply=64),
     controls=Controls(config=ControlsConfig(), polarities={}, seed=0),
@@ -30,13 +30,13 @@ ENCODER = Encoder(
 
 def slow_loss(place: int) -> tuple[float, int]:
     """One example on its own, token by token; what no reply is made of has no probability."""
-    model, row = tiny_model(), encode(EXAMPLES[place], ENCODER.tokenizer, ENCODER.config)
+    model, row = tiny_model(), encode(EXAMPLES[place], BATCHER.tokenizer, BATCHER.config)
     image = torch.ones(1, TINY_I, TINY_F) if row.image_id else None
     context = torch.tensor([row.context])
     memory = model.read(context, torch.ones_like(context, dtype=torch.bool), image)
     reply = torch.tensor([row.reply])
-    logits = model.logits(model.predict(reply, memory, ENCODER.tokenizer.start_id))[0]
-    logits[:, ENCODER.tokenizer.unsaid_ids()] = -torch.inf
+    logits = model.logits(model.predict(reply, memory, BATCHER.tokenizer.start_id))[0]
+    logits[:, BATCHER.tokenizer.unsaid_ids()] = -torch.inf
     chances = F.log_softmax(logits, dim=-1)
     return -sum(chances[at, token].item() for at, token in enumerate(row.reply)), len(row.reply)
 
@@ -45,15 +45,15 @@ def slow_loss(place: int) -> tuple[float, int]:
 def test_it_does_not_depend_on_the_batches(batch_size: int) -> None:
     losses, counts = zip(*(slow_loss(place) for place in range(len(EXAMPLES))), strict=True)
     expected = math.exp(sum(losses) / sum(counts))
-    found = perplexity_of(tiny_model(), EXAMPLES, ENCODER, batch_size=batch_size)
+    found = perplexity_of(tiny_model(), EXAMPLES, BATCHER, batch_size=batch_size)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_smoothing_arrives_and_bf16_is_close() -> None:
-    rows = [encode(replace(EXAMPLES[0]), ENCODER.tokenizer, ENCODER.config)]
-    shape = ENCODER.image_shape
-    batch = collate(rows, [None], pad_id=ENCODER.tokenizer.pad_id, image_shape=shape)
-    model, start_id = tiny_model(), ENCODER.tokenizer.start_id
+    rows = [encode(replace(EXAMPLES[0]), BATCHER.tokenizer, BATCHER.config)]
+    shape = BATCHER.image_shape
+    batch = collate(rows, [None], pad_id=BATCHER.tokenizer.pad_id, image_shape=shape)
+    model, start_id = tiny_model(), BATCHER.tokenizer.start_id
     plain, _ = reply_loss(model, batch, start_id=start_id)
     smooth, _ = reply_loss(model, batch, start_id=start_id, label_smoothing=0.5)
     with torch.autocast("cpu", torch.bfloat16):

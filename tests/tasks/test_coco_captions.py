@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from openmmb.data.example import Example
-from openmmb.data.loader import one_caption
+from openmmb.data.example import Example, one_caption
 from openmmb.errors import DataError
 from openmmb.tasks.coco_captions import CocoCaptions, CocoCaptions2017
 from tests.tasks.build import coco_2017, karpathy, write_json

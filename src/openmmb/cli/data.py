@@ -115,7 +115,7 @@ def show(
 
     from openmmb import config
     from openmmb.data.controls import ControlsConfig
-    from openmmb.data.loader import one_caption
+    from openmmb.data.example import one_caption
     from openmmb.tasks import open_task
     from openmmb.tasks.mixture import TaskConfig
     from openmmb.tasks.preview import preview

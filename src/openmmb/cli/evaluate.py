@@ -15,9 +15,9 @@ from openmmb.recipes import find_recipe
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import Checkpoint
+    from openmmb.data.batcher import Batcher, ImageVectors
     from openmmb.data.controls import ControlsConfig
     from openmmb.data.example import Example, Split
-    from openmmb.data.loader import Encoder, ImageVectors
     from openmmb.eval.evaluate import TaskReport
     from openmmb.eval.replies import Measures, ReplyReport
     from openmmb.tasks.mixture import TaskConfig
@@ -188,9 +188,9 @@ def _choose(
 
 def _encoder(
     checkpoint: "Checkpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
-) -> "Encoder":
+) -> "Batcher":
+    from openmmb.data.batcher import Batcher
     from openmmb.data.controls import Controls, ControlsConfig
-    from openmmb.data.loader import Encoder
     from openmmb.tasks.polarities import read_polarities
 
     model, gender = checkpoint.config.model, checkpoint.config.gender
@@ -198,7 +198,7 @@ def _encoder(
     controls = chosen.controls or ControlsConfig(gender=gender is not None)
     styled = controls.category_frac > 0 and any(one.style is not None for one in measured)
     pictures = {one.image_id for one in measured if one.image_id is not None}
-    return Encoder(
+    return Batcher(
         tokenizer=checkpoint.tokenizer,
         config=checkpoint.config.encode,
         controls=Controls(

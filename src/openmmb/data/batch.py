@@ -5,7 +5,7 @@ picture), F features in each.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from openmmb.data.encode import Encoded
+from openmmb.distributed import Rows
 
 R = TypeVar("R")
+D = TypeVar("D", bound=Rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Batch:
         return int(self.context_mask.sum() + self.reply_mask.sum())
 
     @property
-    def num_places(self) -> int:
-        """Places for tokens, filled or padded: B * (S + T)."""
+    def num_positions(self) -> int:
+        """Positions of tokens, filled or padded: B * (S + T)."""
         return self.context.numel() + self.reply.numel()
 
     def to(self, device: torch.device) -> "Batch":
@@ -58,20 +60,29 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[R]):
-    """What one of several processes gets of a batch.
+class Shard(Generic[R]):
+    """One process's rows of a batch: those numbered ``rank``, ``rank + world_size`` and so on.
 
     Attributes:
-        rows: Every so many-th row, padded as the whole batch is.
-        counts: False for a process that the batch has no row for; it has the first one then.
-        tokens: Of the contexts and replies of the whole batch; 0 where nobody counts them.
-        places: For these tokens, filled or padded.
+        rows: Padded as the whole batch is. A process for which the batch has no row gets the first
+            one, since every process must run the network equally often.
+        counts: False for a process that got a row that is not its own.
+        tokens: Tokens in contexts and replies of the whole batch; 0 where nobody counts them.
+        positions: Positions of these tokens, filled or padded.
     """
 
     rows: R
     counts: bool = True
     tokens: int = 0
-    places: int = 0
+    positions: int = 0
+
+
+def shard(batch: D, *, rank: int, world_size: int) -> Shard[D]:
+    """Return the rows of a batch that process ``rank`` of ``world_size`` gets."""
+    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    counts = all(len(tensor) > rank for tensor in tensors.values())
+    rows = slice(rank, None, world_size) if counts else slice(1)
+    return Shard(replace(batch, **{name: t[rows] for name, t in tensors.items()}), counts)
 
 
 def collate(
@@ -89,7 +100,7 @@ def collate(
         images: For each row its image vectors (I, F), or None.
         pad_id: Fills the right of short rows.
         image_shape: (I, F) of every picture.
-        least: S, T and I, if these rows need no more: those of the batch that they are a part of.
+        least: S, T and I, if these rows need no more: those of the batch that they are a shard of.
 
     Raises:
         ValueError: There are no rows, not as many images, or a picture is not of ``image_shape``.
@@ -105,8 +116,8 @@ def collate(
     reply, reply_mask = pad([row.reply for row in rows], pad_id, least[1])
     count = image_shape[0] if any(image is not None for image in images) else least[2]
     stacked = torch.empty(len(rows), count, image_shape[1])
-    for place, image in enumerate(images):
-        stacked[place] = 0.0 if image is None else image
+    for row, image in enumerate(images):
+        stacked[row] = 0.0 if image is None else image
     return Batch(
         context=context,
         context_mask=context_mask,
@@ -127,8 +138,8 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, least: int = 1) -> tuple[Ten
 
 
 def padding(batches: Iterable[Batch]) -> float:
-    """Return the share of the places for tokens, of contexts and replies together, left empty."""
-    tokens, places = 0, 0
+    """Return the share of the positions, in contexts and replies together, that is padding."""
+    tokens, positions = 0, 0
     for batch in batches:
-        tokens, places = tokens + batch.num_tokens, places + batch.num_places
-    return 1 - tokens / max(1, places)
+        tokens, positions = tokens + batch.num_tokens, positions + batch.num_positions
+    return 1 - tokens / max(1, positions)

@@ -3,9 +3,11 @@
 An example is one reply with all that came before it; nothing about it lives anywhere else.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
+
+from openmmb.data.draw import pick
 
 Split = Literal["train", "valid", "test"]
 
@@ -51,3 +53,34 @@ class Task(Protocol):
             DataError: A file is missing or malformed.
         """
         ...
+
+
+def one_caption(example: Example, epoch: int) -> Example:
+    """Where several replies are equally good, take another one each epoch."""
+    if not example.references:
+        return example
+    replies = (example.reply, *example.references)
+    offset = pick(len(replies), "caption", example.task, example.conversation)
+    return replace(example, reply=replies[(epoch + offset) % len(replies)])
+
+
+def with_following(examples: Iterable[Example]) -> Iterator[Example]:
+    """Let every example continue to the end of its conversation.
+
+    Examples of a conversation must come together, in its order, each one turn after the last.
+    """
+    conversation: list[Example] = []
+    for example in examples:
+        if conversation and conversation[0].conversation != example.conversation:
+            yield from _followed(conversation)
+            conversation = []
+        conversation.append(example)
+    yield from _followed(conversation)
+
+
+def _followed(conversation: Sequence[Example]) -> Iterator[Example]:
+    if not conversation:
+        return
+    turns = (*conversation[-1].context, conversation[-1].reply)
+    for example in conversation:
+        yield replace(example, following=turns[len(example.context) + 1 :])

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from openmmb.checkpoint import Checkpoint
+from openmmb.data.batcher import Batcher, Row
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
-from openmmb.data.loader import Encoder, Row
 from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
 from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
@@ -49,7 +49,7 @@ class TaskReport:
 def evaluate(
     checkpoint: Checkpoint,
     tasks: Mapping[str, Sequence[Example]],
-    encoder: Encoder,
+    batcher: Batcher,
     *,
     measures: Measures | None = None,
     ban: bool = False,
@@ -63,7 +63,7 @@ def evaluate(
         checkpoint: The model.
         tasks: Examples by task, at least one each; where they have references, captions are
             written and compared.
-        encoder: Makes batches of them; its first view gives image vectors.
+        batcher: Makes batches of them; its first view gives image vectors.
         measures: What the model's own replies are measured with; None: it gives none.
         ban: Also let it reply with gendered words banned from the search.
         saved: Takes the replies, and gives those that it has.
@@ -81,19 +81,19 @@ def evaluate(
         for task, examples in tasks.items()
     )
     count = _Count(total, progress)
-    vectors = encoder.views[0] if encoder.views else None
+    vectors = batcher.views[0] if batcher.views else None
     for task, examples in tasks.items():
-        bleu4, bleu4_controlled = _captions(checkpoint, examples, encoder, batch_size, count)
+        bleu4, bleu4_controlled = _captions(checkpoint, examples, batcher, batch_size, count)
         yield TaskReport(
             task=task,
             examples=len(examples),
-            perplexity=perplexity_of(checkpoint.model, examples, encoder, batch_size=batch_size),
+            perplexity=perplexity_of(checkpoint.model, examples, batcher, batch_size=batch_size),
             perplexity_uncontrolled=None
             if gender is None
-            else steered_perplexity(checkpoint, examples, encoder, None, batch_size=batch_size),
+            else steered_perplexity(checkpoint, examples, batcher, None, batch_size=batch_size),
             perplexity_controlled=None
             if gender is None
-            else steered_perplexity(checkpoint, examples, encoder, gender, batch_size=batch_size),
+            else steered_perplexity(checkpoint, examples, batcher, gender, batch_size=batch_size),
             bleu4=bleu4,
             bleu4_controlled=bleu4_controlled,
             replies=tuple(
@@ -117,7 +117,7 @@ def evaluate(
 def steered_perplexity(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
-    encoder: Encoder,
+    batcher: Batcher,
     gender: str | None,
     *,
     batch_size: int,
@@ -127,16 +127,16 @@ def steered_perplexity(
     Args:
         checkpoint: The model, in evaluation mode.
         examples: At least one.
-        encoder: Makes batches of them.
+        batcher: Makes batches of them.
         gender: The control, or None.
         batch_size: Examples side by side.
     """
-    model, tokenizer = checkpoint.model, encoder.tokenizer
-    steered = (replace(encoder.controls.apply(one, 0), gender=gender) for one in examples)
-    rows = [Row(encode(one, tokenizer, encoder.config), 0) for one in steered]
+    model, tokenizer = checkpoint.model, batcher.tokenizer
+    steered = (replace(batcher.controls.apply(one, 0), gender=gender) for one in examples)
+    rows = [Row(encode(one, tokenizer, batcher.config), 0) for one in steered]
     loss, count = 0.0, 0
-    for group in encoder.group(rows, batch_size):
-        batch = encoder.collate([rows[at] for at in group]).to(model.device)
+    for group in batcher.group(rows, batch_size):
+        batch = batcher.collate([rows[at] for at in group]).to(model.device)
         part, tokens = reply_loss(
             model, batch, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids()
         )
@@ -161,7 +161,7 @@ class _Count:
 def _captions(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
-    encoder: Encoder,
+    batcher: Batcher,
     batch_size: int,
     count: _Count,
 ) -> tuple[float | None, float | None]:
@@ -178,7 +178,7 @@ def _captions(
         report = evaluate_captions(
             checkpoint,
             examples,
-            encoder.views[0],
+            batcher.views[0],
             gender=gender,
             batch_size=batch_size,
             progress=show,

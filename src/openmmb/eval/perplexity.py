@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from openmmb.data.batch import Batch
+from openmmb.data.batcher import Batcher
 from openmmb.data.example import Example
-from openmmb.data.loader import Encoder, in_order
 from openmmb.distributed import all_reduce_sum, rank, world_size
 from openmmb.model.loss import token_loss
 from openmmb.model.network import Network
@@ -43,7 +43,7 @@ def reply_loss(
 
 @torch.no_grad()
 def perplexity_of(
-    model: Network, examples: Sequence[Example], encoder: Encoder, *, batch_size: int
+    model: Network, examples: Sequence[Example], batcher: Batcher, *, batch_size: int
 ) -> float:
     """Return the perplexity of the examples' replies, over all their tokens together.
 
@@ -51,15 +51,15 @@ def perplexity_of(
     """
     device = model.device
     total, count = 0.0, 0
-    parts = in_order(examples, encoder, batch_size=batch_size, rank=rank(), ranks=world_size())
-    for part in parts:
+    shards = batcher.batches(examples, batch_size=batch_size, rank=rank(), world_size=world_size())
+    for shard in shards:
         loss, tokens = reply_loss(
             model,
-            part.rows.to(device),
-            start_id=encoder.tokenizer.start_id,
-            banned_ids=encoder.tokenizer.unsaid_ids(),
+            shard.rows.to(device),
+            start_id=batcher.tokenizer.start_id,
+            banned_ids=batcher.tokenizer.unsaid_ids(),
         )
-        if part.counts:
+        if shard.counts:
             total, count = total + loss.item(), count + tokens
     loss_sum, count_sum = all_reduce_sum([total, count])
     return perplexity(loss_sum, round(count_sum))

@@ -133,7 +133,7 @@ class CocoCaptions2017:
 
         These are the examples of ParlAI's ``coco_caption``. The references of a picture's examples
         go round in the same order, so that wherever each epoch takes another of them
-        (``data.loader.one_caption``), it takes each once.
+        (``data.example.one_caption``), it takes each once.
 
         Raises:
             DataError: The file is missing or malformed, or a caption is of an unknown picture.

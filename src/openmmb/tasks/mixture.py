@@ -7,8 +7,7 @@ from pathlib import Path
 
 from openmmb.config import config, require
 from openmmb.data.draw import uniform
-from openmmb.data.example import Example, Split
-from openmmb.data.loader import with_following
+from openmmb.data.example import Example, Split, with_following
 from openmmb.errors import DataError
 from openmmb.tasks import open_task
 

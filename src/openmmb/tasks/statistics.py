@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from openmmb.data.controls import NEGATIVE, POSITIVE, Controls
 from openmmb.data.encode import EncodeConfig, encode
-from openmmb.data.example import Example
-from openmmb.data.loader import one_caption
+from openmmb.data.example import Example, one_caption
 from openmmb.text.tokenizer import Tokenizer
 
 PERCENTILES = (50, 90, 99, 100)

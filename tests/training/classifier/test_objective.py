@@ -72,7 +72,7 @@ def test_a_batch_follows_from_its_step_alone(folder: Path) -> None:
 
 def test_every_text_is_drawn_in_an_epoch(folder: Path) -> None:
     verdicts = prepare_verdicts(_prepared(tiny_classifier_recipe(folder, out="epoch")))
-    steps = verdicts.mixture.steps_per_epoch
+    steps = verdicts.sampler.steps_per_epoch
     total = sum(len(batch) for step in range(steps) for batch in verdicts.batches(step))
     counts = [round(s.weight * len(s.train)) for s in verdicts.sources]
     assert 0 <= sum(counts) - total < 8

@@ -39,7 +39,7 @@ def test_pictures_are_seen_either_way_but_validated_on_as_they_are(tmp_path: Pat
     extract(TinyEncoder(), [tmp_path / "pictures"], mirrored, flip=True)
     recipe = tiny_recipe(tmp_path, tasks=PICTURES, features=features, mirrored_features=mirrored)
     found = prepared(recipe)
-    assert (len(found.loader.encoder.views), len(found.valid_encoder.views)) == (2, 1)
+    assert (len(found.loader.batcher.views), len(found.valid_batcher.views)) == (2, 1)
     batch = found.loader.batch(0)
     assert batch.image.shape == (4, TINY_I, TINY_F)
     with pytest.raises(ConfigError, match=r"^data\.features: the pictures of .*mirrored are mirr"):
@@ -91,7 +91,7 @@ def test_something_must_be_validated_on(tmp_path: Path) -> None:
 def test_styles_need_their_polarities(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, tasks=PICTURES, features=tiny_features(tmp_path))
     found = prepared(recipe)
-    assert found.loader.encoder.controls.polarities["Angry"] == "negative"
+    assert found.loader.batcher.controls.polarities["Angry"] == "negative"
     (tmp_path / "data" / "image_chat" / "personalities.json").unlink()
     with pytest.raises(DataError, match=r"no file .*personalities\.json"):
         prepared(recipe)

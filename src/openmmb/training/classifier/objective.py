@@ -18,7 +18,7 @@ from torch import Tensor
 
 from openmmb.checkpoint import find_checkpoint, load_checkpoint
 from openmmb.data.draw import take_evenly
-from openmmb.data.mixture import Mixture, Window
+from openmmb.data.sampler import Sampler, Window
 from openmmb.distributed import full_state_dict, is_main
 from openmmb.errors import ConfigError
 from openmmb.eval.classification import measure
@@ -124,13 +124,13 @@ def prepare_verdicts(recipe: ClassifierRecipe) -> "Verdicts":
     if recipe.start is not None:
         start = load_checkpoint(find_checkpoint(recipe.start))
         begin_from(model, tokenizer, start.model, start.tokenizer, recipe.start)
-    mixture = Mixture(
+    sampler = Sampler(
         examples=tuple(source.train for source in sources),
         weights=tuple(source.weight for source in sources),
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )
-    return Verdicts(recipe, sources, mixture, TrainedClassifier(settings, model, tokenizer))
+    return Verdicts(recipe, sources, sampler, TrainedClassifier(settings, model, tokenizer))
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ class Verdicts:
     Attributes:
         recipe: What to do.
         sources: The texts.
-        mixture: Which of them make which batch.
+        sampler: Which of them make which batch.
         trained: The network, its vocabulary, its settings.
     """
 
     recipe: ClassifierRecipe
     sources: tuple[Source, ...]
-    mixture: Mixture
+    sampler: Sampler
     trained: TrainedClassifier
 
     @property
@@ -157,7 +157,7 @@ class Verdicts:
     def batches(self, step: int) -> list[TextBatch]:
         """Return the batch of update ``step``."""
         seed, talk = self.recipe.seed, self._talk()
-        window = self.mixture.window_of(step)
+        window = self.sampler.window_of(step)
         order = np.random.default_rng([seed, window.number]).permutation(window.size)
         size = self.recipe.batch_size
         start = int(order[step - window.start]) * size
@@ -220,7 +220,7 @@ class Verdicts:
     def sizes(self) -> Record:
         """Count weights and texts."""
         sizes: Record = {
-            "steps_per_epoch": self.mixture.steps_per_epoch,
+            "steps_per_epoch": self.sampler.steps_per_epoch,
             "parameters": self.model.num_parameters(),
         }
         for source in self.sources:
@@ -230,7 +230,7 @@ class Verdicts:
 
     def _sorted(self, window: Window) -> npt.NDArray[np.int64]:
         """Return a window's draws by the length of their texts, so that a batch pads little."""
-        draws = self.mixture.draws(window)
+        draws = self.sampler.draws(window)
         lengths = [len(self.sources[source].train[index].text) for source, index, _ in draws]
         return draws[np.argsort(lengths, kind="stable")]
 

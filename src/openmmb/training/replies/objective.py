@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint, new_network, save_checkpoint
-from openmmb.data.batch import Batch, Part
+from openmmb.data.batch import Batch, Shard
 from openmmb.data.draw import take_evenly
 from openmmb.distributed import full_state_dict, is_main, rank, world_size
 from openmmb.eval.perplexity import perplexity_of, reply_loss
@@ -62,11 +62,11 @@ class Replies:
         """The network, built when it is first asked for."""
         return build_network(self.recipe, self.prepared.start)
 
-    def batches(self, step: int) -> list[Part[Batch]]:
+    def batches(self, step: int) -> list[Shard[Batch]]:
         """Return this process's parts of the batches of update ``step``."""
         count, loader = self.recipe.data.accumulate, self.prepared.loader
         steps = range(step * count, (step + 1) * count)
-        return [loader.part(number, rank=rank(), ranks=world_size()) for number in steps]
+        return [loader.shard(number, rank=rank(), world_size=world_size()) for number in steps]
 
     def loss(self, batch: Batch) -> tuple[Tensor, int]:
         """Return the summed loss of a batch's reply tokens, and their number."""
@@ -85,7 +85,7 @@ class Replies:
             f"ppl/{task.config.name}": perplexity_of(
                 self.model,
                 take_evenly(task.valid, self.recipe.valid.max_examples),
-                self.prepared.valid_encoder,
+                self.prepared.valid_batcher,
                 batch_size=self.recipe.data.batch_size,
             )
             for task in self.prepared.tasks
@@ -110,7 +110,7 @@ class Replies:
         """Count weights and examples."""
         loader, tasks = self.prepared.loader, self.prepared.tasks
         sizes: Record = {
-            "steps_per_epoch": loader.mixture.steps_per_epoch / self.recipe.data.accumulate,
+            "steps_per_epoch": loader.sampler.steps_per_epoch / self.recipe.data.accumulate,
             "parameters": self.model.num_parameters(),
         }
         for task in tasks:

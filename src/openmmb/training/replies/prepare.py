@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from openmmb.data.batcher import Batcher, ImageVectors
 from openmmb.data.controls import Controls
-from openmmb.data.loader import Encoder, ImageVectors, Loader
-from openmmb.data.mixture import Mixture
+from openmmb.data.loader import Loader
+from openmmb.data.sampler import Sampler
 from openmmb.errors import ConfigError, DataError
 from openmmb.model.config import ModelConfig
 from openmmb.tasks.mixture import TaskExamples, read_task
@@ -24,13 +25,13 @@ class Prepared:
         start: Vocabulary and settings, untrained or from ``recipe.start``.
         tasks: The data sets, read.
         loader: Their training batches.
-        valid_encoder: Makes batches of their validation examples, with pictures unmirrored.
+        valid_batcher: Makes batches of their validation examples, with pictures unmirrored.
     """
 
     start: Start
     tasks: tuple[TaskExamples, ...]
     loader: Loader
-    valid_encoder: Encoder
+    valid_batcher: Batcher
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -48,7 +49,7 @@ def prepare(recipe: Recipe) -> Prepared:
     start = find_start(recipe, tasks)
     model = start.config.model
     styled = any(example.style is not None for task in tasks for example in task.train)
-    encoder = Encoder(
+    batcher = Batcher(
         tokenizer=start.tokenizer,
         config=recipe.encode,
         controls=Controls(
@@ -59,7 +60,7 @@ def prepare(recipe: Recipe) -> Prepared:
         views=_views(recipe, tasks, model),
         image_shape=(model.image_vectors, model.image_dim),
     )
-    mixture = Mixture(
+    sampler = Sampler(
         examples=tuple(task.train for task in tasks),
         weights=tuple(task.config.weight for task in tasks),
         batch_size=recipe.data.batch_size,
@@ -68,8 +69,8 @@ def prepare(recipe: Recipe) -> Prepared:
     return Prepared(
         start=start,
         tasks=tasks,
-        loader=Loader(tasks=tuple(t.train for t in tasks), mixture=mixture, encoder=encoder),
-        valid_encoder=replace(encoder, views=encoder.views[:1]),
+        loader=Loader(tasks=tuple(t.train for t in tasks), sampler=sampler, batcher=batcher),
+        valid_batcher=replace(batcher, views=batcher.views[:1]),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from openmmb.data.batch import Part
+from openmmb.data.batch import Shard
 from openmmb.data.draw import pick
 from openmmb.data.prefetch import makers, prefetch
 from openmmb.distributed import (
@@ -123,13 +123,13 @@ def run_opened(
     return folder / "checkpoint"
 
 
-Parts = list[Part[B]]
+Parts = list[Shard[B]]
 """What a process gets of the batches of an update."""
 
 
 def _parts(objective: Objective[B], step: int) -> Parts[B]:
     batches = objective.batches(step)
-    return [batch if isinstance(batch, Part) else Part(*local_rows(batch)) for batch in batches]
+    return [batch if isinstance(batch, Shard) else Shard(*local_rows(batch)) for batch in batches]
 
 
 class _Loop(Generic[B]):
@@ -216,7 +216,7 @@ class _Loop(Generic[B]):
             else:
                 yield from stream
 
-    def _loss(self, part: Part[B]) -> tuple[Tensor, int]:
+    def _loss(self, part: Shard[B]) -> tuple[Tensor, int]:
         with autocast(self.device, self.settings.precision):
             loss, count = self.objective.loss(part.rows.to(self.device))
         return (loss, count) if part.counts else (loss * 0.0, 0)
@@ -327,7 +327,7 @@ def _count(progress: Progress, batches: Parts[B], seconds: float) -> Progress:
         progress,
         recent_seconds=progress.recent_seconds + seconds,
         recent_filled=progress.recent_filled + sum(part.tokens for part in batches),
-        recent_places=progress.recent_places + sum(part.places for part in batches),
+        recent_places=progress.recent_places + sum(part.positions for part in batches),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor, nn
 
 from openmmb.checkpoint import Precision
-from openmmb.data.batch import Part
+from openmmb.data.batch import Shard
 from openmmb.distributed import Rows
 from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.log import Record
@@ -44,7 +44,7 @@ class Objective(Protocol[B]):
         """
         ...
 
-    def batches(self, step: int) -> Sequence[B | Part[B]]:
+    def batches(self, step: int) -> Sequence[B | Shard[B]]:
         """Return all batches of update ``step``, from 0, on the CPU; they follow from it alone.
 
         A batch is whole, or, where its rows are dear to make, already this process's part of it.

@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.data.mixture import WINDOW, Mixture
+from openmmb.data.sampler import WINDOW, Sampler
 from openmmb.errors import ConfigError
 
 Draw = tuple[int, ...]
 
 
-def mixture(
+def sampler(
     sizes: tuple[int, ...],
     weights: tuple[float, ...] | None = None,
     *,
     batch_size: int = 4,
     seed: int = 0,
-) -> Mixture:
-    return Mixture(
+) -> Sampler:
+    return Sampler(
         examples=tuple(range(size) for size in sizes),
         weights=weights or (1.0,) * len(sizes),
         batch_size=batch_size,
@@ -27,12 +27,12 @@ def mixture(
     )
 
 
-def epochs(mix: Mixture, count: int) -> list[Draw]:
+def epochs(mix: Sampler, count: int) -> list[Draw]:
     windows = [mix.window(number) for number in range(count * mix.windows_per_epoch)]
     return [draw for window in windows for draw in drawn(mix, window.number)]
 
 
-def drawn(mix: Mixture, number: int) -> list[Draw]:
+def drawn(mix: Sampler, number: int) -> list[Draw]:
     return [tuple(row) for row in mix.draws(mix.window(number)).tolist()]
 
 
@@ -47,8 +47,8 @@ def test_windows_are_the_same_in_whatever_order_they_are_asked_for(
 ) -> None:
     if sum(sizes) < batch_size:
         batch_size = 1
-    one = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
-    other = mixture(tuple(sizes), batch_size=batch_size, seed=seed)
+    one = sampler(tuple(sizes), batch_size=batch_size, seed=seed)
+    other = sampler(tuple(sizes), batch_size=batch_size, seed=seed)
     numbers = list(range(3 * one.windows_per_epoch))
     in_order = {number: drawn(one, number) for number in numbers}
     shuffled = data.draw(st.permutations(numbers))
@@ -57,7 +57,7 @@ def test_windows_are_the_same_in_whatever_order_they_are_asked_for(
 
 @given(size=st.integers(1, 500), batch_size=st.integers(1, 3))
 def test_windows_cut_the_stream_of_batches_without_gaps(size: int, batch_size: int) -> None:
-    mix = mixture((size,), batch_size=min(size, batch_size))
+    mix = sampler((size,), batch_size=min(size, batch_size))
     windows = [mix.window(number) for number in range(3 * mix.windows_per_epoch)]
     steps = [w.start + place for w in windows for place in range(w.size)]
     assert steps == list(range(3 * mix.steps_per_epoch))
@@ -75,7 +75,7 @@ def test_windows_cut_the_stream_of_batches_without_gaps(size: int, batch_size: i
     seed=st.integers(0, 99),
 )
 def test_an_epoch_has_every_example_once(sizes: tuple[int, ...], seed: int) -> None:
-    found = epochs(mixture(sizes, batch_size=1, seed=seed), 3)
+    found = epochs(sampler(sizes, batch_size=1, seed=seed), 3)
     wanted = [
         (task, index, number)
         for number in range(3)
@@ -93,7 +93,7 @@ def test_an_epoch_has_every_example_once(sizes: tuple[int, ...], seed: int) -> N
 def test_no_example_comes_twice_in_a_pass(
     sizes: tuple[int, ...], weights: list[float], batch_size: int
 ) -> None:
-    mix = mixture(sizes, tuple(weights[: len(sizes)]), batch_size=min(batch_size, sizes[0] // 3))
+    mix = sampler(sizes, tuple(weights[: len(sizes)]), batch_size=min(batch_size, sizes[0] // 3))
     found = epochs(mix, 4)
     assert len(set(found)) == len(found)
     assert all(0 <= index < sizes[task] for task, index, _ in found)
@@ -102,7 +102,7 @@ def test_no_example_comes_twice_in_a_pass(
 def test_what_an_epoch_leaves_over_may_be_any_example() -> None:
     left: Counter[int] = Counter()
     for seed in range(370):
-        found = epochs(mixture((37,), seed=seed), 1)
+        found = epochs(sampler((37,), seed=seed), 1)
         (index,) = set(range(37)) - {index for _, index, _ in found}
         left[index] += 1
     assert len(left) > 30
@@ -110,7 +110,7 @@ def test_what_an_epoch_leaves_over_may_be_any_example() -> None:
 
 
 def test_a_light_task_leaves_no_example_out_in_the_long_run() -> None:
-    found = epochs(mixture((40, 40), (0.25, 1.0), batch_size=5), 8)
+    found = epochs(sampler((40, 40), (0.25, 1.0), batch_size=5), 8)
     light = Counter(index for task, index, _ in found if task == 0)
     assert set(light) == set(range(40))
     assert set(light.values()) == {2}
@@ -119,28 +119,28 @@ def test_a_light_task_leaves_no_example_out_in_the_long_run() -> None:
 
 def test_an_epoch_goes_through_each_task_as_often_as_its_weight_says() -> None:
     found = Counter(
-        task for task, *_ in epochs(mixture((100, 50, 10), (0.5, 2.0, 3.0), batch_size=5), 1)
+        task for task, *_ in epochs(sampler((100, 50, 10), (0.5, 2.0, 3.0), batch_size=5), 1)
     )
     assert found == {0: 50, 1: 100, 2: 30}
 
 
 def test_tasks_of_one_size_are_shuffled_apart() -> None:
-    found = epochs(mixture((40, 40), (0.5, 0.5), batch_size=5), 1)
+    found = epochs(sampler((40, 40), (0.5, 0.5), batch_size=5), 1)
     one, other = ({index for task, index, _ in found if task == number} for number in (0, 1))
     assert len(one) == len(other) == 20
     assert one != other
 
 
 def test_another_epoch_and_another_seed_have_another_order() -> None:
-    mix = mixture((60,))
+    mix = sampler((60,))
     first, second = ([index for _, index, _ in drawn(mix, number)] for number in (0, 1))
     assert first != second
-    assert first != [index for _, index, _ in drawn(mixture((60,), seed=1), 0)]
+    assert first != [index for _, index, _ in drawn(sampler((60,), seed=1), 0)]
 
 
-def test_mixtures_side_by_side_do_not_meet() -> None:
-    one, other = mixture((20,)), mixture((30,), seed=4)
-    wanted = [drawn(mixture((20,)), number) for number in range(5)]
+def test_samplers_side_by_side_do_not_meet() -> None:
+    one, other = sampler((20,)), sampler((30,), seed=4)
+    wanted = [drawn(sampler((20,)), number) for number in range(5)]
     found = []
     for number in range(5):
         found.append(drawn(one, number))
@@ -150,9 +150,9 @@ def test_mixtures_side_by_side_do_not_meet() -> None:
 
 def test_a_batch_larger_than_an_epoch_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size: 4, but an epoch has only 3 examples"):
-        mixture((3,))
+        sampler((3,))
 
 
 def test_a_weight_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"tasks\.1: weight 0\.1 of 4 examples leaves none"):
-        mixture((40, 4), (1.0, 0.1))
+        sampler((40, 4), (1.0, 0.1))

@@ -1,0 +1,134 @@
+"""From examples to batches: their controls, their tokens, the image vectors of their pictures.
+
+Sizes: S context tokens, T reply tokens, I image vectors, F features in each.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from openmmb.data.batch import Batch, Shard, collate
+from openmmb.data.buckets import buckets
+from openmmb.data.controls import Controls
+from openmmb.data.draw import pick
+from openmmb.data.encode import EncodeConfig, Encoded, encode
+from openmmb.data.example import Example
+from openmmb.data.known import KnownTexts
+from openmmb.text.tokenizer import Tokenizer
+
+ImageVectors = Callable[[str], Tensor]
+"""Image id -> (I, F)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an example puts into a batch.
+
+    Attributes:
+        encoded: Its tokens.
+        view: Which of the batcher's views shows its picture.
+    """
+
+    encoded: Encoded
+    view: int
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """Make batches out of examples.
+
+    Attributes:
+        tokenizer: Words to ids.
+        config: Lengths and layout.
+        controls: What is added to each example.
+        views: Ways to look up a picture's image vectors, the picture itself and, if there is
+            one, its mirror image; each epoch of an example draws one.
+        image_shape: (I, F).
+    """
+
+    tokenizer: Tokenizer
+    config: EncodeConfig
+    controls: Controls
+    views: tuple[ImageVectors, ...]
+    image_shape: tuple[int, int]
+
+    def row(self, example: Example, epoch: int) -> Row:
+        """Encode an example as it is in an epoch, with its controls."""
+        view = 0
+        if example.image_id is not None:
+            key = (self.controls.seed, epoch, example.task, example.conversation)
+            view = pick(len(self.views), "view", *key)
+        return Row(self.encode(self.controls.apply(example, epoch)), view)
+
+    def encode(self, example: Example) -> Encoded:
+        """Encode an example as it is."""
+        return encode(example, self._known, self.config)
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Look up the rows' pictures and pad all to a batch."""
+        return self.shard(rows, rank=0, world_size=1).rows
+
+    def shard(self, rows: Sequence[Row], *, rank: int, world_size: int) -> Shard[Batch]:
+        """Make what process ``rank`` of ``world_size`` gets of a batch, as ``batch.shard`` would.
+
+        Of the other rows only the lengths are looked at: what takes time is to read image vectors,
+        100 times 2048 numbers for each picture of Multi-Modal BlenderBot.
+        """
+        lengths = self._lengths(rows)
+        context, reply, images = lengths.max(axis=0, initial=0).clip((1, 1, 0)).tolist()
+        counts = rank < len(rows)
+        own = rows[rank::world_size] if counts else rows[:1]
+        batch = collate(
+            [row.encoded for row in own],
+            [self._image(row) for row in own],
+            pad_id=self.tokenizer.pad_id,
+            image_shape=self.image_shape,
+            least=(context, reply, images),
+        )
+        return Shard(
+            rows=batch,
+            counts=counts,
+            tokens=int(lengths[:, :2].sum()),
+            positions=len(rows) * (context + reply),
+        )
+
+    def group(self, rows: Sequence[Row], size: int) -> list[npt.NDArray[np.int64]]:
+        """Part rows into groups of ``size`` that pad little; return the indices of each."""
+        return list(buckets(self._lengths(rows), size))
+
+    def batches(
+        self, examples: Sequence[Example], *, batch_size: int, rank: int, world_size: int
+    ) -> Iterator[Shard[Batch]]:
+        """Go through examples once, as in the first epoch, similar lengths together.
+
+        Yields what process ``rank`` of ``world_size`` gets of each batch.
+        """
+        rows = [self.row(example, 0) for example in examples]
+        for group in self.group(rows, batch_size):
+            own = [rows[index] for index in group]
+            yield self.shard(own, rank=rank, world_size=world_size)
+
+    def _lengths(self, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+        """(rows, 3): tokens of context and reply, and image vectors."""
+        count = self.image_shape[0]
+        lengths = [
+            (len(row.encoded.context), len(row.encoded.reply), count * _has_image(row))
+            for row in rows
+        ]
+        return np.array(lengths, dtype=np.int64).reshape(-1, 3)
+
+    def _image(self, row: Row) -> Tensor | None:
+        image_id = row.encoded.image_id
+        return None if image_id is None else self.views[row.view](image_id)
+
+    @cached_property
+    def _known(self) -> KnownTexts:
+        return KnownTexts(self.tokenizer)
+
+
+def _has_image(row: Row) -> bool:
+    return row.encoded.image_id is not None
