@@ -16,7 +16,6 @@ import torch
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Conversation, Picture, Turn
-from openmmb.checkpoint import Checkpoint
 from openmmb.convert.vocabulary import read_parlai_vocabulary
 from openmmb.data.encode import EncodeConfig, Layout, encode_context
 from openmmb.data.example import Example
@@ -240,10 +239,3 @@ def test_in_parlais_vocabulary_no_words_are_a_control(bot: Bot, layout: Layout) 
         for words in controls.values():
             places = range(len(before) - len(words) + 1)
             assert all(tuple(before[at : at + len(words)]) != words for at in places), payload
-
-
-def test_a_checkpoint_that_parses_controls_is_never_one_of_ours(bot: Bot) -> None:
-    checkpoint: Checkpoint = bot.checkpoint
-    assert not checkpoint.config.encode.parse_controls
-    with pytest.raises(ValueError, match="parse_controls"):
-        EncodeConfig(parse_controls=True)

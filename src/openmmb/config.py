@@ -58,7 +58,7 @@ def parse(cls: type[T], data: dict[str, Any], *, source: str = "config") -> T:
         ConfigError: One line for each key that is unknown, missing, or of the wrong type.
     """
     try:
-        return TypeAdapter(cls).validate_python(data)
+        return TypeAdapter(cls).validate_python(_current(cls, data))
     except ValidationError as error:
         lines = [_explain(cls, source, detail) for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from None
@@ -68,6 +68,21 @@ def dump(value: Any) -> str:
     """Write a config as TOML; the inverse of ``parse``."""
     data = TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True)
     return tomli_w.dumps(data)
+
+
+def _current(cls: Any, data: Any) -> Any:
+    """Leave out the keys that earlier versions wrote, where they say what is always so by now.
+
+    A config names them in ``RETIRED``, each with the one value that is left out.
+    """
+    if not (isinstance(data, dict) and dataclasses.is_dataclass(cls)):
+        return data
+    hints, retired = typing.get_type_hints(cls), getattr(cls, "RETIRED", {})
+    return {
+        key: _current(hints.get(key), value)
+        for key, value in data.items()
+        if key not in retired or value != retired[key]
+    }
 
 
 def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:

@@ -22,8 +22,9 @@ from openmmb.convert.dictionary import (
 from openmmb.convert.vocabulary import read_merges
 from openmmb.errors import CheckpointError
 from openmmb.text.gender import GENDER_TOKENS
-from openmmb.text.tokenizer import END, Tokenizer, load_tokenizer
+from openmmb.text.tokenizer import END, START, Tokenizer, load_tokenizer
 from tests.convert.build import DATA, pieces, read
+from tests.convert.steered import Steered
 from tests.test_injection import PAYLOADS
 
 RECORDED = read("small/recorded.json")
@@ -39,6 +40,11 @@ SAID = TEXTS | st.lists(
 @cache
 def vocabulary() -> Tokenizer:
     return read_parlai_dictionary(DICT, size=SIZE)
+
+
+@cache
+def steered() -> Steered:
+    return Steered(vocabulary())
 
 
 @cache
@@ -65,7 +71,7 @@ def is_named(text: str) -> bool:
 
 @pytest.mark.parametrize("case", RECORDED["texts"], ids=lambda case: repr(case["text"][:30]))
 def test_a_text_has_the_ids_that_parlai_gives_it(case: dict[str, Any]) -> None:
-    assert vocabulary().encode(case["text"], controls=True) == case["ids"]
+    assert steered().encode(case["text"]) == case["ids"]
     if not is_named(case["text"]):
         assert vocabulary().encode(case["text"]) == case["ids"]
         if UNKNOWN not in case["ids"]:
@@ -75,7 +81,7 @@ def test_a_text_has_the_ids_that_parlai_gives_it(case: dict[str, Any]) -> None:
 @given(TEXTS)
 @example("ΑΣ ΣΟΦΟΣ. ΑΣ.")
 def test_any_text_has_the_ids_of_the_plain_way(text: str) -> None:
-    assert vocabulary().encode(text, controls=True) == slow(text)
+    assert steered().encode(text) == slow(text)
     if not is_named(text):
         assert vocabulary().encode(text) == slow(text)
 
@@ -126,7 +132,7 @@ def test_pieces_that_the_model_does_not_know_are_not_among_its_tokens(tmp_path: 
     again = load_tokenizer(tmp_path / "tokenizer.json")
     assert again.vocab_size == vocabulary().vocab_size == SIZE
     assert again.has_pieces
-    assert not again.has_controls
+    assert again.special_names == (START, END)
     whole = json.loads(again.to_json())["model"]["vocab"]
     assert {f"{END}</w>", "un"} <= {token for token, place in whole.items() if place > SIZE}
     assert (again.pad_id, again.start_id, again.end_id) == (0, 1, 2)

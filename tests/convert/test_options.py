@@ -66,7 +66,6 @@ def test_the_model_card_is_what_the_defaults_are() -> None:
     assert (config.encode.layout, config.encode.delimiter) == ("parlai", "\n")
     assert (config.encode.max_context, config.encode.max_reply) == (128, 128)
     assert config.encode.end_context
-    assert not config.encode.parse_controls
     assert card.notes() == ()
 
 

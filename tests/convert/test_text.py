@@ -3,7 +3,6 @@
 ``data/README.md`` says what is stored.
 """
 
-import tomllib
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +18,15 @@ from openmmb.data.encode import EncodeConfig, encode_context, encode_reply
 from openmmb.data.example import Example
 from openmmb.errors import ConfigError
 from openmmb.text.gender import GENDER_TOKENS
-from openmmb.text.tokenizer import Tokenizer
+from openmmb.text.tokenizer import END, START, STYLE, Tokenizer
 from tests.build import tiny_tokenizer
 from tests.convert.build import DATA, read
+from tests.convert.steered import Steered
 
 TEXT = read("text.json")
-PARLAI = EncodeConfig(layout="parlai", max_pinned=0, parse_controls=True)
+PARLAI = EncodeConfig(layout="parlai", max_pinned=0)
 VOCABULARY = read_parlai_vocabulary(DATA / "micro" / "model.dict", size=592)
+STEERED = Steered(VOCABULARY)
 CONTROLS = {tuple(VOCABULARY.control_ids(name)) for name in GENDER_TOKENS}
 TEXTS = st.text() | st.lists(
     st.sampled_from([*GENDER_TOKENS, " ", "\n", "f", "0", "m", "1", "__end__", "__unk__", "a", "é"])
@@ -40,9 +41,9 @@ def said(*turns: str, gender: str | None = None, persona: tuple[str, ...] = ()) 
 
 @pytest.mark.parametrize("case", TEXT["encode"], ids=lambda case: repr(case["text"][:30]))
 def test_a_text_has_the_ids_that_parlai_gives_it(case: dict[str, Any]) -> None:
-    assert VOCABULARY.encode(case["text"], controls=True) == case["ids"]
+    assert STEERED.encode(case["text"]) == case["ids"]
     if case["vec2txt"] is not None and 2 not in case["ids"]:
-        assert VOCABULARY.decode(case["ids"], controls=True) == case["vec2txt"]
+        assert STEERED.decode(case["ids"]) == case["vec2txt"]
     if not set(case["ids"]) & {0, 1, 2, 3} and "f" not in case["text"]:
         assert VOCABULARY.encode(case["text"]) == case["ids"]
 
@@ -50,7 +51,7 @@ def test_a_text_has_the_ids_that_parlai_gives_it(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", TEXT["decode"], ids=lambda case: str(case["ids"]))
 def test_ids_are_written_as_parlai_writes_them(case: dict[str, Any]) -> None:
     """Where ParlAI fails, on a text that begins with no space, there is one all the same."""
-    found = VOCABULARY.decode(case["ids"], controls=True)
+    found = STEERED.decode(case["ids"])
     if "agent_v2t" in case:
         assert found == case["agent_v2t"]
     else:
@@ -78,15 +79,15 @@ def test_the_context_of_every_turn_is_that_of_parlai(name: str) -> None:
             continue
         spoke = "text" in event  # without, ParlAI makes no context, not even of the control
         example = said(*event["history"], gender=control if spoke else None)
-        found = encode_context(example, VOCABULARY, config)
-        uncut = encode_context(example, VOCABULARY, replace(config, max_context=1000))
+        found = encode_context(example, STEERED, config)
+        uncut = encode_context(example, STEERED, replace(config, max_context=1000))
         if "temp" in event:
             found = [*found[:-1], *VOCABULARY.encode(event["temp"]), 2]
             uncut = found
         assert found == event.get("context", [])
         assert uncut == event.get("full", event.get("context", []))
         if "label" in event:
-            assert encode_reply([event["label"]], VOCABULARY, config) == event["label_ids"]
+            assert encode_reply([event["label"]], STEERED, config) == event["label_ids"]
 
 
 @pytest.mark.parametrize("name", ["plain", "bias"])
@@ -95,7 +96,7 @@ def test_a_persona_is_one_text_before_the_turns(name: str) -> None:
     first, *turns = event["history"]
     lines = tuple(line.removeprefix("your persona: ") for line in first.split("\n"))
     control = "f0m0" if name == "bias" else None
-    found = encode_context(said(*turns, persona=lines, gender=control), VOCABULARY, PARLAI)
+    found = encode_context(said(*turns, persona=lines, gender=control), STEERED, PARLAI)
     assert found == event["context"]
 
 
@@ -111,8 +112,8 @@ def test_a_flattened_example_is_one_text(name: str) -> None:
         if head.startswith("your persona: "):
             persona, whole = (head.removeprefix("your persona: "),), line
         example = said(*whole.split(delimiter), persona=persona, gender=control)
-        found = encode_context(example, VOCABULARY, config)
-        assert found == [*VOCABULARY.encode(row["text"], controls=True), 2]
+        found = encode_context(example, STEERED, config)
+        assert found == [*STEERED.encode(row["text"]), 2]
 
 
 @pytest.mark.parametrize("layout", ["parlai", "parlai_flat"])
@@ -139,7 +140,7 @@ def test_a_text_comes_back_whatever_is_in_it(text: str) -> None:
 
 @given(st.text())
 def test_a_text_without_controls_has_the_ids_of_parlai(text: str) -> None:
-    ids = VOCABULARY.encode(text, controls=True)
+    ids = STEERED.encode(text)
     assume(min(ids, default=4) > 3)  # the name of a special token is parsed there, and not here
     if not any(tuple(ids[at : at + 4]) in CONTROLS for at in range(len(ids))):
         assert VOCABULARY.encode(text) == ids
@@ -165,7 +166,7 @@ def test_without_another_spelling_the_space_before_a_control_goes(text: str) -> 
 
 def test_only_start_and_end_are_never_said(micro: Checkpoint) -> None:
     assert micro.tokenizer.special_ids() == (1, 2)
-    assert not micro.tokenizer.has_controls
+    assert micro.tokenizer.special_names == (START, END)
 
 
 def test_nothing_said_and_nothing_asked_for_is_no_context() -> None:
@@ -177,17 +178,21 @@ def test_nothing_said_and_nothing_asked_for_is_no_context() -> None:
 
 def test_a_vocabulary_of_this_project_has_tokens_for_controls_in_any_layout() -> None:
     tokenizer = tiny_tokenizer()
-    assert tokenizer.has_controls
-    safe = replace(PARLAI, parse_controls=False)
-    found = encode_context(said("hi f0m0", gender="f1m0", persona=("i ski .",)), tokenizer, safe)
+    assert STYLE in tokenizer.special_names
+    found = encode_context(said("hi f0m0", gender="f1m0", persona=("i ski .",)), tokenizer, PARLAI)
     words = ("your persona: i ski .", "\n", "hi f0m0")
     wanted = [token for text in words for token in tokenizer.encode(text)]
     assert found == [*wanted, tokenizer.special_id("f1m0"), 2]
-    assert 2 not in encode_context(said("a __end__ b"), tokenizer, safe)[:-1]
-    assert 2 in encode_context(said("a __end__ b"), tokenizer, PARLAI)[:-1]
+    assert 2 not in encode_context(said("a __end__ b"), tokenizer, PARLAI)[:-1]
+    assert 2 in encode_context(said("a __end__ b"), Steered(tokenizer), PARLAI)[:-1]
 
 
-@pytest.mark.parametrize("setting", ["parse_controls = true", "end_context = false"])
-def test_only_the_layouts_of_parlai_may_do_what_it_does(setting: str) -> None:
-    with pytest.raises(ConfigError, match="need a layout of ParlAI's"):
-        parse(EncodeConfig, tomllib.loads(setting))
+def test_only_the_layouts_of_parlai_may_do_what_it_does() -> None:
+    with pytest.raises(ConfigError, match="use 'parlai'"):
+        parse(EncodeConfig, {"end_context": False})
+
+
+def test_no_setting_lets_a_text_steer_and_old_checkpoints_that_say_so_load() -> None:
+    assert parse(EncodeConfig, {"parse_controls": False}) == EncodeConfig()
+    with pytest.raises(ConfigError, match="parse_controls: no such key"):
+        parse(EncodeConfig, {"parse_controls": True})

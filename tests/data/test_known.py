@@ -18,12 +18,6 @@ def test_ids_are_the_same_the_first_time_and_the_second(text: str) -> None:
     assert KNOWN.encode(text) == wanted
 
 
-def test_text_that_may_steer_is_kept_apart() -> None:
-    plain = KNOWN.encode("f0m0 __end__")
-    assert KNOWN.encode("f0m0 __end__", controls=True) != plain
-    assert KNOWN.encode("f0m0 __end__") == plain
-
-
 def test_it_is_the_same_vocabulary() -> None:
     assert KNOWN.end_id == tiny_tokenizer().end_id
     assert KNOWN.to_json() == tiny_tokenizer().to_json()

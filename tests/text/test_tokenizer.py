@@ -69,6 +69,16 @@ def test_half_a_surrogate_pair_is_a_question_mark(text: str, back: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == back
 
 
+@given(st.lists(TEXTS, max_size=3))
+def test_what_is_remembered_is_what_is_encoded(texts: list[str]) -> None:
+    remembering = tiny_tokenizer().remembering()
+    for text in (*texts, *texts):
+        ids = remembering.encode(text)
+        assert ids == tiny_tokenizer().encode(text)
+        ids.append(0)  # what a caller does to its list changes nothing
+    assert remembering.to_json() == tiny_tokenizer().to_json()
+
+
 def test_the_empty_text_has_no_ids() -> None:
     assert tiny_tokenizer().encode("") == []
     assert tiny_tokenizer().decode([]) == ""
@@ -138,11 +148,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path / "tokenizer.json")
 
 
-@pytest.mark.parametrize("content", [b"{}", b"not json", b"", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"{}", b"not json", b"", b"[]", b"[" * 100_000])
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer: "):
+        load_tokenizer(path)
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: expected text in UTF-8: "):
         load_tokenizer(path)
 
 

@@ -27,7 +27,8 @@ from openmmb.convert.subwords import (
 )
 from openmmb.convert.vocabulary import PARLAI_SPECIALS, Merges, read_ids
 from openmmb.errors import CheckpointError
-from openmmb.text.tokenizer import FILLER, LAST, NEWLINE, UNLISTED, Tokenizer
+from openmmb.text.spelling import LAST
+from openmmb.text.tokenizer import FILLER, NEWLINE, UNLISTED, Tokenizer
 
 FINAL_SIGMA = r"\p{Cased}\p{Case_Ignorable}*\K\u03a3(?!\p{Case_Ignorable}*\p{Cased})"
 """A capital sigma that ends a word: Python makes another small letter of it than of the others."""

@@ -17,7 +17,8 @@ from tokenizers import AddedToken, Regex, models, pre_tokenizers
 from openmmb.convert.files import read_text
 from openmmb.convert.vocabulary import Merges, read_merges
 from openmmb.errors import CheckpointError
-from openmmb.text.tokenizer import CONTROLS, END, LAST, PAD, START, UNKNOWN, Tokenizer
+from openmmb.text.spelling import LAST
+from openmmb.text.tokenizer import CONTROLS, END, PAD, START, UNKNOWN, Tokenizer
 
 PIECE = "@@"
 """Marks what does not end a word in the dictionary; in the merges, ``LAST`` marks what does."""

@@ -15,7 +15,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
 from openmmb.convert.files import read_json, read_text, write_json
 from openmmb.errors import CheckpointError
-from openmmb.text.tokenizer import END, FILLER, PAD, START, UNKNOWN, Tokenizer
+from openmmb.text.tokenizer import END, FILLER, PAD, START, STYLE, UNKNOWN, Tokenizer
 
 PARLAI_SPECIALS = (PAD, START, END, UNKNOWN)
 HF_SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
@@ -78,7 +78,7 @@ def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     Raises:
         CheckpointError: The vocabulary has tokens for controls, which is this project's own kind.
     """
-    if tokenizer.has_controls:
+    if STYLE in tokenizer.special_names:
         raise CheckpointError(
             "tokenizer.json: has tokens for controls, which Hugging Face's Blenderbot has not"
         )

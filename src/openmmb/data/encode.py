@@ -17,7 +17,7 @@ so a newline between turns is one token there and two in ``parlai``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from openmmb.config import config
 from openmmb.data.example import Example
@@ -29,6 +29,8 @@ Layout = Literal["openmmb", "parlai", "parlai_flat"]
 @config
 class EncodeConfig:
     """How words become ids."""
+
+    RETIRED: ClassVar[dict[str, object]] = {"parse_controls": False}
 
     layout: Layout = "openmmb"
     """Of contexts: this project's, or one of ParlAI's for models that come from there."""
@@ -42,9 +44,6 @@ class EncodeConfig:
     """Between turns."""
     end_context: bool = True
     """Put the end token after a context. Only ParlAI's layouts can leave it out."""
-    parse_controls: bool = False
-    """Let ``__end__`` or ``f0m0`` in what somebody says steer the model, as ParlAI does. Only for
-    comparing with it: whoever talks to the model could then end its context or set its control."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_pinned <= self.max_context - 2:
@@ -54,11 +53,8 @@ class EncodeConfig:
             )
         if self.max_reply < 1:
             raise ValueError(f"max_reply must be at least 1, got {self.max_reply}")
-        if self.layout == "openmmb" and (self.parse_controls or not self.end_context):
-            raise ValueError(
-                f"parse_controls ({self.parse_controls}) and end_context ({self.end_context}) need "
-                "a layout of ParlAI's"
-            )
+        if self.layout == "openmmb" and not self.end_context:
+            raise ValueError("end_context is false, but the layout 'openmmb' has it; use 'parlai'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def encode_reply(turns: Sequence[str], tokenizer: Tokenizer, config: EncodeConfi
     for turn in turns:
         if len(ids) >= config.max_reply:
             break
-        ids += [*_encode(turn, tokenizer, config), tokenizer.end_id]
+        ids += [*tokenizer.encode(turn), tokenizer.end_id]
     return ids[: config.max_reply]
 
 
@@ -121,12 +117,12 @@ def _parlai_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig
     frame = [text for text in (example.style, persona) if text]
     control = [] if example.gender is None else tokenizer.control_ids(example.gender)
     if config.layout == "parlai_flat":
-        ids = _encode(_flatten(frame, example.context, config.delimiter), tokenizer, config)
+        ids = tokenizer.encode(_flatten(frame, example.context, config.delimiter))
     else:
         ids = []
-        delimiter = _encode(config.delimiter, tokenizer, config)
+        delimiter = tokenizer.encode(config.delimiter)
         for place, text in enumerate((*frame, *example.context)):
-            ids += [*(delimiter if place else ()), *_encode(text, tokenizer, config)]
+            ids += [*(delimiter if place else ()), *tokenizer.encode(text)]
     ids += control
     return [*ids, tokenizer.end_id] if ids and config.end_context else ids
 
@@ -135,10 +131,6 @@ def _flatten(frame: Sequence[str], turns: Sequence[str], delimiter: str) -> str:
     """Style and persona are lines of the first turn, whatever stands between turns."""
     first = "\n".join((*frame, *turns[:1]))
     return delimiter.join((first, *turns[1:]))
-
-
-def _encode(text: str, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
-    return tokenizer.encode(text, controls=config.parse_controls)
 
 
 def _last_tokens(

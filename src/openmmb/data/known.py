@@ -16,13 +16,11 @@ class KnownTexts(Tokenizer):
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__(tokenizers.Tokenizer.from_str(tokenizer.to_json()))
-        self._known: dict[str, array[int]] = {}
+        self._texts: dict[str, array[int]] = {}
 
-    def encode(self, text: str, *, controls: bool = False) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """Turn any text into ids, as ``Tokenizer`` does."""
-        if controls:
-            return super().encode(text, controls=True)
-        ids = self._known.get(text)
+        ids = self._texts.get(text)
         if ids is None:
-            ids = self._known[text] = array("i", super().encode(text))
+            ids = self._texts[text] = array("i", super().encode(text))
         return ids.tolist()

@@ -112,8 +112,9 @@ def _checked(word: str) -> str:
 
 def _spellings(word: str) -> Iterator[str]:
     for spelling in (word, word.capitalize(), word.upper()):
-        yield spelling
-        yield spelling.replace("'", "\u2019")
+        for space in ("", " "):  # one token or two, where no space is put before every text
+            yield space + spelling
+            yield space + spelling.replace("'", "\u2019")
 
 
 def _fold(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from openmmb.data.encode import EncodeConfig, encode_context, encode_reply
 from openmmb.data.example import Example
-from openmmb.text.tokenizer import END, SPECIALS, START, Tokenizer
+from openmmb.text.tokenizer import Tokenizer
 
 _WHOLE = 10**6  # tokens; longer than any context that is cut
 NEWLINE, CUT = "\u23ce", "\u2026"
@@ -65,10 +65,7 @@ def preview(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Pre
 
 def write(ids: Sequence[int], tokenizer: Tokenizer) -> str:
     """Write tokens as text on one line, with the names of special tokens."""
-    names = {
-        tokenizer.special_id(name): f"<{name}>"
-        for name in (SPECIALS if tokenizer.has_controls else (START, END))
-    }
+    names = {tokenizer.special_id(name): f"<{name}>" for name in tokenizer.special_names}
     text, run = "", list[int]()
     for token in (*ids, None):
         if token is not None and token not in names:
