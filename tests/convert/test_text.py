@@ -194,5 +194,5 @@ def test_only_the_layouts_of_parlai_may_do_what_it_does() -> None:
 
 def test_no_setting_lets_a_text_steer_and_old_checkpoints_that_say_so_load() -> None:
     assert parse(EncodeConfig, {"parse_controls": False}) == EncodeConfig()
-    with pytest.raises(ConfigError, match="parse_controls: no such key"):
+    with pytest.raises(ConfigError, match="no key 'parse_controls'"):
         parse(EncodeConfig, {"parse_controls": True})

@@ -5,6 +5,7 @@ knows lower-case words and marks; what it cannot spell is its unknown token.
 """
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import tokenizers
 LAST = "</w>"
 """Ends a token that ends a word, in vocabularies of words and pieces."""
 _NAMED = re.compile(r"__(?=(?:null|start|end|unk|newln)__)", re.IGNORECASE)
+Runs = Mapping[int, Sequence[tuple[int, ...]]]
 _SPACE = "\u0120"
 """How a byte-level vocabulary writes a space."""
 
@@ -100,3 +102,24 @@ def has_space_prefix(inner: tokenizers.Tokenizer) -> bool:
         return False
     pieces = inner.pre_tokenizer.pre_tokenize_str("a")
     return bool(pieces) and str(pieces[0][0]).startswith(_SPACE)
+
+
+def index_runs(runs: Iterable[tuple[int, ...]]) -> Runs:
+    """Return runs of tokens by their first token."""
+    indexed: dict[int, list[tuple[int, ...]]] = {}
+    for run in runs:
+        indexed.setdefault(run[0], []).append(run)
+    return indexed
+
+
+def respell(ids: list[int], runs: Runs, letters: Callable[[int], list[int]]) -> list[int]:
+    """Spell the first token of each of ``runs`` in letters, wherever it stands in ``ids``."""
+    while not runs.keys().isdisjoint(ids):
+        respelled: list[int] = []
+        for at, token in enumerate(ids):
+            starts = any(ids[at : at + len(run)] == [*run] for run in runs.get(token, ()))
+            respelled += letters(token) if starts else [token]
+        if respelled == ids:
+            break
+        ids = respelled
+    return ids

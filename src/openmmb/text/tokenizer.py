@@ -20,7 +20,14 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from openmmb.errors import CheckpointError
 from openmmb.files import read_text
 from openmmb.text.gender import GENDER_TOKENS
-from openmmb.text.spelling import ByteSpelling, Spelling, WordSpelling, has_space_prefix
+from openmmb.text.spelling import (
+    ByteSpelling,
+    Spelling,
+    WordSpelling,
+    has_space_prefix,
+    index_runs,
+    respell,
+)
 from openmmb.text.trusted import check_tokenizer
 
 PAD, START, END, UNKNOWN = "__null__", "__start__", "__end__", "__unk__"
@@ -77,8 +84,7 @@ class Tokenizer:
         else:
             self.special_names = (START, END)
         self._controls = self._control_ids()
-        self._unsayable = (*((token,) for token in reserved), *self._controls.values())
-        self._firsts = frozenset(ids[0] for ids in self._unsayable)
+        self._unsayable = index_runs([*((token,) for token in reserved), *self._controls.values()])
         self._known: dict[str, array[int]] | None = None
 
     def remembering(self) -> "Tokenizer":
@@ -170,24 +176,7 @@ class Tokenizer:
         if not text:
             return []
         ids = self._spelling.encode(text.encode("utf-8", errors="replace").decode("utf-8"))
-        while (respelled := self._respell(ids)) != ids:
-            ids = respelled
-        return ids
-
-    def _respell(self, ids: list[int]) -> list[int]:
-        """Spell the first token of what no text may say in letters, wherever it stands."""
-        if self._firsts.isdisjoint(ids):
-            return ids
-        respelled: list[int] = []
-        for at, token in enumerate(ids):
-            if token in self._firsts and self._is_unsayable(ids, at):
-                respelled += self._spelling.letters(token)
-            else:
-                respelled.append(token)
-        return respelled
-
-    def _is_unsayable(self, ids: list[int], at: int) -> bool:
-        return any(tuple(ids[at : at + len(words)]) == words for words in self._unsayable)
+        return respell(ids, self._unsayable, self._spelling.letters)
 
     def _control_ids(self) -> dict[str, tuple[int, ...]]:
         """Return the token of each control, or those that spell it if there are the letters."""
