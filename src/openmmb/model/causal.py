@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from openmmb.model.attention import as_added
 from openmmb.model.cache import DecoderCache
 from openmmb.model.causal_config import CausalConfig
-from openmmb.model.causal_layers import CausalLayer, RMSNorm, Rotation, grouped, rotation_at
+from openmmb.model.causal_layers import (
+    CausalLayer,
+    RMSNorm,
+    Rotation,
+    WordTable,
+    grouped,
+    rotation_at,
+)
 from openmmb.model.fusion import ImageProjector
 from openmmb.model.stack import Stack
 
@@ -51,7 +58,7 @@ class CausalLM(nn.Module):
     def __init__(self, config: CausalConfig) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = nn.Embedding(config.vocab_size, config.embed_dim)
+        self.embeddings = WordTable(config.vocab_size, config.embed_dim)
         self.image_projector = ImageProjector(config)
         self.image_segment = nn.Parameter(torch.zeros(config.embed_dim))
         self.layers = Stack(CausalLayer(config) for _ in range(config.num_layers))
@@ -149,7 +156,7 @@ class CausalLM(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
         if self.head is None:
-            return F.linear(hidden, self.embeddings.weight)
+            return self.embeddings.scores(hidden)
         logits: Tensor = self.head(hidden)
         return logits
 
@@ -230,7 +237,8 @@ class CausalLM(nn.Module):
         image_mask = image.any(-1)
         if has_image is not None:
             image_mask = image_mask & has_image[:, None]
-        projected = self.image_projector(image) + self.image_segment
+        # Its precision is its own: it is trained where the words' is half and frozen.
+        projected = self.image_projector(image.to(self.image_segment.dtype)) + self.image_segment
         x = torch.cat([projected.to(words.dtype), words], dim=1)
         return x, torch.cat([image_mask, context_mask], dim=1)
 

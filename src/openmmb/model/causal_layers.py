@@ -37,6 +37,14 @@ class RMSNorm(nn.Module):
         return self.weight * (wide * scale).to(x.dtype)
 
 
+class WordTable(nn.Embedding):
+    """Vectors of tokens, for input, and for output where the two are tied."""
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V)."""
+        return F.linear(hidden, self.weight)
+
+
 class GroupedAttention(nn.Module):
     """Attention in which several heads of queries share one of keys and values."""
 

@@ -1,0 +1,167 @@
+"""Low-rank adapters: a frozen network learns by small matrices beside its products.
+
+Each product x W becomes x W + alpha / rank * (x A) B (Hu et al. 2021, "LoRA"). B begins as zero, so
+that an adapted network says what it said before. Beside the adapters, the picture's weights train,
+and the vectors of some tokens: those that steer.
+
+Sizes: R rank, N outputs, K inputs, V vocabulary, D width.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openmmb.config import config, require
+from openmmb.model.causal import CausalLM
+from openmmb.model.causal_layers import WordTable
+
+Target = Literal["attention.qkv", "attention.out", "ffn.widen", "ffn.narrow"]
+
+PICTURE = ("image_projector.", "image_segment")
+"""Begin the names of the weights of pictures, which train whole."""
+
+
+@config
+class AdapterConfig:
+    """What of a network trains."""
+
+    rank: int = 16
+    """R, the width of the matrices beside each product."""
+    alpha: float = 32.0
+    """Multiplies what they add, divided by ``rank``."""
+    targets: tuple[Target, ...] = ("attention.qkv", "attention.out", "ffn.widen", "ffn.narrow")
+    """Products of every layer that get them."""
+    first_token: int = 0
+    """First of the tokens whose vectors train."""
+    num_tokens: int = 17
+    """How many tokens' vectors train; SmolLM2's special tokens by default."""
+
+    def __post_init__(self) -> None:
+        require("rank", self.rank, "at least 1", holds=self.rank >= 1)
+        require("first_token", self.first_token, "at least 0", holds=self.first_token >= 0)
+        require("num_tokens", self.num_tokens, "at least 0", holds=self.num_tokens >= 0)
+
+    @property
+    def scale(self) -> float:
+        """What multiplies the product of the two matrices."""
+        return self.alpha / self.rank
+
+
+class AdaptedLinear(nn.Module):
+    """A frozen linear layer with a trained product of two thin matrices added.
+
+    Not a kind of ``nn.Linear``: whoever replaces those would lose what it has learnt.
+    """
+
+    def __init__(self, plain: nn.Linear, config: AdapterConfig) -> None:
+        super().__init__()
+        outputs, inputs = plain.weight.shape
+        self.scale = config.scale
+        self.weight, self.bias = plain.weight, plain.bias
+        device = plain.weight.device
+        self.down = nn.Parameter(torch.empty(config.rank, inputs, device=device))
+        self.up = nn.Parameter(torch.zeros(outputs, config.rank, device=device))
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., K) -> (..., N)."""
+        plain = F.linear(x, self.weight, self.bias)
+        thin = F.linear(x, self.down.to(x.dtype)).flatten(0, -2)
+        added = torch.addmm(plain.flatten(0, -2), thin, self.up.to(thin.dtype).T, alpha=self.scale)
+        return added.view_as(plain)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """Return a linear layer that does the same; the weight is changed in place."""
+        outputs, inputs = self.weight.shape
+        plain = nn.Linear(inputs, outputs, bias=self.bias is not None, device="meta")
+        change = self.scale * (self.up.float() @ self.down.float())
+        self.weight.copy_(self.weight.float() + change)
+        plain.weight, plain.bias = self.weight, self.bias
+        return plain
+
+
+class AdaptedTable(WordTable):
+    """A frozen table of words in which the vectors of some tokens train."""
+
+    def __init__(self, plain: WordTable, config: AdapterConfig) -> None:
+        super().__init__(plain.num_embeddings, plain.embedding_dim, device="meta")
+        self.weight = plain.weight
+        self.first = config.first_token
+        self.end = config.first_token + config.num_tokens
+        self.rows = nn.Parameter(plain.weight[self.first : self.end].detach().float().clone())
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, L) -> (B, L, D)."""
+        frozen = F.embedding(ids, self.weight)
+        inside = (ids >= self.first) & (ids < self.end)
+        own = F.embedding((ids - self.first).where(inside, 0), self.rows)
+        return torch.where(inside[..., None], own.to(frozen.dtype), frozen)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V)."""
+        scores = super().scores(hidden)
+        scores[..., self.first : self.end] = F.linear(hidden, self.rows.to(hidden.dtype))
+        return scores
+
+    @torch.no_grad()
+    def merged(self) -> WordTable:
+        """Return a table that does the same; the weight is changed in place."""
+        plain = WordTable(self.num_embeddings, self.embedding_dim, device="meta")
+        self.weight[self.first : self.end] = self.rows.to(self.weight.dtype)
+        plain.weight = self.weight
+        return plain
+
+
+def adapt(network: CausalLM, config: AdapterConfig) -> None:
+    """Freeze a network in place, all but its picture's weights, and put adapters into it.
+
+    Raises:
+        ValueError: The vocabulary has not so many tokens, or it has adapters already.
+    """
+    if is_adapted(network):
+        raise ValueError("the network has adapters already; merge them first")
+    last = config.first_token + config.num_tokens
+    if last > network.vocab_size:
+        raise ValueError(
+            f"first_token ({config.first_token}) and num_tokens ({config.num_tokens}) must be at "
+            f"most {network.vocab_size} together, the size of the vocabulary"
+        )
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(name.startswith(PICTURE))
+    for layer in network.layers:
+        for target in config.targets:
+            block, _, name = target.partition(".")
+            owner = layer.get_submodule(block)
+            plain = owner.get_submodule(name)
+            if isinstance(plain, nn.Linear):
+                setattr(owner, name, AdaptedLinear(plain, config))
+    if config.num_tokens:
+        network.embeddings = AdaptedTable(network.embeddings, config)
+
+
+def merge(network: CausalLM) -> None:
+    """Put what the adapters have learnt into the weights, in place: a plain network is left."""
+    for owner in list(network.modules()):
+        for name, child in list(owner.named_children()):
+            if isinstance(child, AdaptedLinear | AdaptedTable):
+                setattr(owner, name, child.merged())
+
+
+def is_adapted(network: nn.Module) -> bool:
+    """Return whether there are adapters in it."""
+    return any(isinstance(m, AdaptedLinear | AdaptedTable) for m in network.modules())
+
+
+def own_names(network: nn.Module) -> list[str]:
+    """Return the names of the weights that training changes: all that a checkpoint must hold."""
+    names = [name for name, _ in network.named_parameters() if name.startswith(PICTURE)]
+    for path, module in network.named_modules():
+        if isinstance(module, AdaptedLinear):
+            names += [f"{path}.down", f"{path}.up"]
+        if isinstance(module, AdaptedTable):
+            names.append(f"{path}.rows")
+    return names
