@@ -119,6 +119,8 @@ class AdaptedTable(WordTable):
 def adapt(network: CausalLM, config: AdapterConfig) -> None:
     """Freeze a network in place, all but its picture's weights, and put adapters into it.
 
+    What trains is float32 whatever the rest is.
+
     Raises:
         ValueError: The vocabulary has not so many tokens, or it has adapters already.
     """
@@ -130,8 +132,9 @@ def adapt(network: CausalLM, config: AdapterConfig) -> None:
             f"first_token ({config.first_token}) and num_tokens ({config.num_tokens}) must be at "
             f"most {network.vocab_size} together, the size of the vocabulary"
         )
-    for name, weight in network.named_parameters():
-        weight.requires_grad_(name.startswith(PICTURE))
+    network.requires_grad_(requires_grad=False)
+    network.image_projector.float().requires_grad_()
+    network.image_segment = nn.Parameter(network.image_segment.detach().float())
     for layer in network.layers:
         for target in config.targets:
             block, _, name = target.partition(".")

@@ -7,7 +7,6 @@ Sizes: B rows, S context tokens, I image vectors, F features in each, M = I + S,
 K beams a row, D width, J heads of keys and values, E width of a head, V vocabulary.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +25,7 @@ from openmmb.model.causal_layers import (
     rotation_at,
 )
 from openmmb.model.fusion import ImageProjector
+from openmmb.model.network import Memory, Step, TrainableNetwork
 from openmmb.model.stack import Stack
 
 
@@ -52,13 +52,13 @@ class CausalMemory:
         return self.mask.sum(1)
 
 
-class CausalLM(nn.Module):
+class CausalLM(TrainableNetwork):
     """A language model of the Llama family that sees pictures."""
 
     def __init__(self, config: CausalConfig) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = WordTable(config.vocab_size, config.embed_dim)
+        self.embeddings: WordTable = WordTable(config.vocab_size, config.embed_dim)
         self.image_projector = ImageProjector(config)
         self.image_segment = nn.Parameter(torch.zeros(config.embed_dim))
         self.layers = Stack(CausalLayer(config) for _ in range(config.num_layers))
@@ -66,7 +66,12 @@ class CausalLM(nn.Module):
         self.head = (
             None if config.tied else nn.Linear(config.embed_dim, config.vocab_size, bias=False)
         )
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the weights that training starts from: normal, as the published networks begin."""
         self.apply(_initialise)
+        nn.init.zeros_(self.image_segment)
 
     def forward(
         self,
@@ -104,15 +109,7 @@ class CausalLM(nn.Module):
         image: Tensor | None = None,
         has_image: Tensor | None = None,
     ) -> CausalMemory:
-        """Read pictures and contexts.
-
-        Args:
-            context: (B, S) int64, padded on the right.
-            context_mask: (B, S) bool, True at real tokens.
-            image: (B, I, F) float; anything where a row has no picture. A vector of zeros counts
-                as none. None, or I = 0: no row has one.
-            has_image: (B,) bool; None: every row has one.
-        """
+        """Read pictures and contexts, as ``Network.read`` says."""
         x, mask = self._embed_prefix(context, context_mask, image, has_image)
         rotation = rotation_at(_positions(mask), self.config, x.dtype)
         looks = self._grouped(_looks_back(mask))
@@ -125,7 +122,7 @@ class CausalLM(nn.Module):
         return CausalMemory(keys=keys, values=values, mask=mask)
 
     def predict(
-        self, reply: Tensor, memory: CausalMemory, start_id: int, blocks: Tensor | None = None
+        self, reply: Tensor, memory: Memory, start_id: int, blocks: Tensor | None = None
     ) -> Tensor:
         """Run over whole replies.
 
@@ -140,6 +137,7 @@ class CausalLM(nn.Module):
         Returns:
             Hidden states (B, T, D), each predicting the token of ``reply`` at its place.
         """
+        memory = _own(memory)
         before, offsets = _shifted(reply, start_id, blocks)
         x = self._embed(before)
         positions = memory.next_position[:, None] + offsets
@@ -160,13 +158,12 @@ class CausalLM(nn.Module):
         logits: Tensor = self.head(hidden)
         return logits
 
-    def hidden_stepper(
-        self, memory: CausalMemory, *, num_beams: int, max_tokens: int
-    ) -> Callable[[Tensor, Tensor], Tensor]:
+    def hidden_stepper(self, memory: Memory, *, num_beams: int, max_tokens: int) -> Step:
         """Begin a search and return its step, which gives hidden states (B, K, D).
 
         Keys and values of the context are shared by the beams of an input.
         """
+        memory = _own(memory)
         slots, length = num_beams * max_tokens, memory.mask.shape[1]
         keys = [_with_room(k, slots) for k in memory.keys]
         values = [_with_room(v, slots) for v in memory.values]
@@ -196,31 +193,10 @@ class CausalLM(nn.Module):
 
         return step
 
-    def stepper(
-        self, memory: CausalMemory, *, num_beams: int, max_tokens: int
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        """Begin a search and return its step, which gives logits (B, K, V) in float32."""
-        hidden = self.hidden_stepper(memory, num_beams=num_beams, max_tokens=max_tokens)
-        return lambda tokens, parents: self.logits(hidden(tokens, parents)).float()
-
     @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.config.vocab_size
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Precision of the weights."""
-        return self.embeddings.weight.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embeddings.weight.device
-
-    def num_parameters(self) -> int:
-        """Count the weights, tied embeddings once."""
-        return sum(weight.numel() for weight in self.parameters())
+    def output_weight(self) -> str:
+        """Name of the weight (V, D) that ``logits`` multiplies by."""
+        return super().output_weight if self.head is None else "head.weight"
 
     def _embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.embeddings(ids)
@@ -251,6 +227,12 @@ class CausalLM(nn.Module):
     def _norm_output(self, x: Tensor) -> Tensor:
         normed: Tensor = self.norm(x)
         return normed
+
+
+def _own(memory: Memory) -> CausalMemory:
+    if not isinstance(memory, CausalMemory):
+        raise TypeError(f"memory is a {type(memory).__name__}, expected what this network has read")
+    return memory
 
 
 def _positions(mask: Tensor) -> Tensor:
@@ -293,8 +275,9 @@ def _with_room(past: Tensor, slots: int) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Random weights as the published networks begin with: normal, 0.02 wide."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
+    if isinstance(module, RMSNorm):
+        nn.init.ones_(module.weight)

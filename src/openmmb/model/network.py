@@ -6,7 +6,7 @@ row, D model width, V vocabulary.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -99,8 +99,6 @@ class TrainableNetwork(nn.Module, ABC):
     """
 
     embeddings: nn.Embedding
-    output_weight: ClassVar[str] = "embeddings.weight"
-    """Name of the weight (V, D) that ``logits`` multiplies by."""
 
     def forward(
         self,
@@ -141,6 +139,11 @@ class TrainableNetwork(nn.Module, ABC):
         """Begin a search and return its step, which gives logits (B, K, V) in float32."""
         hidden = self.hidden_stepper(memory, num_beams=num_beams, max_tokens=max_tokens)
         return lambda tokens, parents: self.logits(hidden(tokens, parents)).float()
+
+    @property
+    def output_weight(self) -> str:
+        """Name of the weight (V, D) that ``logits`` multiplies by."""
+        return "embeddings.weight"
 
     @property
     def vocab_size(self) -> int:
