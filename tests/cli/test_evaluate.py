@@ -104,9 +104,7 @@ def test_only_the_pictures_that_are_measured_need_image_vectors(
     part = measure(*flags, str(some), "--max-examples", "1")
     assert part[0]["examples"] == whole[0]["examples"] == 1
     assert main(["evaluate", str(folder / "checkpoint"), *flags, str(some)]) == 2
-    assert "no image vectors for 1 of 2 pictures that are measured, first 22_bb" in (
-        capsys.readouterr().err
-    )
+    assert "no image vectors for 1 of 2 pictures, first 22_bb" in (capsys.readouterr().err)
 
 
 def test_replies_are_saved_and_taken_from_there(
@@ -157,7 +155,7 @@ def test_a_model_is_measured_on_what_its_recipe_keeps(
     [
         ([], "nothing to measure; give a RECIPE, or --tasks with data sets"),
         (["--tasks", "convai"], "no task 'convai'; did you mean 'convai2'?"),
-        (["--tasks", "image_chat"], "--features: missing; these data sets have pictures"),
+        (["--tasks", "image_chat"], "features: missing, but these data sets have pictures"),
         (["text.toml", "--tasks", "x"], "--tasks: 'x' is not in text.toml; there are: convai2, d"),
         (["text.toml", "--split", "test"], "--split: the recipe says which examples"),
         (["text.toml", "--max-examples", "0"], "--max-examples: must be at least 1, got 0"),
@@ -187,6 +185,6 @@ def test_image_vectors_of_another_encoder_are_refused(
 ) -> None:
     save_checkpoint(tiny_checkpoint(), tmp_path / "other", precision="fp32")
     assert main(["evaluate", str(tmp_path / "other"), str(folder / "pictures.toml")]) == 2
-    assert "features has (4, 8) of 'tiny', but tiny takes (49, 1280) of 'efficientnet_lite0'" in (
+    assert "image vectors (4, 8) of 'tiny', expected (49, 1280) of 'efficientnet_lite0'" in (
         capsys.readouterr().err
     )

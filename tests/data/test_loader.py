@@ -74,10 +74,15 @@ def equal(one: Batch, other: Batch) -> bool:
     return all(getattr(one, name).equal(getattr(other, name)) for name in NAMES)
 
 
-def whole_in_order(
+def first_epoch(examples: Sequence[Example], by: Batcher) -> list[Row]:
+    return [by.row(example, 0) for example in examples]
+
+
+def in_batches(
     examples: Sequence[Example], by: Batcher | None = None, *, batch_size: int
 ) -> list[Batch]:
-    shards = (by or batcher()).batches(examples, batch_size=batch_size, rank=0, world_size=1)
+    maker = by or batcher()
+    shards = maker.batches(first_epoch(examples, maker), batch_size=batch_size)
     return [shard.rows for shard in shards]
 
 
@@ -152,8 +157,10 @@ def test_a_shard_reads_the_pictures_of_its_rows_alone() -> None:
 def test_shards_of_an_evaluation_are_those_of_its_batches() -> None:
     examples = [caption(number) for number in range(1, 8)]
     for rank in range(2):
-        shards = batcher().batches(examples, batch_size=3, rank=rank, world_size=2)
-        batches = whole_in_order(examples, batch_size=3)
+        shards = batcher().batches(
+            first_epoch(examples, batcher()), batch_size=3, rank=rank, world_size=2
+        )
+        batches = in_batches(examples, batch_size=3)
         for shard, batch in zip(shards, batches, strict=True):
             expected, counts = slow_shard(batch, rank, 2)
             assert shard.rows.image.equal(expected["image"])
@@ -201,7 +208,7 @@ def test_batches_hold_examples_of_like_length() -> None:
     source = Loader(tasks=(examples,), sampler=sampler, batcher=batcher())
     batches = [source.batch(step) for step in range(source.sampler.steps_per_epoch)]
     assert padding(batches) < 0.1
-    assert padding(whole_in_order(examples, batch_size=4)) < 0.1
+    assert padding(in_batches(examples, batch_size=4)) < 0.1
     longest = [batch.reply.shape[1] for batch in batches]
     assert longest != sorted(longest)
 
@@ -252,7 +259,7 @@ def test_evaluation_covers_every_example_once(batch_size: int) -> None:
     examples = [tiny_example(reply=sentence) for sentence in SENTENCES] + [
         replace(caption(number), references=()) for number in range(1, 6)
     ]
-    batches = whole_in_order(examples, batch_size=batch_size)
+    batches = in_batches(examples, batch_size=batch_size)
     assert all(len(batch) <= batch_size for batch in batches)
     said = [reply for batch in batches for reply in replies(batch)]
     assert sorted(said) == sorted(example.reply for example in examples)
@@ -260,12 +267,12 @@ def test_evaluation_covers_every_example_once(batch_size: int) -> None:
 
 def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
     config = ControlsConfig(question_frac=0.5)
-    (batch,) = whole_in_order([caption(3)], batcher(config=config), batch_size=2)
+    (batch,) = in_batches([caption(3)], batcher(config=config), batch_size=2)
     assert equal(batch, batcher(config=config).collate([batcher(config=config).row(caption(3), 0)]))
 
 
 def test_evaluation_of_nothing_is_nothing() -> None:
-    assert whole_in_order([], batch_size=2) == []
+    assert in_batches([], batch_size=2) == []
 
 
 def slow_following(examples: Sequence[Example]) -> list[tuple[str, ...]]:

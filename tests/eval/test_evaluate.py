@@ -1,16 +1,19 @@
 """A report has the numbers that the metrics alone would give, task by task."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
+from openmmb.checkpoint import Checkpoint
 from openmmb.data.batcher import Batcher
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig
+from openmmb.data.example import Example
 from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.evaluate import evaluate, steered_perplexity
-from openmmb.eval.perplexity import perplexity_of
+from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, measure_replies, settings_for
 from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_example, tiny_tokenizer
 
@@ -35,13 +38,20 @@ def batcher(*, gender: bool = False) -> Batcher:
     )
 
 
+def measured(checkpoint: Checkpoint, examples: Sequence[Example]) -> float:
+    tokenizer = checkpoint.tokenizer
+    loss = loss_of(checkpoint.model, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
+    rows = [batcher().row(example, 0) for example in examples]
+    return perplexity_of(loss, batcher().batches(rows, batch_size=2), checkpoint.model.device)
+
+
 def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
     talk, captions = evaluate(
         checkpoint, {"talk": TALK, "captions": CAPTIONS}, batcher(), batch_size=2
     )
     assert (talk.task, talk.examples, talk.bleu4, talk.bleu4_controlled) == ("talk", 3, None, None)
-    assert talk.perplexity == perplexity_of(checkpoint.model, TALK, batcher(), batch_size=2)
+    assert talk.perplexity == measured(checkpoint, TALK)
     free = evaluate_captions(checkpoint, CAPTIONS, vectors)
     controlled = evaluate_captions(checkpoint, CAPTIONS, vectors, gender="f0m0")
     assert (captions.bleu4, captions.bleu4_controlled) == (free.bleu4, controlled.bleu4)
@@ -64,7 +74,7 @@ def test_perplexity_is_told_with_and_without_the_control() -> None:
     # "my father taught me": each reply's own control is f0m1.
     own = steered_perplexity(checkpoint, TALK, batcher(), "f0m1", batch_size=2)
     assert report.perplexity == pytest.approx(own)
-    free = perplexity_of(checkpoint.model, TALK, batcher(), batch_size=2)
+    free = measured(checkpoint, TALK)
     assert report.perplexity_uncontrolled == pytest.approx(free)
     forced = steered_perplexity(checkpoint, TALK, batcher(), "f0m0", batch_size=2)
     assert report.perplexity_controlled == pytest.approx(forced)

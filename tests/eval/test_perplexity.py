@@ -1,18 +1,16 @@
 """A perplexity is over tokens, however they are batched."""
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from openmmb.data.batch import collate
 from openmmb.data.batcher import Batcher
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig, encode
-from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
+from openmmb.eval.perplexity import loss_of, perplexity, perplexity_of
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_model, tiny_tokenizer
 
 EXAMPLES = [
@@ -45,20 +43,19 @@ def slow_loss(place: int) -> tuple[float, int]:
 def test_it_does_not_depend_on_the_batches(batch_size: int) -> None:
     losses, counts = zip(*(slow_loss(place) for place in range(len(EXAMPLES))), strict=True)
     expected = math.exp(sum(losses) / sum(counts))
-    found = perplexity_of(tiny_model(), EXAMPLES, BATCHER, batch_size=batch_size)
+    tokenizer, model = BATCHER.tokenizer, tiny_model()
+    loss = loss_of(model, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
+    rows = [BATCHER.row(example, 0) for example in EXAMPLES]
+    found = perplexity_of(loss, BATCHER.batches(rows, batch_size=batch_size), model.device)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_smoothing_arrives_and_bf16_is_close() -> None:
-    rows = [encode(replace(EXAMPLES[0]), BATCHER.tokenizer, BATCHER.config)]
-    shape = BATCHER.image_shape
-    batch = collate(rows, [None], pad_id=BATCHER.tokenizer.pad_id, image_shape=shape)
-    model, start_id = tiny_model(), BATCHER.tokenizer.start_id
-    plain, _ = reply_loss(model, batch, start_id=start_id)
-    smooth, _ = reply_loss(model, batch, start_id=start_id, label_smoothing=0.5)
+def test_bf16_is_close() -> None:
+    batch = BATCHER.collate([BATCHER.row(EXAMPLES[0], 0)])
+    loss = loss_of(tiny_model(), start_id=BATCHER.tokenizer.start_id)
+    plain, _ = loss(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        half, _ = reply_loss(model, batch, start_id=start_id)
-    assert smooth.item() != plain.item()
+        half, _ = loss(batch)
     assert half.item() != plain.item()
     assert half.item() == pytest.approx(plain.item(), rel=0.02)
 

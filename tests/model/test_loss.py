@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openmmb.model.loss import token_loss
+from openmmb.model.loss import reply_loss, token_loss
 
 
 def slow(logits: Tensor, targets: Tensor, smoothing: float) -> float:
@@ -55,3 +55,14 @@ def test_half_precision_logits_are_summed_in_full() -> None:
     found = token_loss(logits, torch.zeros(1000, dtype=torch.int64))
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(slow(logits, torch.zeros(1000, dtype=torch.int64), 0.0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_replies_are_as_wrong_as_their_tokens_without_the_padding(smoothing: float) -> None:
+    hidden, reply = torch.randn(2, 3, 7), torch.tensor([[1, 6, 3], [5, 0, 0]])
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    found, tokens = reply_loss(lambda one: 2 * one, hidden, reply, mask, label_smoothing=smoothing)
+    targets = torch.tensor([1, 6, 3, 5])
+    expected = token_loss(2 * hidden[mask], targets, label_smoothing=smoothing)
+    torch.testing.assert_close(found, expected)
+    assert tokens == 4

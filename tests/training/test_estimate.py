@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from openmmb.data.batch import Batch
-from openmmb.eval.perplexity import reply_loss
+from openmmb.eval.perplexity import loss_of
 from openmmb.model.config import SIZES, ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tasks.mixture import TaskConfig
@@ -50,7 +50,7 @@ def kept_and_flops(model: Seq2Seq, batch: Batch) -> tuple[int, int]:
 
     with FlopCounterMode(display=False) as counter:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss, _ = reply_loss(model, batch, start_id=0)
+            loss, _ = loss_of(model, start_id=0)(batch)
         loss.backward()  # type: ignore[no-untyped-call]
     sizes = [t.untyped_storage().nbytes() for pointer, t in kept.items() if pointer not in own]
     return sum(sizes), counter.get_total_flops()
@@ -78,7 +78,7 @@ def test_weights_gradients_and_moments_are_those_of_an_optimiser(amsgrad: bool) 
     model = tiny_model(shape)
     optimizer = build_optimizer(model, recipe.optim)
     batch = full_batch(recipe, shape, 2)
-    train_step([batch], lambda b: reply_loss(model, b, start_id=0), optimizer, max_grad_norm=1.0)
+    train_step([batch], loss_of(model, start_id=0), optimizer, max_grad_norm=1.0)
     found = estimate(recipe, shape, devices=1)
     assert found.parameters == model.num_parameters()
     assert found.weights == sum(w.nbytes for w in model.parameters())

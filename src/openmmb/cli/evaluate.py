@@ -10,12 +10,12 @@ from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import Device, PathOrNone, Switch, require_one
 from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
-from openmmb.errors import ConfigError, DataError
+from openmmb.errors import ConfigError
 from openmmb.recipes import find_recipe
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import Checkpoint
-    from openmmb.data.batcher import Batcher, ImageVectors
+    from openmmb.data.batcher import Batcher
     from openmmb.data.controls import ControlsConfig
     from openmmb.data.example import Example, Split
     from openmmb.eval.evaluate import TaskReport
@@ -78,10 +78,10 @@ def evaluate(
 
     from openmmb.checkpoint import find_checkpoint, load_checkpoint
     from openmmb.cli.progress import counting
-    from openmmb.distributed import open_device
     from openmmb.engine.packed import pack
     from openmmb.eval.evaluate import evaluate as measure
     from openmmb.eval.saved import SavedReplies, fingerprint
+    from openmmb.vision.features.share import own_device
 
     require_one("--max-examples", max_examples)
     require_one("--batch-size", batch_size)
@@ -92,7 +92,7 @@ def evaluate(
     encoder = _encoder(loaded, chosen, examples)
     measures = None if no_replies else _measures(guard, gender_words)
     saved = None if replies is None else SavedReplies(replies, fingerprint(folder))
-    loaded.model.to(open_device(device))
+    loaded.model.to(own_device(device))
     pack(loaded.model)
     with counting("replies") as progress:
         for report in measure(
@@ -189,52 +189,25 @@ def _choose(
 def _encoder(
     checkpoint: "Checkpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
 ) -> "Batcher":
-    from openmmb.data.batcher import Batcher
-    from openmmb.data.controls import Controls, ControlsConfig
-    from openmmb.tasks.polarities import read_polarities
+    from itertools import chain
 
-    model, gender = checkpoint.config.model, checkpoint.config.gender
-    measured = [example for found in examples.values() for example in found]
-    controls = chosen.controls or ControlsConfig(gender=gender is not None)
-    styled = controls.category_frac > 0 and any(one.style is not None for one in measured)
-    pictures = {one.image_id for one in measured if one.image_id is not None}
-    return Batcher(
+    from openmmb.data.controls import ControlsConfig
+    from openmmb.tasks.mixture import FeatureFolders, open_batches
+
+    config = checkpoint.config
+    return open_batches(
+        chain.from_iterable(examples.values()),
+        root=chosen.root,
         tokenizer=checkpoint.tokenizer,
-        config=checkpoint.config.encode,
-        controls=Controls(
-            config=controls,
-            polarities=read_polarities(chosen.root) if styled else {},
-            seed=chosen.seed,
+        encode=config.encode,
+        controls=chosen.controls or ControlsConfig(gender=config.gender is not None),
+        seed=chosen.seed,
+        features=FeatureFolders(
+            encoder=config.encoder,
+            image_shape=(config.model.image_vectors, config.model.image_dim),
+            plain=chosen.features,
         ),
-        views=(_view(checkpoint, chosen.features, pictures),) if pictures else (),
-        image_shape=(model.image_vectors, model.image_dim),
     )
-
-
-def _view(checkpoint: "Checkpoint", folder: str | None, pictures: set[str]) -> "ImageVectors":
-    """Open the image vectors of the pictures that are measured."""
-    from openmmb.vision.features.vectors import Features
-
-    if folder is None:
-        raise ConfigError(
-            "--features: missing; these data sets have pictures, so name the folder that "
-            "'openmmb features' wrote"
-        )
-    features = Features(folder)
-    config, encoder = checkpoint.config, features.manifest.encoder
-    shape = (config.model.image_vectors, config.model.image_dim)
-    if (encoder, features.image_shape) != (config.encoder, shape):
-        raise ConfigError(
-            f"--features: {folder} has {features.image_shape} of {encoder!r}, but {config.name} "
-            f"takes {shape} of {config.encoder!r}"
-        )
-    missing = sorted(image_id for image_id in pictures if image_id not in features)
-    if missing:
-        raise DataError(
-            f"{folder}: no image vectors for {len(missing)} of {len(pictures)} pictures that are "
-            f"measured, first {missing[0]}; run 'openmmb features' on them"
-        )
-    return features.__getitem__
 
 
 def _measures(guard: "GuardFlags", gender_words: Path | None) -> "Measures":

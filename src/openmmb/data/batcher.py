@@ -17,7 +17,6 @@ from openmmb.data.controls import Controls
 from openmmb.data.draw import pick
 from openmmb.data.encode import EncodeConfig, Encoded, encode
 from openmmb.data.example import Example
-from openmmb.data.known import KnownTexts
 from openmmb.text.tokenizer import Tokenizer
 
 ImageVectors = Callable[[str], Tensor]
@@ -66,7 +65,7 @@ class Batcher:
 
     def encode(self, example: Example) -> Encoded:
         """Encode an example as it is."""
-        return encode(example, self._known, self.config)
+        return encode(example, self._remembering, self.config)
 
     def collate(self, rows: Sequence[Row]) -> Batch:
         """Look up the rows' pictures and pad all to a batch."""
@@ -101,16 +100,14 @@ class Batcher:
         return list(buckets(self._lengths(rows), size))
 
     def batches(
-        self, examples: Sequence[Example], *, batch_size: int, rank: int, world_size: int
+        self, rows: Sequence[Row], *, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> Iterator[Shard[Batch]]:
-        """Go through examples once, as in the first epoch, similar lengths together.
+        """Yield what process ``rank`` of ``world_size`` gets of all rows, similar lengths together.
 
-        Yields what process ``rank`` of ``world_size`` gets of each batch.
+        The order is not that of the rows.
         """
-        rows = [self.row(example, 0) for example in examples]
         for group in self.group(rows, batch_size):
-            own = [rows[index] for index in group]
-            yield self.shard(own, rank=rank, world_size=world_size)
+            yield self.shard([rows[at] for at in group], rank=rank, world_size=world_size)
 
     def _lengths(self, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
         """(rows, 3): tokens of context and reply, and image vectors."""
@@ -126,8 +123,8 @@ class Batcher:
         return None if image_id is None else self.views[row.view](image_id)
 
     @cached_property
-    def _known(self) -> KnownTexts:
-        return KnownTexts(self.tokenizer)
+    def _remembering(self) -> Tokenizer:
+        return self.tokenizer.remembering()
 
 
 def _has_image(row: Row) -> bool:

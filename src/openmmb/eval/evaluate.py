@@ -3,14 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.batcher import Batcher, Row
-from openmmb.data.encode import encode
 from openmmb.data.example import Example
 from openmmb.eval.captions import evaluate_captions
-from openmmb.eval.perplexity import perplexity, perplexity_of, reply_loss
+from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
 from openmmb.eval.saved import SavedReplies
 
@@ -87,7 +84,9 @@ def evaluate(
         yield TaskReport(
             task=task,
             examples=len(examples),
-            perplexity=perplexity_of(checkpoint.model, examples, batcher, batch_size=batch_size),
+            perplexity=_perplexity(
+                checkpoint, batcher, [batcher.row(one, 0) for one in examples], batch_size
+            ),
             perplexity_uncontrolled=None
             if gender is None
             else steered_perplexity(checkpoint, examples, batcher, None, batch_size=batch_size),
@@ -113,7 +112,6 @@ def evaluate(
         )
 
 
-@torch.no_grad()
 def steered_perplexity(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
@@ -131,17 +129,18 @@ def steered_perplexity(
         gender: The control, or None.
         batch_size: Examples side by side.
     """
-    model, tokenizer = checkpoint.model, batcher.tokenizer
     steered = (replace(batcher.controls.apply(one, 0), gender=gender) for one in examples)
-    rows = [Row(encode(one, tokenizer, batcher.config), 0) for one in steered]
-    loss, count = 0.0, 0
-    for group in batcher.group(rows, batch_size):
-        batch = batcher.collate([rows[at] for at in group]).to(model.device)
-        part, tokens = reply_loss(
-            model, batch, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids()
-        )
-        loss, count = loss + part.item(), count + tokens
-    return perplexity(loss, count)
+    rows = [Row(batcher.encode(one), 0) for one in steered]
+    return _perplexity(checkpoint, batcher, rows, batch_size)
+
+
+def _perplexity(
+    checkpoint: Checkpoint, batcher: Batcher, rows: Sequence[Row], batch_size: int
+) -> float:
+    network, tokenizer = checkpoint.model, batcher.tokenizer
+    loss = loss_of(network, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
+    shards = batcher.batches(rows, batch_size=batch_size)
+    return perplexity_of(loss, shards, network.device)
 
 
 class _Count:

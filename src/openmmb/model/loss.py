@@ -1,9 +1,9 @@
 """How wrong the network is about a reply.
 
-Sizes: N tokens, V vocabulary.
+Sizes: N tokens, B rows, T reply tokens, D model width, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,3 +41,29 @@ def token_loss(
     allowed = logits.shape[-1] - len(banned_ids)
     spread = -logits.log_softmax(-1).index_fill(-1, banned, 0.0).sum() / allowed
     return (1 - label_smoothing) * exact + label_smoothing * spread
+
+
+def reply_loss(
+    logits: Callable[[Tensor], Tensor],
+    hidden: Tensor,
+    reply: Tensor,
+    reply_mask: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    banned_ids: Sequence[int] = (),
+) -> tuple[Tensor, int]:
+    """Return the summed cross-entropy of replies' tokens, and how many there are.
+
+    Args:
+        logits: Hidden states (N, D) to (N, V).
+        hidden: What a network predicts (B, T, D).
+        reply: (B, T) int64.
+        reply_mask: (B, T) bool, True at real tokens.
+        label_smoothing: See ``token_loss``.
+        banned_ids: See ``token_loss``.
+    """
+    targets = reply[reply_mask]
+    loss = token_loss(
+        logits(hidden[reply_mask]), targets, label_smoothing=label_smoothing, banned_ids=banned_ids
+    )
+    return loss, len(targets)

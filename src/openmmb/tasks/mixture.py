@@ -1,15 +1,21 @@
 """The data sets that a model learns from or is measured on: how each is read, and its examples."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.config import config, require
+from openmmb.data.batcher import Batcher, ImageVectors
+from openmmb.data.controls import NEGATIVE, POSITIVE, Controls, ControlsConfig
 from openmmb.data.draw import uniform
+from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Example, Split, with_following
-from openmmb.errors import DataError
+from openmmb.errors import ConfigError, DataError
 from openmmb.tasks import open_task
+from openmmb.tasks.polarities import read_polarities
+from openmmb.text.tokenizer import Tokenizer
+from openmmb.vision.features.vectors import Features
 
 
 @config
@@ -94,6 +100,110 @@ def read_valid(config: TaskConfig, root: Path) -> Iterator[Example]:
 def held_out(example: Example, share: float) -> bool:
     """Say whether an example's conversation is kept for validation; the same in every run."""
     return uniform("holdout", example.task, example.conversation) < share
+
+
+@dataclass(frozen=True)
+class FeatureFolders:
+    """Where the image vectors of pictures lie, and what they must be.
+
+    Attributes:
+        encoder: The picture encoder that made them.
+        image_shape: (I, F), image vectors of a picture and features in each.
+        plain: Folder that ``openmmb features`` wrote, or None.
+        mirrored: The same of the mirrored pictures, or None; a picture is then seen either way.
+    """
+
+    encoder: str
+    image_shape: tuple[int, int]
+    plain: str | None = None
+    mirrored: str | None = None
+
+    def open(self, image_ids: Collection[str]) -> tuple[ImageVectors, ...]:
+        """Open the folders and see that every picture has its image vectors.
+
+        Raises:
+            ConfigError: There is no folder, or what is in it is of another encoder or shape.
+            DataError: A folder is not one of image vectors, or lacks a picture.
+        """
+        if not image_ids:
+            return ()
+        if self.plain is None:
+            raise ConfigError(
+                "features: missing, but these data sets have pictures; use the folder that "
+                "'openmmb features' wrote"
+            )
+        views = [self._open("features", self.plain, image_ids, mirrored=False)]
+        if self.mirrored is not None:
+            views.append(self._open("mirrored_features", self.mirrored, image_ids, mirrored=True))
+        return tuple(views)
+
+    def _open(
+        self, key: str, folder: str, image_ids: Collection[str], *, mirrored: bool
+    ) -> ImageVectors:
+        features = Features(folder)
+        manifest = features.manifest
+        if (manifest.encoder, features.image_shape) != (self.encoder, self.image_shape):
+            raise ConfigError(
+                f"{key}: {folder} has image vectors {features.image_shape} of {manifest.encoder!r},"
+                f" expected {self.image_shape} of {self.encoder!r}"
+            )
+        if manifest.flip != mirrored:
+            what = "mirrored" if manifest.flip else "not mirrored"
+            raise ConfigError(
+                f"{key}: the pictures of {folder} are {what}; use a folder that 'openmmb features' "
+                f"wrote {'with' if mirrored else 'without'} --flip"
+            )
+        missing = sorted(image_id for image_id in image_ids if image_id not in features)
+        if missing:
+            raise DataError(
+                f"{folder}: no image vectors for {len(missing)} of {len(image_ids)} pictures, "
+                f"first {missing[0]}; run 'openmmb features' on them"
+            )
+        return features.__getitem__
+
+
+def open_batches(
+    examples: Iterable[Example],
+    *,
+    root: Path,
+    tokenizer: Tokenizer,
+    encode: EncodeConfig,
+    controls: ControlsConfig,
+    seed: int,
+    features: FeatureFolders | None,
+) -> Batcher:
+    """Open what turns examples into batches: their controls and the vectors of their pictures.
+
+    Args:
+        examples: All that there will be batches of.
+        root: Folder of the data sets.
+        tokenizer: Words to ids.
+        encode: Lengths and layout.
+        controls: Which controls examples get.
+        seed: With the epoch, decides every draw of a control.
+        features: Where image vectors are; None: no picture is looked up.
+
+    Raises:
+        ConfigError: There are pictures, and no image vectors that fit.
+        DataError: Image vectors, polarities of styles or lists of gendered words are missing or
+            malformed.
+    """
+    traits, image_ids = False, set[str]()
+    for example in examples:
+        traits = traits or example.style not in (None, POSITIVE, NEGATIVE)
+        if example.image_id is not None:
+            image_ids.add(example.image_id)
+    return Batcher(
+        tokenizer=tokenizer,
+        config=encode,
+        controls=Controls(
+            config=controls,
+            polarities=read_polarities(root) if traits and controls.category_frac else {},
+            seed=seed,
+        ),
+        views=() if features is None else features.open(image_ids),
+        image_shape=(0, 0) if features is None else features.image_shape,
+    )
 
 
 def _without_holdout(config: TaskConfig, examples: Iterable[Example]) -> list[Example]:

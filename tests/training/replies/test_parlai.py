@@ -15,7 +15,7 @@ from openmmb.checkpoint import load_checkpoint
 from openmmb.convert.names import PARLAI
 from openmmb.convert.parlai import convert
 from openmmb.data.batch import Batch
-from openmmb.eval.perplexity import reply_loss
+from openmmb.eval.perplexity import loss_of
 from openmmb.model.network import Network
 from openmmb.training.replies.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
@@ -41,7 +41,7 @@ def batch_of(name: str) -> Batch:
 
 def mean_loss(model: Network, batch: Batch) -> tuple[Tensor, int]:
     """ParlAI's loss: a mean in each batch, and the start token has no probability."""
-    loss, tokens = reply_loss(model, batch, start_id=START, banned_ids=[START])
+    loss, tokens = loss_of(model, start_id=START, banned_ids=[START])(batch)
     return loss / tokens, 1
 
 

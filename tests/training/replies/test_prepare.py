@@ -23,7 +23,7 @@ def prepared(recipe: Recipe) -> Prepared:
 
 def test_pictures_need_image_vectors(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, tasks=PICTURES)
-    with pytest.raises(ConfigError, match=r"^data\.features: missing; these tasks have pictures"):
+    with pytest.raises(ConfigError, match=r"^features: missing, but these data sets have pictures"):
         prepared(recipe)
     nowhere = replace(recipe, data=replace(recipe.data, features=str(tmp_path / "nowhere")))
     with pytest.raises(DataError, match="nowhere: not a folder of features"):
@@ -42,9 +42,14 @@ def test_pictures_are_seen_either_way_but_validated_on_as_they_are(tmp_path: Pat
     assert (len(found.loader.batcher.views), len(found.valid_batcher.views)) == (2, 1)
     batch = found.loader.batch(0)
     assert batch.image.shape == (4, TINY_I, TINY_F)
-    with pytest.raises(ConfigError, match=r"^data\.features: the pictures of .*mirrored are mirr"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^features: the pictures of .*mirrored are mirrored; use .* without --flip$",
+    ):
         prepared(tiny_recipe(tmp_path, out="b", tasks=PICTURES, features=mirrored))
-    with pytest.raises(ConfigError, match=r"^data\.mirrored_features: .*features are not mirror"):
+    with pytest.raises(
+        ConfigError, match=r"^mirrored_features: .*features are not mirrored; use .* with --flip$"
+    ):
         prepared(
             tiny_recipe(
                 tmp_path, out="c", tasks=PICTURES, features=features, mirrored_features=features
@@ -56,11 +61,13 @@ def test_image_vectors_must_fit_the_recipe(tmp_path: Path) -> None:
     features = tiny_features(tmp_path)
     recipe = tiny_recipe(tmp_path, tasks=PICTURES, features=features)
     wide = replace(recipe, model=replace(recipe.model, image_dim=9))
-    with pytest.raises(ConfigError, match=r"features has image vectors of \(4, 8\), but .* \(4, 9"):
+    with pytest.raises(
+        ConfigError, match=r"features has image vectors \(4, 8\) of \'tiny\', expected \(4, 9\) of"
+    ):
         prepared(wide)
     other = tiny_recipe(tmp_path, out="b", tasks=PICTURES, features=features, encoder="other")
     with pytest.raises(
-        ConfigError, match=r"features is of encoder 'tiny', but data\.encoder is 'o"
+        ConfigError, match=r"image vectors \(4, 8\) of 'tiny', expected \(4, 8\) of 'other'$"
     ):
         prepared(other)
 
@@ -70,7 +77,9 @@ def test_image_vectors_must_fit_the_start(tmp_path: Path) -> None:
     start = write_start(tmp_path, image_dim=12)
     recipe = tiny_recipe(tmp_path, tasks=PICTURES, features=features, start=start)
     recipe = replace(recipe, model=ModelConfig())
-    with pytest.raises(ConfigError, match=r"image vectors of \(4, 8\), but .* are \(4, 12\)$"):
+    with pytest.raises(
+        ConfigError, match=r"image vectors \(4, 8\) of 'tiny', expected \(4, 12\) of 'tiny'$"
+    ):
         prepared(recipe)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openmmb.data.batch import Batch, collate
 from openmmb.data.encode import EncodeConfig, Encoded, encode
-from openmmb.eval.perplexity import reply_loss
+from openmmb.eval import perplexity
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.training.replies.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
@@ -31,7 +31,7 @@ def batch_of(rows: list[Encoded]) -> Batch:
 
 
 def loss_of(model: Seq2Seq) -> Callable[[Batch], tuple[Tensor, int]]:
-    return lambda batch: reply_loss(model, batch, start_id=tokenizer().start_id)
+    return perplexity.loss_of(model, start_id=tokenizer().start_id)
 
 
 def test_two_half_batches_equal_one() -> None:

@@ -1,5 +1,6 @@
 """A training run, from a recipe to a checkpoint that can be talked to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,10 @@ from torch import Tensor
 from openmmb.checkpoint import Checkpoint, new_network, save_checkpoint
 from openmmb.data.batch import Batch, Shard
 from openmmb.data.draw import take_evenly
+from openmmb.data.example import Example
 from openmmb.distributed import full_state_dict, is_main, rank, world_size
-from openmmb.eval.perplexity import perplexity_of, reply_loss
+from openmmb.eval.perplexity import perplexity_of
+from openmmb.model.loss import reply_loss
 from openmmb.model.network import TrainableNetwork
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import Prepared, prepare
@@ -70,29 +73,47 @@ class Replies:
 
     def loss(self, batch: Batch) -> tuple[Tensor, int]:
         """Return the summed loss of a batch's reply tokens, and their number."""
-        tokenizer = self.prepared.start.tokenizer
-        return reply_loss(
-            self.model,
-            batch,
-            start_id=tokenizer.start_id,
-            banned_ids=tokenizer.unsaid_ids(),
-            label_smoothing=self.recipe.optim.label_smoothing,
-        )
+        return self._loss(batch, self.recipe.optim.label_smoothing)
 
     def validate(self) -> Scores:
         """Score by the mean of the tasks' perplexities."""
         perplexities = {
-            f"ppl/{task.config.name}": perplexity_of(
-                self.model,
-                take_evenly(task.valid, self.recipe.valid.max_examples),
-                self.prepared.valid_batcher,
-                batch_size=self.recipe.data.batch_size,
-            )
+            f"ppl/{task.config.name}": self._perplexity(task.valid)
             for task in self.prepared.tasks
             if task.valid
         }
         mean = sum(perplexities.values()) / len(perplexities)
         return Scores(score=mean, numbers={"ppl": mean, **perplexities})
+
+    def _perplexity(self, examples: Sequence[Example]) -> float:
+        batcher = self.prepared.valid_batcher
+        measured = take_evenly(examples, self.recipe.valid.max_examples)
+        shards = batcher.batches(
+            [batcher.row(example, 0) for example in measured],
+            batch_size=self.recipe.data.batch_size,
+            rank=rank(),
+            world_size=world_size(),
+        )
+        return perplexity_of(lambda batch: self._loss(batch, 0.0), shards, self.model.device)
+
+    def _loss(self, batch: Batch, label_smoothing: float) -> tuple[Tensor, int]:
+        tokenizer = self.prepared.start.tokenizer
+        hidden = self.model(
+            batch.context,
+            batch.context_mask,
+            batch.image,
+            batch.has_image,
+            batch.reply,
+            tokenizer.start_id,
+        )
+        return reply_loss(
+            self.model.logits,
+            hidden,
+            batch.reply,
+            batch.reply_mask,
+            label_smoothing=label_smoothing,
+            banned_ids=tokenizer.unsaid_ids(),
+        )
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
