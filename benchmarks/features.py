@@ -100,7 +100,7 @@ def _take(source: str, folder: Path, count: int) -> None:
         sys.exit(f"{source}: {len(pictures)} pictures; --pictures {count} needs more")
     for picture in pictures[:count]:
         suffix = next(end for end in SUFFIXES if picture.name.lower().endswith(end))
-        data = picture.place.read(picture.offset, picture.size)
+        data = picture.location.read(picture.offset, picture.size)
         (folder / f"{picture.image_id}{suffix}").write_bytes(data)
 
 

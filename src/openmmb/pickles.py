@@ -1,4 +1,4 @@
-"""Pickles of PyTorch from anywhere: numbers come out, code stays in."""
+"""Weights that others published: numbers come out of them, code stays in."""
 
 import pickle
 import struct
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from openmmb.errors import CheckpointError
 from openmmb.quiet import no_warnings
@@ -15,6 +17,27 @@ _DAMAGE = (  # what unpickling random bytes has been seen to raise
     *(RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError),
     *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
 )
+
+
+def load_published(path: Path, *, what: str) -> Any:
+    """Read weights from a file of safetensors, or else from a pickle of nothing but numbers.
+
+    Args:
+        path: The file; safetensors if its name ends so.
+        what: What it should be, for messages.
+
+    Raises:
+        CheckpointError: It is missing or damaged, or it names code to run.
+    """
+    if not path.is_file():
+        problem = "not a file" if path.exists() else "no such file"
+        raise CheckpointError(f"{path}: {problem}; expected {what}")
+    if path.suffix != ".safetensors":
+        return load_pickle(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not safetensors: {error}") from error
 
 
 def load_pickle(path: Path, *, mapped: bool = False) -> Any:

@@ -26,7 +26,7 @@ from openmmb.tasks import open_task
 from openmmb.text.gender import gender_token
 from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
-from openmmb.vision.encoders import ENCODERS, Entry, ImageEncoder, Request
+from openmmb.vision.encoders import ENCODERS, EncoderOptions, Entry, ImageEncoder
 from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
 
 SAMPLING = SearchConfig(method="topk", beam_size=1, top_k=50, min_length=6, max_length=12)
@@ -280,7 +280,7 @@ def test_threads_share_a_bot_without_mixing_conversations(bot: Bot) -> None:
 def test_threads_open_the_picture_encoder_once(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = list[ImageEncoder]()
 
-    def open_slowly(_: Request) -> ImageEncoder:
+    def open_slowly(_: EncoderOptions) -> ImageEncoder:
         time.sleep(0.05)
         opened.append(TinyEncoder())
         return opened[-1]
@@ -339,9 +339,9 @@ def test_loading_refuses_what_is_not_there(tmp_path: Path) -> None:
 def test_the_weights_of_the_picture_encoder_are_passed_on(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[Request]()
+    asked = list[EncoderOptions]()
 
-    def remember(request: Request) -> ImageEncoder:
+    def remember(request: EncoderOptions) -> ImageEncoder:
         asked.append(request)
         return TinyEncoder()
 

@@ -57,7 +57,7 @@ def test_ranks_share_the_pictures(
         written += int(said.removeprefix(f"{out}: ").split()[0])
     assert written == len(Features(out)) == 3
     assert main([*args(photos, out), "--verify"]) == 2
-    assert "--verify: one process does it; without torchrun" in capsys.readouterr().err
+    assert "--verify: expected one process; start it without torchrun" in capsys.readouterr().err
 
 
 def test_a_folder_is_verified(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_mistakes_are_one_line(photos: Path, capsys: pytest.CaptureFixture[str])
         (args(photos, "nowhere://x"), "nowhere://x: Protocol not known: nowhere"),
         (args(photos / "none", "out"), "none: no such file or folder"),
         ([*args(photos, photos), "--verify"], "photos: not a folder of features"),
-        ([*args(photos, photos), "--encoder-weights", "x"], "comes with its weights"),
+        ([*args(photos, photos), "--encoder-weights", "x"], "expected no weights"),
     ):
         assert main(wrong) == 2
         shown = capsys.readouterr()

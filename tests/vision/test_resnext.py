@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
-from openmmb.vision.resnext import Reading, ResNeXt, Shape, load_resnext, preprocess
+from openmmb.vision.resnext import GridReader, ResNeXt, Shape, load_resnext, preprocess
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "resnext.json").read_text())
 """From torchvision 0.29.1, its ResNet with these synthetic weights and its transforms."""
@@ -71,7 +71,9 @@ def tiny() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("form", ["pooled", "pooled_parlai", "spatial", "spatial_parlai"])
 def test_the_numbers_are_those_of_torchvision(path: Path, form: str):
-    reading = Reading(load_resnext(path, SHAPE), spatial="spatial" in form, parlai="parlai" in form)
+    reading = GridReader(
+        load_resnext(path, SHAPE), spatial="spatial" in form, parlai="parlai" in form
+    )
     with torch.inference_mode():
         vectors = reading(waves())[0]
     assert vectors.shape == (49 if "spatial" in form else 1, SHAPE.feature_dim)
@@ -99,14 +101,14 @@ def test_names_and_shapes_of_the_published_networks_are_those_of_torchvision(gro
 def test_the_mean_of_the_places_is_the_pooled_vector(path: Path):
     network = load_resnext(path, SHAPE)
     with torch.inference_mode():
-        places = Reading(network, spatial=True)(waves())
-        pooled = Reading(network)(waves())
+        places = GridReader(network, spatial=True)(waves())
+        pooled = GridReader(network)(waves())
     torch.testing.assert_close(places.mean(1, keepdim=True), pooled)
 
 
 def test_places_go_row_by_row(tiny: dict[str, Tensor], tmp_path: Path):
     torch.save(tiny, tmp_path / "tiny.pth")
-    reading = Reading(load_resnext(tmp_path / "tiny.pth", TINY), spatial=True)
+    reading = GridReader(load_resnext(tmp_path / "tiny.pth", TINY), spatial=True)
     pixels = torch.zeros(1, 3, 224, 224)
     changed = pixels.clone()
     changed[..., :32, 192:] = 1.0  # the top right corner

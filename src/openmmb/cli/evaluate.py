@@ -78,10 +78,10 @@ def evaluate(
 
     from openmmb.checkpoint import find_checkpoint, load_checkpoint
     from openmmb.cli.progress import counting
+    from openmmb.distributed import open_device
     from openmmb.engine.packed import pack
     from openmmb.eval.evaluate import evaluate as measure
     from openmmb.eval.saved import SavedReplies, fingerprint
-    from openmmb.vision.features.share import own_device
 
     require_one("--max-examples", max_examples)
     require_one("--batch-size", batch_size)
@@ -92,7 +92,7 @@ def evaluate(
     encoder = _encoder(loaded, chosen, examples)
     measures = None if no_replies else _measures(guard, gender_words)
     saved = None if replies is None else SavedReplies(replies, fingerprint(folder))
-    loaded.model.to(own_device(device))
+    loaded.model.to(open_device(device))
     pack(loaded.model)
     with counting("replies") as progress:
         for report in measure(

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Most lines of one kind."""
 
-Place = Annotated[str, arg(metavar="PATH|URL")]
+Location = Annotated[str, arg(metavar="PATH|URL")]
 
 
 def features(
     encoder: Annotated[Positional[str], arg(metavar="ENCODER")],
     *,
     images: Annotated[tuple[str, ...], arg(metavar="PATH|URL [PATH|URL ...]")],
-    out: Place,
+    out: Location,
     encoder_weights: PathOrNone = None,
     batch_size: int = 16,
     flip: Switch = False,
@@ -47,16 +47,18 @@ def features(
         verify: Encode nothing, check that every picture is there once and undamaged; exit code 1
             if not.
     """
+    from openmmb.distributed import open_device
     from openmmb.vision.encoders import ENCODERS, find_encoder, open_encoder
     from openmmb.vision.features.extract import extract
-    from openmmb.vision.features.share import own_device, own_share
+    from openmmb.vision.features.share import environment_share
 
     require_one("--batch-size", batch_size)
-    share = own_share()
+    share = environment_share()
     if verify:
         _verify(find_encoder(encoder), images, out, flip=flip, share=share)
         return
-    opened = open_encoder(encoder, weights=encoder_weights, device=own_device(device))
+    here = open_device(device, shared=True)
+    opened = open_encoder(encoder, weights=encoder_weights, device=str(here))
     if encoder_weights is not None and share.rank == 0:
         complain(f"{opened.name}: licence of its weights: {ENCODERS[opened.name].licence}")
     with _counting(share) as progress:
@@ -70,7 +72,7 @@ def features(
             progress=progress,
         )
     _list([str(picture) for picture in report.unreadable], "unreadable: ", say=complain)
-    whose = "" if share.of == 1 else f" by rank {share.rank} of {share.of}"
+    whose = "" if share.world_size == 1 else f" by rank {share.rank} of {share.world_size}"
     print(
         f"{printable(out)}: {report.written} written{whose}, {report.present} there before, "
         f"{len(report.unreadable)} unreadable, {report.others} other files left out"
@@ -81,8 +83,8 @@ def _verify(encoder: str, images: Sequence[str], out: str, *, flip: bool, share:
     from openmmb.cli.progress import counting
     from openmmb.vision.features.verify import verify
 
-    if share.of > 1:
-        raise ConfigError("--verify: one process does it; without torchrun would be right")
+    if share.world_size > 1:
+        raise ConfigError("--verify: expected one process; start it without torchrun")
     with counting("shards") as progress:
         findings = verify(out, images, encoder=encoder, flip=flip, progress=progress)
     print(f"{printable(out)}: {_count(findings)}")
@@ -110,7 +112,9 @@ def _counting(share: "Share") -> Iterator[Callable[[int, int], None] | None]:
     if share.rank > 0:
         yield None
         return
-    with counting("pictures" if share.of == 1 else f"pictures of 1 in {share.of}") as progress:
+    with counting(
+        "pictures" if share.world_size == 1 else f"pictures of 1 in {share.world_size}"
+    ) as progress:
         yield progress
 
 

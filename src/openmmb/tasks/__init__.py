@@ -21,6 +21,7 @@ from openmmb.tasks.jsonl import JsonLines
 from openmmb.tasks.picture_talk import PictureTalk
 from openmmb.tasks.topical_chat import TopicalChat
 from openmmb.tasks.wizard_of_wikipedia import WizardOfWikipedia
+from openmmb.tasks.written import KINDS, Written
 
 
 class OnDisk(Task, Protocol):
@@ -63,6 +64,7 @@ WHOLE: dict[str, Callable[[Path], OnDisk]] = {
     "jsonl": JsonLines,
     "picture_talk": PictureTalk,
     "topical_chat": TopicalChat,
+    "written": Written,
 }
 """Tasks that have no such side: all that can be a reply is one."""
 
@@ -75,7 +77,8 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
     """Open the data set ``name``; its files are first read when examples are asked for.
 
     Args:
-        name: A key of ``TASKS``, or ``jsonl/NAME`` for conversations of your own of that name.
+        name: A key of ``TASKS``, ``jsonl/NAME`` for conversations of your own of that name, or
+            ``written/KIND`` for one kind of ``written``.
         root: The folder that holds all data sets.
         both_sides: Learn every turn but the first of each conversation, where the published
             recipe learns one speaker's (``ONE_SIDED``); of no effect on other tasks.
@@ -89,6 +92,9 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
         return WHOLE[name](root)
     if _OWN.fullmatch(name):
         return JsonLines(root, name)
+    room, _, kind = name.partition("/")
+    if room == "written" and kind in KINDS:
+        return Written(root, kind)
     near = difflib.get_close_matches(name, TASKS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     raise ConfigError(f"no task {name!r}{hint} there are: {', '.join(sorted(TASKS))}, jsonl/NAME")

@@ -106,6 +106,11 @@ ABOUT: dict[str, About] = {
         "CC BY 4.0",
         {"train": 74_092},
     ),
+    "written": About(
+        "dialogues about photos and about life, for the bundled model",
+        "MIT; photos: as flickr8k and others",
+        otherwise="it comes with openmmb; its photographs are those of other sets",
+    ),
 }
 """Every task, and what else can be fetched.
 

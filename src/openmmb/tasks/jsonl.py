@@ -116,22 +116,36 @@ class JsonLines:
             DataError: The file is missing, or a line is not a ``Conversation``; says which.
         """
         (path,) = self.files(split)
-        for number, row in read_json_lines(path, Conversation):
-            turns = _said(row)
-            for at, said in enumerate(turns):
-                if not _is_learnt(row, at, said):
-                    continue
-                persona = (row.persona or {}).get(said.speaker, ())
-                yield Example(
-                    context=tuple(before.text for before in turns[:at]),
-                    reply=said.text,
-                    task=self.name,
-                    conversation=f"{split}:{number}",
-                    image_id=said.image_id,
-                    references=tuple(filter(None, map(tidy, row.references))),
-                    persona=tuple(filter(None, map(tidy, persona))),
-                    style=tidy((row.style or {}).get(said.speaker, "")) or None,
-                )
+        return read_conversations(path, task=self.name, group=split)
+
+
+def read_conversations(path: Path, *, task: str, group: str) -> Iterator[Example]:
+    """Yield the turns to learn of a file of conversations, each with all turns before it.
+
+    Args:
+        path: The file.
+        task: Name of the data set that the examples say they are of.
+        group: Begins the names of the file's conversations, which then are unlike another file's.
+
+    Raises:
+        DataError: The file is missing, or a line is not a ``Conversation``; says which.
+    """
+    for number, row in read_json_lines(path, Conversation):
+        turns = _said(row)
+        for at, said in enumerate(turns):
+            if not _is_learnt(row, at, said):
+                continue
+            persona = (row.persona or {}).get(said.speaker, ())
+            yield Example(
+                context=tuple(before.text for before in turns[:at]),
+                reply=said.text,
+                task=task,
+                conversation=f"{group}:{number}",
+                image_id=said.image_id,
+                references=tuple(filter(None, map(tidy, row.references))),
+                persona=tuple(filter(None, map(tidy, persona))),
+                style=tidy((row.style or {}).get(said.speaker, "")) or None,
+            )
 
 
 @dataclass(frozen=True, slots=True)

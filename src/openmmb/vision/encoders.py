@@ -3,7 +3,6 @@
 Sizes: B pictures, I image vectors, F features in each.
 """
 
-import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.errors import ConfigError
+from openmmb.distributed import open_device
+from openmmb.errors import ConfigError, unknown
 from openmmb.vision import efficientnet, resnext, siglip
 
 
@@ -80,7 +80,7 @@ class GridEncoder:
 
 
 @dataclass(frozen=True)
-class Request:
+class EncoderOptions:
     """What an encoder is opened with.
 
     Attributes:
@@ -107,66 +107,66 @@ class Entry:
             that is installed.
     """
 
-    open: Callable[[Request], ImageEncoder]
+    open: Callable[[EncoderOptions], ImageEncoder]
     shape: tuple[int, int] | None
     licence: str
     published: str = ""
 
 
-def open_efficientnet_lite0(request: Request) -> ImageEncoder:
+def open_efficientnet_lite0(options: EncoderOptions) -> ImageEncoder:
     """Open the 7 x 7 grid of EfficientNet-Lite0: 49 vectors of 1280 features, 0 to 6."""
     network = efficientnet.load_efficientnet()
     network.fold_batch_norms()
-    network.to(request.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return GridEncoder(
-        name=request.name,
+        name=options.name,
         num_vectors=efficientnet.NUM_VECTORS,
         feature_dim=efficientnet.FEATURE_DIM,
         fingerprint=_fingerprint([efficientnet.weights_path()], efficientnet.PREPROCESSING),
         preprocess=efficientnet.preprocess,
         network=network,
-        device=request.device,
+        device=options.device,
     )
 
 
-def open_faster_rcnn_x152(request: Request) -> ImageEncoder:
+def open_faster_rcnn_x152(options: EncoderOptions) -> ImageEncoder:
     """Open the detector of Multi-Modal BlenderBot: 100 regions of 2048 features."""
     from openmmb.vision.detector.encoder import open_faster_rcnn
 
-    return open_faster_rcnn(Path(request.weights), request.device)
+    return open_faster_rcnn(Path(options.weights), options.device)
 
 
 def open_resnext(
-    request: Request, *, shape: resnext.Shape, spatial: bool, parlai: bool
+    options: EncoderOptions, *, shape: resnext.Shape, spatial: bool, parlai: bool
 ) -> ImageEncoder:
-    """Open a ResNeXt: the mean of its 7 x 7 grid or, ``spatial``, its 49 places."""
-    path = Path(request.weights)
-    reading = resnext.Reading(
-        resnext.load_resnext(path, shape).to(request.device), spatial=spatial, parlai=parlai
+    """Open a ResNeXt: the mean of its 7 x 7 grid or, ``spatial``, the 49 cells of it."""
+    path = Path(options.weights)
+    network = resnext.GridReader(
+        resnext.load_resnext(path, shape).to(options.device), spatial=spatial, parlai=parlai
     )
     return GridEncoder(
-        name=request.name,
-        num_vectors=resnext.NUM_PLACES if spatial else 1,
+        name=options.name,
+        num_vectors=resnext.NUM_CELLS if spatial else 1,
         feature_dim=shape.feature_dim,
-        fingerprint=_fingerprint([path], f"{resnext.PREPROCESSING}; {reading.settings}"),
+        fingerprint=_fingerprint([path], f"{resnext.PREPROCESSING}; {network.settings}"),
         preprocess=resnext.preprocess,
-        network=reading,
-        device=request.device,
+        network=network,
+        device=options.device,
     )
 
 
-def open_siglip2(request: Request) -> ImageEncoder:
+def open_siglip2(options: EncoderOptions) -> ImageEncoder:
     """Open the grid of a SigLIP: as many vectors and features as its weights say."""
-    tower = siglip.load_siglip(request.weights)
-    tower.network.to(request.device)
+    tower = siglip.load_siglip(options.weights)
+    tower.network.to(options.device)
     return GridEncoder(
-        name=request.name,
+        name=options.name,
         num_vectors=tower.num_vectors,
         feature_dim=tower.feature_dim,
         fingerprint=_fingerprint(tower.files, siglip.SETTINGS),
         preprocess=tower.preprocess,
         network=tower,
-        device=request.device,
+        device=options.device,
     )
 
 
@@ -174,7 +174,7 @@ def _resnext(group_width: int, *, spatial: bool = False, parlai: bool = False) -
     shape = resnext.Shape(group_width)
     return Entry(
         open=partial(open_resnext, shape=shape, spatial=spatial, parlai=parlai),
-        shape=(resnext.NUM_PLACES if spatial else 1, shape.feature_dim),
+        shape=(resnext.NUM_CELLS if spatial else 1, shape.feature_dim),
         licence="CC-BY-NC 4.0 (not for commercial use)",
         published=resnext.PUBLISHED[group_width],
     )
@@ -221,10 +221,7 @@ def find_encoder(name: str) -> str:
     """
     name = ALIASES.get(name, name)
     if name not in ENCODERS:
-        near = difflib.get_close_matches(name, ENCODERS, n=1)
-        known = sorted(known for known in ENCODERS if not known.endswith("_parlai"))
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        raise ConfigError(f"no picture encoder {name!r}; {hint}")
+        raise ConfigError(unknown("picture encoder", name, ENCODERS))
     return name
 
 
@@ -247,11 +244,12 @@ def open_encoder(
         name: One of ENCODERS or ALIASES.
         weights: Its file or folder of weights, for those that do not come with them; ``siglip2``
             also takes a name on the Hugging Face hub.
-        device: Where it runs.
+        device: Name of the device where it runs, as ``openmmb.distributed.open_device`` takes it:
+            ``cpu``, ``cuda``, or ``auto`` for a graphics card if there is one.
 
     Raises:
-        ConfigError: No such encoder, no such device here, no weights where it needs some, or some
-            where it has its own.
+        ConfigError: There is no such encoder or no such device, it needs weights and got none, or
+            it got some and has its own.
         CheckpointError: The weights are damaged or of another network.
     """
     name = find_encoder(name)
@@ -259,17 +257,12 @@ def open_encoder(
     if entry.published and not weights:
         raise ConfigError(
             f"{name}: needs its weights, which are published at {entry.published}, "
-            f"licence: {entry.licence}; --encoder-weights PATH would be right"
+            f"licence: {entry.licence}; use --encoder-weights PATH"
         )
     if weights and not entry.published:
-        raise ConfigError(f"{name}: comes with its weights; without {str(weights)!r} is right")
-    try:
-        place = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch built without CUDA
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"no device {device!r} here: {reason}; 'cpu' always works") from error
-    where = str(Path(weights).expanduser()) if weights else ""
-    return entry.open(Request(name=name, device=place, weights=where))
+        raise ConfigError(f"{name}: expected no weights, it has its own, got {str(weights)!r}")
+    path = str(Path(weights).expanduser()) if weights else ""
+    return entry.open(EncoderOptions(name=name, device=open_device(device), weights=path))
 
 
 def _fingerprint(files: Sequence[Path], settings: str) -> str:

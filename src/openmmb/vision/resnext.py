@@ -5,7 +5,7 @@ which Mahajan et al., "Exploring the Limits of Weakly Supervised Pretraining" (2
 million public pictures by their hashtags. The modules keep the parameter names of torchvision's
 ResNet, in which the weights are published (CC-BY-NC 4.0: not for commercial use).
 
-Sizes: B pictures, I = 49 places of the 7 x 7 grid or 1, F = 2048 features of each.
+Sizes: B pictures, I = 49 cells of the 7 x 7 grid or 1, F = 2048 features of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from openmmb.errors import CheckpointError, shorten
-from openmmb.pickles import load_pickle
+from openmmb.pickles import load_published
 
 SIDE: Final = 224
 """Height and width of the pictures that the network was trained on."""
 
-NUM_PLACES: Final = 49
+NUM_CELLS: Final = 49
 """I of the whole grid."""
 
 PUBLISHED: Final = {
@@ -129,16 +127,16 @@ class _Bottleneck(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reading:
+class GridReader:
     """How the grid of a network becomes image vectors.
 
     Attributes:
         network: Yields the grid, in evaluation mode.
-        spatial: One vector a place, row by row, instead of their mean.
+        spatial: One vector a cell, row by row, instead of their mean.
         parlai: As ParlAI read it, which models trained with its vectors need. Its network stayed in
             training mode, so that each batch norm used the statistics of the one picture that it
             was shown; and its spatial vectors were cut from the grid without turning it first, so
-            that each holds some 42 channels of all places instead of all channels of one place.
+            that each holds some 42 channels of all cells instead of all channels of one cell.
     """
 
     network: ResNeXt
@@ -227,16 +225,7 @@ def _crop(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
-    """Read named tensors from safetensors or from a pickle of nothing but numbers."""
-    if not path.is_file():
-        what = "not a file" if path.exists() else "no such file"
-        raise CheckpointError(f"{path}: {what}; the network's weights would be right")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: not safetensors: {error}") from error
-    state = load_pickle(path)
+    state = load_published(path, what="the network's weights")
     if not isinstance(state, Mapping):
         raise CheckpointError(f"{path}: holds a {type(state).__name__}, expected named weights")
     for name, tensor in state.items():

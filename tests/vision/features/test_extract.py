@@ -29,20 +29,21 @@ PROCESS = """
 import sys
 from openmmb.vision.features import shards
 from openmmb.vision.features.extract import extract
-from openmmb.vision.features.share import own_share
+from openmmb.vision.features.share import environment_share
 from tests.vision.features.corners import Corners
 
 source, out, dies_after = sys.argv[1:]
 shards.SHARD_SIZE = 4
 encoder = Corners(dies_after=int(dies_after))
-print(extract(encoder, [source], out, batch_size=2, share=own_share()).written)
+print(extract(encoder, [source], out, batch_size=2, share=environment_share()).written)
 """
 
 
 def start(source: Path, out: Path, share: Share, dies_after: int = 10**9) -> subprocess.Popen[str]:
     """Begin to extract in a process of its own, which a signal kills after so many pictures."""
     command = [sys.executable, "-c", PROCESS, str(source), str(out), str(dies_after)]
-    ranks = {"RANK": str(share.rank), "WORLD_SIZE": str(share.of), "PYTHONPATH": str(ROOT)}
+    ranks = {"RANK": str(share.rank), "WORLD_SIZE": str(share.world_size)}
+    ranks["PYTHONPATH"] = os.pathsep.join((str(ROOT), *sys.path))
     return subprocess.Popen(command, env=os.environ | ranks, stdout=subprocess.PIPE, text=True)
 
 

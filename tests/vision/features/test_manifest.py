@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import ConfigError
+from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import Manifest, claim, read_manifest
-from openmmb.vision.features.places import open_place
 
 MADE = Manifest(encoder="a", fingerprint="1", num_vectors=2, feature_dim=3)
 
 
 @pytest.mark.parametrize("kind", ["path", "memory"])
 def test_a_claim_is_read_back_and_can_be_repeated(tmp_path: Path, kind: str) -> None:
-    folder = open_place(tmp_path if kind == "path" else f"memory:/{tmp_path}") / "a" / "b"
+    folder = open_location(tmp_path if kind == "path" else f"memory:/{tmp_path}") / "a" / "b"
     for _ in range(2):
         claim(folder, MADE)
     assert read_manifest(folder) == MADE
@@ -32,7 +32,7 @@ def test_a_claim_is_read_back_and_can_be_repeated(tmp_path: Path, kind: str) -> 
     ],
 )
 def test_another_claim_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
-    folder = open_place(tmp_path)
+    folder = open_location(tmp_path)
     claim(folder, MADE)
     with pytest.raises(ConfigError, match=message):
         claim(folder, replace(MADE, **change))  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from openmmb.errors import DataError, ImageError
+from openmmb.vision.features.locations import Location
 from openmmb.vision.features.pictures import Picture, list_pictures
-from openmmb.vision.features.places import Place
 from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
 
 COLOURS = {"a/one.png": "red", "a/b/two.PNG": "blue", "three.v2.bmp": "green"}
@@ -77,7 +77,7 @@ def test_of_a_large_picture_in_a_store_no_more_is_read_than_shows_it(tmp_path: P
         def _open(self, path: str, mode: str, **settings: object) -> Counted:
             return Counted(bytes(10**6))
 
-    picture = Picture("a", "counted://a.png", Place(Store(), "a.png", "counted://a.png"))
+    picture = Picture("a", "counted://a.png", Location(Store(), "a.png", "counted://a.png"))
     with pytest.raises(ImageError, match=r"^counted://a\.png: over 99 bytes; at most 99 are read$"):
         picture.load(ImageLimits(max_bytes=99))
     assert read == [100]

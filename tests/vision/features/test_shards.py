@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.errors import DataError
-from openmmb.vision.features.places import Place, open_place
+from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.features.shards import (
     Catalogue,
     list_shards,
@@ -24,7 +24,7 @@ from openmmb.vision.features.shards import (
 SHAPE = (2, 3)
 
 
-def write(folder: Place, ids: str) -> None:
+def write(folder: Location, ids: str) -> None:
     """Write a shard of one picture a letter, in batches of two."""
     with new_shard(folder, SHAPE, Catalogue(folder)) as shard:
         for start in range(0, len(ids), 2):
@@ -33,7 +33,7 @@ def write(folder: Place, ids: str) -> None:
             shard.add(list(letters), vectors[:, None, None].expand(-1, *SHAPE))
 
 
-def letters_in(folder: Place) -> str:
+def letters_in(folder: Location) -> str:
     """Read all shards, and see that each letter has its number."""
     found = ""
     for name in list_shards(folder):
@@ -50,7 +50,7 @@ def letters_in(folder: Place) -> str:
 def test_shards_hold_each_picture_once(
     tmp_path_factory: pytest.TempPathFactory, shards: list[str]
 ) -> None:
-    folder = open_place(tmp_path_factory.mktemp("shards"))
+    folder = open_location(tmp_path_factory.mktemp("shards"))
     for ids in shards:
         write(folder, ids)
     assert sorted(letters_in(folder)) == sorted(set("".join(shards)))
@@ -58,7 +58,7 @@ def test_shards_hold_each_picture_once(
 
 
 def test_an_index_says_what_is_in_a_shard(tmp_path: Path) -> None:
-    folder = open_place(tmp_path)
+    folder = open_location(tmp_path)
     write(folder, "abc")
     ((name, size),) = list_shards(folder).items()
     index = read_index(folder, name, size)
@@ -77,7 +77,7 @@ def test_an_index_says_what_is_in_a_shard(tmp_path: Path) -> None:
 
 
 def test_a_shard_of_other_vectors_is_refused(tmp_path: Path) -> None:
-    folder = open_place(tmp_path)
+    folder = open_location(tmp_path)
     write(folder, "ab")
     (name,) = list_shards(folder)
     with pytest.raises(DataError, match=r"not the vectors of shape \(3, 2\) that the manifest"):
@@ -85,7 +85,7 @@ def test_a_shard_of_other_vectors_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
-    folder = open_place(tmp_path)
+    folder = open_location(tmp_path)
     with (
         pytest.raises(ValueError, match="beyond float16 or not numbers: nan"),
         new_shard(folder, SHAPE, Catalogue(folder)) as shard,
@@ -95,7 +95,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_whoever_writes_the_state_last_knows_all_shards(tmp_path: Path) -> None:
-    folder = open_place(tmp_path)
+    folder = open_location(tmp_path)
 
     def work(letter: str) -> None:
         write(folder, letter)

@@ -1,12 +1,11 @@
-"""Every picture is one rank's, and every rank has a GPU."""
+"""Every picture is one rank's."""
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openmmb.errors import ConfigError
-from openmmb.vision.features.share import WHOLE, Share, own_device, own_share
+from openmmb.vision.features.share import WHOLE, Share, environment_share
 
 
 @given(st.text(), st.integers(1, 9))
@@ -32,29 +31,12 @@ def test_other_ranks_are_refused(rank: int, of: int) -> None:
 def test_the_environment_says_which_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    assert own_share() == WHOLE
+    assert environment_share() == WHOLE
     monkeypatch.setenv("RANK", "2")
     with pytest.raises(ConfigError, match=r"RANK and WORLD_SIZE: rank must be from 0 to 0, got 2"):
-        own_share()
+        environment_share()
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert own_share() == Share(2, 4)
+    assert environment_share() == Share(2, 4)
     monkeypatch.setenv("WORLD_SIZE", "four")
-    with pytest.raises(ConfigError, match=r"RANK and WORLD_SIZE: .*'four'"):
-        own_share()
-
-
-def test_ranks_of_one_machine_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert own_device("auto") == own_device("cuda") == "cuda:0"
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert own_device("auto") == own_device("cuda") == "cuda:1"
-    assert own_device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert own_device("auto") == "cpu"
-    assert own_device("cuda") == "cuda"  # which opening the encoder will refuse
-    monkeypatch.setenv("LOCAL_RANK", "x")
-    with pytest.raises(ConfigError, match="LOCAL_RANK: not a number, 'x'"):
-        own_device("cpu")
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE: expected a whole number, got 'four'"):
+        environment_share()

@@ -3,8 +3,9 @@
 import pytest
 
 from openmmb.errors import DataError
-from openmmb.vision.features.places import Place, open_place
+from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.features.share import WHOLE, Share
+from openmmb.vision.features.transfer import write
 from openmmb.vision.features.unreadable import (
     Unreadable,
     forget_other_runs,
@@ -16,13 +17,13 @@ BAD = [Unreadable(name, f"in/{name}.jpg", "dämaged\nJPEG\u2028\udcff") for name
 
 
 @pytest.fixture(params=["path", "memory"])
-def folder(request: pytest.FixtureRequest, tmp_path: object) -> Place:
-    place = open_place(str(tmp_path) if request.param == "path" else f"memory:/{tmp_path}")
-    place.make_folder()
-    return place
+def folder(request: pytest.FixtureRequest, tmp_path: object) -> Location:
+    location = open_location(str(tmp_path) if request.param == "path" else f"memory:/{tmp_path}")
+    location.make_folder()
+    return location
 
 
-def test_each_rank_reports_its_own(folder: Place) -> None:
+def test_each_rank_reports_its_own(folder: Location) -> None:
     write_unreadable(folder, WHOLE, BAD)
     assert [bad.id for bad in read_unreadable(folder)] == ["a", "b", "c"]
     for rank in range(2):
@@ -36,7 +37,7 @@ def test_each_rank_reports_its_own(folder: Place) -> None:
     assert folder.sizes() == {}
 
 
-def test_a_report_says_where_and_why(folder: Place) -> None:
+def test_a_report_says_where_and_why(folder: Location) -> None:
     write_unreadable(folder, WHOLE, BAD[:1])
     (found,) = read_unreadable(folder)
     assert found == BAD[0]
@@ -44,7 +45,7 @@ def test_a_report_says_where_and_why(folder: Place) -> None:
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', '{"ID": "a"}'])
-def test_a_malformed_report_is_named(folder: Place, line: str) -> None:
-    (folder / "unreadable.jsonl").write(line.encode())
+def test_a_malformed_report_is_named(folder: Location, line: str) -> None:
+    write(folder / "unreadable.jsonl", line.encode())
     with pytest.raises(DataError, match=r"unreadable\.jsonl: malformed: .*; delete it"):
         read_unreadable(folder)

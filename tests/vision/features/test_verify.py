@@ -10,7 +10,7 @@ import torch
 from openmmb.errors import ConfigError, DataError
 from openmmb.vision.features import shards
 from openmmb.vision.features.extract import extract
-from openmmb.vision.features.places import open_place
+from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.shards import Catalogue, new_shard
 from openmmb.vision.features.verify import Findings, verify
 from tests.vision.features.corners import Corners, paint
@@ -112,7 +112,7 @@ def test_a_shard_cut_short_or_without_index_is_found(out: Path) -> None:
 
 
 def test_numbers_that_are_none_are_found(out: Path) -> None:
-    folder = open_place(out)
+    folder = open_location(out)
     with new_shard(folder, (2, 3), Catalogue(folder)) as shard:
         shard.add(["q"], torch.full((1, 2, 3), 3.0))
     path = max(out.glob("*.arrow"))

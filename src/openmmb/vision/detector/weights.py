@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
-from openmmb.pickles import load_pickle
+from openmmb.pickles import load_published
 from openmmb.vision.detector.faster_rcnn import FasterRCNN, Shape
 from openmmb.vision.detector.proposals import STRIDES, cell_anchors
 
@@ -49,29 +47,14 @@ def load_faster_rcnn(path: Path, shape: Shape) -> FasterRCNN:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        what = "not a file" if path.exists() else "no such file"
-        raise CheckpointError(f"{path}: {what}; the detector's weights would be right")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    if all(name.startswith(_PARALLEL) for name in found):
-        return {name.removeprefix(_PARALLEL): tensor for name, tensor in found.items()}
-    return found
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not safetensors: {error}") from error
+    state = load_published(path, what="the detector's weights")
+    named = state.get("model", state) if isinstance(state, Mapping) else state
+    if not isinstance(named, Mapping) or not named:
+        raise CheckpointError(f"{path}: holds a {type(named).__name__}, expected named weights")
+    weights = {str(name): value for name, value in named.items() if isinstance(value, Tensor)}
+    if all(name.startswith(_PARALLEL) for name in weights):
+        return {name.removeprefix(_PARALLEL): tensor for name, tensor in weights.items()}
     return weights
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    found = load_pickle(path)
-    weights = found.get("model", found) if isinstance(found, Mapping) else found
-    if not isinstance(weights, Mapping) or not weights:
-        raise CheckpointError(f"{path}: holds a {type(weights).__name__}, expected named weights")
-    return {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
 
 
 def _published(name: str) -> str:

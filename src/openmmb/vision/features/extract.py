@@ -29,9 +29,9 @@ from PIL import Image, ImageOps
 from openmmb.errors import ImageError
 from openmmb.vision.encoders import ImageEncoder
 from openmmb.vision.features import shards
+from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import Manifest, claim
 from openmmb.vision.features.pictures import Picture, list_pictures
-from openmmb.vision.features.places import open_place
 from openmmb.vision.features.share import WHOLE, Share
 from openmmb.vision.features.unreadable import Unreadable, forget_other_runs, write_unreadable
 from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
@@ -96,7 +96,7 @@ def extract(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     pictures, others = list_pictures(sources)
-    folder = open_place(out)
+    folder = open_location(out)
     manifest = _manifest_of(encoder, flip=flip)
     claim(folder, manifest)
     catalogue = shards.Catalogue(folder)

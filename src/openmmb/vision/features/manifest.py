@@ -6,7 +6,8 @@ from typing import Final
 
 from openmmb.config import config, parse
 from openmmb.errors import ConfigError, DataError
-from openmmb.vision.features.places import Place
+from openmmb.vision.features.locations import Location
+from openmmb.vision.features.transfer import write
 
 MANIFEST: Final = "manifest.json"
 
@@ -36,20 +37,20 @@ class Manifest:
         return self.num_vectors, self.feature_dim
 
 
-def read_manifest(folder: Place) -> Manifest:
+def read_manifest(folder: Location) -> Manifest:
     """Read what made ``folder``.
 
     Raises:
         DataError: It is not a folder of features.
     """
-    place = folder / MANIFEST
+    location = folder / MANIFEST
     try:
-        return parse(Manifest, json.loads(place.read()), source=str(place))
+        return parse(Manifest, json.loads(location.read()), source=str(location))
     except (OSError, ValueError, ConfigError) as error:
         raise DataError(f"{folder}: not a folder of features: {error}") from error
 
 
-def claim(folder: Place, manifest: Manifest) -> None:
+def claim(folder: Location, manifest: Manifest) -> None:
     """Say in ``folder``, made if missing, what makes it, or check that it says the same.
 
     Raises:
@@ -59,7 +60,7 @@ def claim(folder: Place, manifest: Manifest) -> None:
     if not (folder / MANIFEST).exists():
         folder.make_folder()
         text = json.dumps(dataclasses.asdict(manifest), indent=2) + "\n"
-        (folder / MANIFEST).write(text.encode())
+        write(folder / MANIFEST, text.encode())
     before = read_manifest(folder)  # another process may have come first
     for field in dataclasses.fields(Manifest):
         old, new = getattr(before, field.name), getattr(manifest, field.name)

@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image
 
 from openmmb.errors import DataError, ImageError
-from openmmb.vision.features.places import Place, open_place
+from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.image import ImageLimits, load_image
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -24,14 +24,14 @@ class Picture:
     Attributes:
         image_id: The file's name without folder and suffix.
         name: What messages call it.
-        place: The picture's file, or the archive that it is in.
+        location: The picture's file, or the archive that it is in.
         offset: Where in the archive it starts.
         size: Its bytes in the archive; None for a file of its own.
     """
 
     image_id: str
     name: str
-    place: Place
+    location: Location
     offset: int = 0
     size: int | None = None
 
@@ -41,12 +41,12 @@ class Picture:
         Raises:
             ImageError: It is missing, beyond the limits, or not a picture.
         """
-        if self.size is None and self.place.local is not None:
-            return load_image(self.place.local, limits=limits, name=self.name)
+        if self.size is None and self.location.local is not None:
+            return load_image(self.location.local, limits=limits, name=self.name)
         self._check(self.size or 0, limits)
         count = limits.max_bytes + 1 if self.size is None else self.size
         try:
-            data = self.place.read(self.offset, count)
+            data = self.location.read(self.offset, count)
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise ImageError(f"{self.name}: {error.strerror or error}") from error
         self._check(len(data), limits)
@@ -74,7 +74,7 @@ def list_pictures(sources: Sequence[Path | str]) -> tuple[list[Picture], int]:
     pictures: dict[str, Picture] = {}
     others = 0
     for source in sources:
-        for picture in _list_source(open_place(source)):
+        for picture in _list_source(open_location(source)):
             if not _looks_like_picture(picture.name):
                 others += 1
             elif picture.image_id in pictures:
@@ -102,9 +102,9 @@ def _looks_like_picture(name: str) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def _list_source(source: Place) -> Iterator[Picture]:
+def _list_source(source: Location) -> Iterator[Picture]:
     if source.is_folder():
-        yield from (Picture(place.stem, str(place), place) for place in source.walk())
+        yield from (Picture(location.stem, str(location), location) for location in source.walk())
     elif not source.exists():
         raise DataError(f"{source}: no such file or folder")
     elif source.suffix == ".txt":
@@ -115,18 +115,18 @@ def _list_source(source: Place) -> Iterator[Picture]:
         raise DataError(f"{source}: expected a folder, a .txt list of files or a .tar archive")
 
 
-def _list_text(source: Place) -> Iterator[Picture]:
+def _list_text(source: Location) -> Iterator[Picture]:
     try:
         lines = source.read().decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: not a text file: {error.reason}") from error
     folder = posixpath.dirname(str(source))
     for line in filter(None, map(str.strip, lines)):
-        place = open_place(line if "://" in line else posixpath.join(folder, line))
-        yield Picture(place.stem, str(place), place)
+        location = open_location(line if "://" in line else posixpath.join(folder, line))
+        yield Picture(location.stem, str(location), location)
 
 
-def _list_tar(source: Place) -> Iterator[Picture]:
+def _list_tar(source: Location) -> Iterator[Picture]:
     try:
         with source.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             members = [member for member in archive if member.isreg() and not member.issparse()]

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from openmmb.config import config, parse
 from openmmb.errors import ConfigError, DataError
-from openmmb.vision.features.places import Place
+from openmmb.vision.features.locations import Location
+from openmmb.vision.features.transfer import put, scratch, write
 
 SHARD_SIZE: Final = 1000
 """Pictures in a shard, and so the most that a killed process loses."""
@@ -47,20 +48,20 @@ class ShardIndex:
     """Image ids in the order of its rows."""
 
 
-def list_shards(folder: Place) -> dict[str, int]:
+def list_shards(folder: Location) -> dict[str, int]:
     """Return the bytes of each shard by its name, in the order of their rows in the data set."""
     return {name: size for name, size in folder.sizes().items() if name.endswith(_SUFFIX)}
 
 
-def read_index(folder: Place, shard: str, size: int) -> ShardIndex:
+def read_index(folder: Location, shard: str, size: int) -> ShardIndex:
     """Read what is in the shard of that name and that many bytes.
 
     Raises:
         DataError: There is no index of it, or it is of another size.
     """
-    place = _index_of(folder, shard)
+    location = _index_of(folder, shard)
     try:
-        index = parse(ShardIndex, json.loads(place.read()), source=str(place))
+        index = parse(ShardIndex, json.loads(location.read()), source=str(location))
     except (OSError, ValueError, ConfigError) as error:
         raise damaged(folder / shard, f"no index: {error}") from error
     if size != index.num_bytes:
@@ -75,7 +76,7 @@ class Catalogue:
         folder: A folder of features; without shards, or not yet there, it has no ids.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
         self._seen: set[str] = set()
         self._ids: set[str] = set()
@@ -122,7 +123,7 @@ class NewShard:
 
 
 @contextmanager
-def new_shard(folder: Place, shape: tuple[int, int], catalogue: Catalogue) -> Iterator[NewShard]:
+def new_shard(folder: Location, shape: tuple[int, int], catalogue: Catalogue) -> Iterator[NewShard]:
     """Open one more shard of ``folder``.
 
     It is kept when the block ends without an error, unless it is empty. What other processes have
@@ -133,7 +134,7 @@ def new_shard(folder: Place, shape: tuple[int, int], catalogue: Catalogue) -> It
         ConfigError: pyarrow is not installed.
     """
     schema = shard_schema(shape)
-    with folder.scratch() as temporary:
+    with scratch(folder) as temporary:
         with temporary.open("wb") as file, _pyarrow().ipc.new_stream(file, schema) as writer:
             shard = NewShard(writer, schema)
             yield shard
@@ -155,21 +156,21 @@ def _leave_out(path: Path, taken: set[str]) -> list[str]:
     return ids
 
 
-def _keep(folder: Place, temporary: Path, ids: Sequence[str]) -> None:
+def _keep(folder: Location, temporary: Path, ids: Sequence[str]) -> None:
     digest = sha256_of(temporary)
     index = ShardIndex(sha256=digest, num_bytes=temporary.stat().st_size, ids=tuple(ids))
     shard = f"{len(list_shards(folder)):05d}-{digest[:16]}{_SUFFIX}"
-    _index_of(folder, shard).write(json.dumps(asdict(index)).encode())
-    (folder / shard).put(temporary)
+    write(_index_of(folder, shard), json.dumps(asdict(index)).encode())
+    put(temporary, folder / shard)
 
 
 def read_shard(
-    place: Place, path: Path, shape: tuple[int, int]
+    location: Location, path: Path, shape: tuple[int, int]
 ) -> Iterator[tuple[list[str], NDArray[np.float16]]]:
     """Yield B ids and their vectors (B, I, F), which stay on disk until they are looked at.
 
     Args:
-        place: The shard, for messages.
+        location: The shard, for messages.
         path: Where its bytes are on this machine.
         shape: (I, F) of every picture.
 
@@ -183,9 +184,9 @@ def read_shard(
             right = stream.schema.equals(shard_schema(shape))
             batches = list(stream) if right else []
     except (OSError, pa.ArrowException) as error:
-        raise damaged(place, str(error)) from error
+        raise damaged(location, str(error)) from error
     if not right:
-        raise damaged(place, f"not the vectors of shape {shape} that the manifest promises")
+        raise damaged(location, f"not the vectors of shape {shape} that the manifest promises")
     for batch in batches:
         # The formatting layer of `datasets` takes thirty times as long for a row.
         flat = batch.column("image").flatten().flatten().to_numpy(zero_copy_only=True)
@@ -203,13 +204,13 @@ def shard_schema(shape: tuple[int, int]) -> Any:
     return pa.schema({"id": pa.string(), "image": image})
 
 
-def write_state(folder: Place) -> None:
+def write_state(folder: Location) -> None:
     """Write the two files that ``datasets.load_from_disk`` looks for.
 
     Several processes may end at once. Each lists the shards, writes, and lists them again until
     none came meanwhile; whoever adds a shard writes after that. So the last to write knows all.
     """
-    (folder / "dataset_info.json").write(b"{}\n")
+    write(folder / "dataset_info.json", b"{}\n")
     written: list[str] | None = None
     while (names := list(list_shards(folder))) != written:
         state: dict[str, Any] = {
@@ -221,7 +222,7 @@ def write_state(folder: Place) -> None:
             "_output_all_columns": False,
             "_split": None,
         }
-        (folder / STATE).write((json.dumps(state, indent=2) + "\n").encode())
+        write(folder / STATE, (json.dumps(state, indent=2) + "\n").encode())
         written = names
 
 
@@ -231,11 +232,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _index_of(folder: Place, shard: str) -> Place:
+def _index_of(folder: Location, shard: str) -> Location:
     return folder / f"{shard.removesuffix(_SUFFIX)}.ids.json"
 
 
-def damaged(shard: Place, reason: str) -> DataError:
+def damaged(shard: Location, reason: str) -> DataError:
     """Make the error of a shard that is not as it was written."""
     return DataError(f"{shard}: damaged: {reason}; delete it and extract again")
 

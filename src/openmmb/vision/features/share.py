@@ -1,12 +1,10 @@
-"""Which of several processes does what, and on which device, when ``torchrun`` starts them."""
+"""Which of several processes encodes which pictures, when ``torchrun`` starts them."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import Final
 
-import torch
-
+from openmmb.distributed import environment_rank, environment_world_size
 from openmmb.errors import ConfigError
 
 
@@ -15,60 +13,40 @@ class Share:
     """The part of all pictures that one of several processes encodes.
 
     It depends on the ids alone and not on what the folder has already, so that processes need not
-    begin at once. Every picture is in the share of exactly one of ``of`` ranks.
+    begin at once. Every picture is in the share of exactly one rank.
 
     Attributes:
         rank: This process, from 0.
-        of: How many there are.
+        world_size: How many there are.
 
     Raises:
         ValueError: There is no such rank.
     """
 
     rank: int = 0
-    of: int = 1
+    world_size: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rank < self.of:
-            raise ValueError(f"rank must be from 0 to {self.of - 1}, got {self.rank}")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank must be from 0 to {self.world_size - 1}, got {self.rank}")
 
     def __contains__(self, image_id: str) -> bool:
         # With another number of ranks all is dealt anew: what is left of a run is shared evenly.
-        digest = hashlib.sha256(f"{self.of} {image_id}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") % self.of == self.rank
+        digest = hashlib.sha256(f"{self.world_size} {image_id}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") % self.world_size == self.rank
 
 
 WHOLE: Final = Share()
 """The share of a process that is alone."""
 
 
-def own_share() -> Share:
-    """Read the share of this process from RANK and WORLD_SIZE, which ``torchrun`` sets.
+def environment_share() -> Share:
+    """Return the share of this process, as the RANK and WORLD_SIZE of ``torchrun`` say.
 
     Raises:
         ConfigError: They are not numbers, or do not fit each other.
     """
     try:
-        return Share(
-            rank=int(os.environ.get("RANK", "0")), of=int(os.environ.get("WORLD_SIZE", "1"))
-        )
+        return Share(environment_rank(), environment_world_size())
     except ValueError as error:
         raise ConfigError(f"RANK and WORLD_SIZE: {error}") from error
-
-
-def own_device(name: str) -> str:
-    """Return the device of this process: of several GPUs, the one that LOCAL_RANK says.
-
-    Args:
-        name: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
-
-    Raises:
-        ConfigError: LOCAL_RANK is not a number.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    rank = os.environ.get("LOCAL_RANK", "0")
-    if not rank.isdecimal():
-        raise ConfigError(f"LOCAL_RANK: not a number, {rank!r}")
-    count = torch.cuda.device_count()
-    return f"cuda:{int(rank) % count}" if name == "cuda" and count else name

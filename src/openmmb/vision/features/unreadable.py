@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from openmmb.errors import DataError
-from openmmb.vision.features.places import Place
+from openmmb.vision.features.locations import Location
 from openmmb.vision.features.share import Share
+from openmmb.vision.features.transfer import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +33,25 @@ class Unreadable:
         return f"{self.where}: {self.reason}"
 
 
-def write_unreadable(folder: Place, share: Share, pictures: Sequence[Unreadable]) -> None:
+def write_unreadable(folder: Location, share: Share, pictures: Sequence[Unreadable]) -> None:
     """Report all that this process could not decode so far; no file if there is nothing."""
-    place = folder / _name(share)
+    location = folder / _name(share)
     if pictures:
         lines = (json.dumps(asdict(picture), ensure_ascii=False) for picture in pictures)
-        place.write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        write(location, "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
     else:
-        place.remove()
+        location.remove()
 
 
-def forget_other_runs(folder: Place, share: Share) -> None:
+def forget_other_runs(folder: Location, share: Share) -> None:
     """Delete the reports of runs with another number of processes than this one."""
-    now = {_name(Share(rank, share.of)) for rank in range(share.of)}
+    now = {_name(Share(rank, share.world_size)) for rank in range(share.world_size)}
     for name in _reports(folder):
         if name not in now:
             (folder / name).remove()
 
 
-def read_unreadable(folder: Place) -> list[Unreadable]:
+def read_unreadable(folder: Location) -> list[Unreadable]:
     """Read what the last run could not decode, in all of its processes.
 
     Raises:
@@ -67,12 +68,12 @@ def read_unreadable(folder: Place) -> list[Unreadable]:
 
 
 def _name(share: Share) -> str:
-    if share.of == 1:
+    if share.world_size == 1:
         return "unreadable.jsonl"
-    return f"unreadable-{share.rank:05d}-of-{share.of:05d}.jsonl"
+    return f"unreadable-{share.rank:05d}-of-{share.world_size:05d}.jsonl"
 
 
-def _reports(folder: Place) -> list[str]:
+def _reports(folder: Location) -> list[str]:
     return [
         name for name in folder.sizes() if name.startswith("unreadable") and name.endswith(".jsonl")
     ]

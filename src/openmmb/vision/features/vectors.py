@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openmmb.errors import DataError
+from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import read_manifest
-from openmmb.vision.features.places import open_place
 from openmmb.vision.features.shards import list_shards, read_shard
+from openmmb.vision.features.transfer import local_copy
 
 
 class Features:
@@ -33,12 +34,13 @@ class Features:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = folder
-        place = open_place(folder)
-        self.manifest = read_manifest(place)
+        source = open_location(folder)
+        self.manifest = read_manifest(source)
         self._vectors: dict[str, NDArray[np.float16]] = {}
-        for shard, size in list_shards(place).items():
-            path = (place / shard).here(size)
-            for ids, vectors in read_shard(place / shard, path, self.image_shape):
+        for shard, size in list_shards(source).items():
+            location = source / shard
+            path = local_copy(location, size)
+            for ids, vectors in read_shard(location, path, self.image_shape):
                 self._vectors.update(zip(ids, vectors, strict=True))
 
     @property

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from openmmb.errors import ConfigError, DataError
+from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.features.manifest import Manifest, read_manifest
 from openmmb.vision.features.pictures import list_pictures
-from openmmb.vision.features.places import Place, open_place
 from openmmb.vision.features.shards import (
     STATE,
     damaged,
@@ -20,6 +20,7 @@ from openmmb.vision.features.shards import (
     read_shard,
     sha256_of,
 )
+from openmmb.vision.features.transfer import download
 from openmmb.vision.features.unreadable import read_unreadable
 
 
@@ -74,7 +75,7 @@ def verify(
         DataError: It is not a folder of features, a source is missing or of no known kind, or two
             pictures have the same id.
     """
-    folder = open_place(out)
+    folder = open_location(out)
     manifest = read_manifest(folder)
     for name, asked in (("encoder", encoder), ("flip", flip)):
         made = getattr(manifest, name)
@@ -101,48 +102,48 @@ def verify(
         missing=tuple(missing),
         unreadable=tuple(image_id for image_id in missing if image_id in reported),
         duplicate=tuple(
-            f"{image_id}: in {' and '.join(places)}"
-            for image_id, places in found.items()
-            if len(places) > 1
+            f"{image_id}: in {' and '.join(locations)}"
+            for image_id, locations in found.items()
+            if len(locations) > 1
         ),
         damaged=tuple(broken),
         others=len(found.keys() - listed),
     )
 
 
-def _check_shard(folder: Place, shard: str, size: int, manifest: Manifest) -> list[str]:
+def _check_shard(folder: Location, shard: str, size: int, manifest: Manifest) -> list[str]:
     """Return the image ids of a shard, row by row.
 
     Raises:
         DataError: It is damaged.
     """
     index = read_index(folder, shard, size)
-    place = folder / shard
+    location = folder / shard
     with tempfile.TemporaryDirectory() as scratch:
-        path = place.local
+        path = location.local
         if path is None:  # what the store has, not a copy that may have been made when it was right
             path = Path(scratch, shard)
-            place.download(path)
+            download(location, path)
         digest = sha256_of(path)
         if digest != index.sha256:
-            raise damaged(place, f"SHA-256 {digest}, expected {index.sha256}")
+            raise damaged(location, f"SHA-256 {digest}, expected {index.sha256}")
         ids: list[str] = []
-        for names, vectors in read_shard(place, path, manifest.image_shape):
+        for names, vectors in read_shard(location, path, manifest.image_shape):
             ids += names
             if not np.isfinite(vectors).all():
-                raise damaged(place, "not all of its numbers are finite")
+                raise damaged(location, "not all of its numbers are finite")
     if ids != list(index.ids):
-        raise damaged(place, "other pictures than its index lists")
+        raise damaged(location, "other pictures than its index lists")
     return ids
 
 
-def _check_state(folder: Place, shards: Sequence[str]) -> list[str]:
+def _check_state(folder: Location, shards: Sequence[str]) -> list[str]:
     """Return what is wrong with the list of shards that ``datasets`` goes by."""
-    place = folder / STATE
+    location = folder / STATE
     try:
-        listed = [file["filename"] for file in json.loads(place.read())["_data_files"]]
+        listed = [file["filename"] for file in json.loads(location.read())["_data_files"]]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        return [f"{place}: damaged: {error}; the next run writes it anew"]
+        return [f"{location}: damaged: {error}; the next run writes it anew"]
     wrong = [f"lists {name}, which is missing" for name in listed if name not in shards]
     wrong += [f"lacks {name}" for name in shards if name not in listed]
-    return [f"{place}: {reason}; the next run writes it anew" for reason in wrong]
+    return [f"{location}: {reason}; the next run writes it anew" for reason in wrong]

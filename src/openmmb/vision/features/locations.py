@@ -2,19 +2,11 @@
 
 What has ``://`` in it is a URL, such as ``s3://bucket/photos`` or ``memory://photos``; all else is
 a path. A store needs its own package, as ``s3fs`` is for S3.
-
-On this machine a file appears under its name when it is whole. In a store it is sent in one go
-under its name: object stores (S3, GCS, Azure) then show it when it is whole, others, such as SFTP,
-may show a part of it meanwhile.
 """
 
-import os
-import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +17,7 @@ from openmmb.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A file or a folder, there or not.
 
     Attributes:
@@ -41,10 +33,16 @@ class Place:
     def __str__(self) -> str:
         return self.name
 
-    def __truediv__(self, child: str) -> "Place":
+    @property
+    def parent(self) -> "Location":
+        """The folder that it is in."""
+        path, name = (text.rpartition("/")[0] for text in (self.path, self.name))
+        return Location(self.fs, path, name)
+
+    def __truediv__(self, child: str) -> "Location":
         """Return what is called ``child`` in this folder."""
         inside = (f"{folder.rstrip('/')}/{child}" for folder in (self.path, self.name))
-        return Place(self.fs, *inside)
+        return Location(self.fs, *inside)
 
     @property
     def local(self) -> Path | None:
@@ -84,14 +82,14 @@ class Place:
         """Make the folder and those above it, unless they are there."""
         self.fs.makedirs(self.path, exist_ok=True)
 
-    def walk(self) -> list["Place"]:
+    def walk(self) -> list["Location"]:
         """List the files in the folder and in those below it, sorted."""
         if self.local is not None:  # fsspec follows links to folders, round and round
             root = Path(self.name)
             found = sorted(path for path in root.rglob("*") if path.is_file())
-            return [Place(self.fs, str(path.absolute()), str(path)) for path in found]
+            return [Location(self.fs, str(path.absolute()), str(path)) for path in found]
         paths = sorted(self.fs.find(self.path))
-        return [Place(self.fs, path, self.fs.unstrip_protocol(path)) for path in paths]
+        return [Location(self.fs, path, self.fs.unstrip_protocol(path)) for path in paths]
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file in the folder, by name, sorted; empty without a folder."""
@@ -114,61 +112,10 @@ class Place:
             data: bytes = file.read(-1 if count is None else count)
         return data
 
-    def write(self, data: bytes) -> None:
-        """Make it a file of these bytes, in place of one that is there."""
-        with _folder_of(self).scratch() as temporary:
-            temporary.write_bytes(data)
-            self.put(temporary)
-
-    def put(self, temporary: Path) -> None:
-        """Make it a file with the bytes of ``temporary``, made by its folder's ``scratch``."""
-        if self.local is None:
-            self.fs.put_file(str(temporary), self.path)
-            return
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # so that no crash leaves half a file under a whole one's name
-        temporary.replace(self.local)
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Yield the name of a file to write before it is ``put`` in this folder.
-
-        Its name ends in ``.tmp``; a killed process leaves it behind.
-        """
-        folder = Path(tempfile.gettempdir()) if self.local is None else self.local
-        temporary = folder / f"{uuid.uuid4().hex}.tmp"
-        try:
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
-
     def remove(self) -> None:
         """Delete the file, if it is there."""
         if self.exists():
             self.fs.rm_file(self.path)
-
-    def here(self, size: int) -> Path:
-        """Return a file of this machine with these bytes: itself, or a copy that is kept.
-
-        Args:
-            size: Bytes of the file; a copy of another size is made anew.
-        """
-        if self.local is not None:
-            return self.local
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = cache / "openmmb" / sha256(_folder_of(self).name.encode()).hexdigest()[:16]
-        copy = open_place(folder / PurePosixPath(self.path).name)
-        path = Path(copy.path)
-        if not path.exists() or path.stat().st_size != size:
-            folder.mkdir(parents=True, exist_ok=True)
-            with _folder_of(copy).scratch() as temporary:
-                self.download(temporary)
-                copy.put(temporary)
-        return path
-
-    def download(self, to: Path) -> None:
-        """Copy the file to ``to``."""
-        self.fs.get_file(self.path, str(to))
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -180,23 +127,18 @@ class Place:
             raise DataError(f"{self}: cannot be reached: {reason}") from error
 
 
-def open_place(place: Path | str) -> Place:
+def open_location(location: Path | str) -> Location:
     """Find the file system of a path or URL; whether anything is there is not looked at.
 
     Raises:
         ConfigError: No such kind of URL, or the package for it is not installed.
     """
-    if "://" not in str(place):
-        return Place(LocalFileSystem(), str(Path(place).absolute()), str(place))
+    if "://" not in str(location):
+        return Location(LocalFileSystem(), str(Path(location).absolute()), str(location))
     try:
-        fs, path = fsspec.url_to_fs(place)
+        fs, path = fsspec.url_to_fs(location)
     except (ValueError, ImportError) as error:
-        raise ConfigError(f"{place}: {error}") from error
+        raise ConfigError(f"{location}: {error}") from error
     if isinstance(fs, LocalFileSystem):
-        return Place(fs, path, path)
-    return Place(fs, path, str(place))
-
-
-def _folder_of(place: Place) -> Place:
-    path, name = (text.rpartition("/")[0] for text in (place.path, place.name))
-    return Place(place.fs, path, name)
+        return Location(fs, path, path)
+    return Location(fs, path, str(location))
