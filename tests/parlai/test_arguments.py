@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import describe_flags, read_flags
-from openmmb.parlai.table import FLAGS, SHORT
+from openmmb.parlai.flag_table import FLAGS, SHORT
 from openmmb.training.replies.config import Recipe
 
 
@@ -85,25 +85,28 @@ def test_a_value_is_what_parlai_takes_it_for(words: list[str], values: dict[str,
     ("words", "message"),
     [
         (["--batchsiz", "3"], r"--batchsiz: no such flag .*; did you mean --batchsize\?"),
-        (["--qqqqqq", "3"], "--qqqqqq: no such flag .*; see openmmb parlai --help"),
-        (["-im", "raw"], "-im: ParlAI has two flags of that name"),
-        (["train"], "train: not a flag"),
-        (["-bs"], "-bs: no value behind it"),
-        (["-bs", "-lr", "1"], "-bs: no value behind it"),
-        (["-bs", "--unknown", "1"], "-bs: no value behind it"),
-        (["-bs", "many"], "-bs: 'many'; a whole number would be right"),
-        (["-lr", "nan"], "-lr: 'nan'; a finite number would be right"),
-        (["-lr", "high"], "-lr: 'high'; a number would be right"),
-        (["--fp16", "maybe"], "--fp16: 'maybe'; True or False would be right"),
-        (["-mtw", "1,0"], "-mtw: '1,0'; stochastic, or a number above 0"),
-        (["-opt", "sgd"], "-opt: 'sgd'; one of adam, mem_eff_adam, adamw, adafactor would be"),
-        (["--lr-scheduler", "fixed"], "--lr-scheduler: 'fixed'; one of reduceonplateau, none"),
-        (["--image-mode", "resnet152"], "--image-mode: 'resnet152'; no picture encoder"),
-        (["-vmt", "accuracy"], "-vmt accuracy: a run is judged by its perplexity; only ppl"),
-        (["--person-tokens", "True"], "--person-tokens True: contexts .*; only False"),
-        (["--dict-tokenizer", "re"], "--dict-tokenizer re: no other .*; only bytelevelbpe"),
+        (["--qqqqqq", "3"], "--qqqqqq: no such flag .*; openmmb parlai tm --help"),
+        (["-im", "raw"], "-im: two of ParlAI's flags; use"),
+        (["train"], "train: is no flag"),
+        (["-bs"], "-bs: expected a value behind it"),
+        (["-bs", "-lr", "1"], "-bs: expected a value behind it"),
+        (["-bs", "--unknown", "1"], "-bs: expected a value behind it"),
+        (["-bs", "many"], "-bs 'many': expected a whole number"),
+        (["-lr", "nan"], "-lr 'nan': expected a finite number"),
+        (["-lr", "high"], "-lr 'high': expected a number"),
+        (["--fp16", "maybe"], "--fp16 'maybe': expected True or False"),
+        (["-mtw", "1,0"], "-mtw '1,0': expected stochastic, or a number above 0"),
+        (["-opt", "sgd"], "-opt 'sgd': expected one of adam, mem_eff_adam, adamw, adafactor"),
+        (
+            ["--lr-scheduler", "fixed"],
+            "--lr-scheduler 'fixed': expected one of reduceonplateau, none",
+        ),
+        (["--image-mode", "resnet152"], "--image-mode 'resnet152': no picture encoder"),
+        (["-vmt", "accuracy"], "-vmt accuracy: a run is judged by its perplexity; expected ppl"),
+        (["--person-tokens", "True"], "--person-tokens True: contexts .*; expected False"),
+        (["--dict-tokenizer", "re"], "--dict-tokenizer re: no other .*; expected bytelevelbpe"),
         (["-o", "gen/blenderbot"], "-o gen/blenderbot: files of options are not read"),
-        (["--mutators", "flatten"], "--mutators flatten: there are none$"),
+        (["--mutators", "flatten"], "--mutators flatten: they are not supported$"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: list[str], message: str) -> None:

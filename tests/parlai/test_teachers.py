@@ -53,9 +53,9 @@ def test_a_wrapper_may_be_spelled_as_its_class() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("convai", "no teacher 'convai' is known; did you mean"),
-        ("squad", "no teacher 'squad' is known; there are: blended_skill_talk, "),
-        ("convai2", "convai2: its examples are spelled otherwise; convai2:normalized"),
+        ("convai", "no teacher 'convai'; did you mean"),
+        ("squad", "no teacher 'squad'; expected one of blended_skill_talk, "),
+        ("convai2", "convai2: its examples are spelled otherwise; use convai2:normalized"),
         ("image_chat", "image_chat: it is for models that choose"),
         ("wizard_of_wikipedia:Generator", "it puts knowledge into contexts"),
         (f"{WRAPPER}:blended_skill_talk,convai2:normalized", "convai2:normalized is not in "),

@@ -6,7 +6,7 @@ import pytest
 
 from openmmb.checkpoint import save_checkpoint
 from openmmb.errors import ConfigError
-from openmmb.parlai.zoo import ARCHIVES, come_by, find_model
+from openmmb.parlai.zoo import ARCHIVES, explain_missing, find_model
 from tests.build import tiny_checkpoint
 from tests.convert.build import copy_micro
 
@@ -25,25 +25,31 @@ def test_the_zoo_is_converted_once(model: str) -> None:
     name = f"zoo:{model}/model"
     folder = find_model(name)
     assert folder == f"converted/{model.partition('/')[2]}"
-    how = come_by(name, folder)
+    how = explain_missing(name, folder)
     assert ARCHIVES[model] in how
     assert f"openmmb convert parlai UNPACKED {folder}" in how
 
 
 def test_a_run_that_is_missing_has_to_be_made() -> None:
-    assert come_by("run", "run/checkpoint").endswith("the run of --model-file run makes it")
+    assert explain_missing("run", "run/checkpoint").endswith("the run of --model-file run makes it")
 
 
 def test_a_parlai_model_has_to_be_converted(tmp_path: Path) -> None:
     micro = copy_micro(tmp_path / "micro")
-    with pytest.raises(ConfigError, match=r"a ParlAI model; openmmb convert parlai .*model FOLDER"):
+    with pytest.raises(
+        ConfigError,
+        match=r"is a ParlAI model; make a checkpoint .* openmmb convert parlai .*model FOLDER",
+    ):
         find_model(str(micro / "model"))
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("zoo:bart/bart_large/model", "not a model that can be converted; there are: zoo:ble"),
+        (
+            "zoo:bart/bart_large/model",
+            "no convertible model 'bart/bart_large'; expected one of ble",
+        ),
         ("zoo:multimodal_blenderbot/model", "on request only .*openmmb convert parlai"),
     ],
 )

@@ -3,8 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tyro
@@ -27,20 +26,26 @@ from openmmb.errors import OpenMMBError
 
 DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything else."
 
-COMMANDS = (
-    talk.chat,
-    talk.reply,
-    safety.safety,
-    data.data,
-    features.features,
-    train.train,
-    estimate.estimate,
-    plot.plot,
-    evaluate.evaluate,
-    convert.convert,
-    parlai.parlai,
-)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "chat": talk.chat,
+    "reply": talk.reply,
+    "safety": safety.safety,
+    "data": data.data,
+    "features": features.features,
+    "train": train.train,
+    "estimate": estimate.estimate,
+    "plot": plot.plot,
+    "evaluate": evaluate.evaluate,
+    "convert": convert.convert,
+    "parlai": parlai.parlai,
+}
 """In the order of the help."""
+OPEN_ENDED: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train.train_with,
+    "parlai": parlai.parlai_with,
+}
+"""Commands whose flags depend on the word behind them: they read the rest of the line themselves,
+from that word on."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,22 +74,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place = "" if error.filename is None else f"{error.filename}: "
-        complain(f"openmmb {args[0]}: {place}{error.strerror or error}")
+        where = "" if error.filename is None else f"{error.filename}: "
+        complain(f"openmmb {args[0]}: {where}{error.strerror or error}")
         return 2
     return 0
 
 
 def _run(args: Sequence[str]) -> None:
-    if args[0] == "--version":
+    name, *rest = args
+    if name == "--version":
+        from importlib.metadata import version
+
         print(f"openmmb {version('openmmb')}")
-    elif args[0] == "train" and len(args) > 1 and not args[1].startswith("-"):
-        train.train_with(args[1:])
-    elif args[0] == "parlai" and len(args) > 1 and args[1] not in ("-h", "--help"):
-        parlai.parlai_with(args[1:])
+    elif name in OPEN_ENDED and rest and rest[0] not in ("-h", "--help"):
+        OPEN_ENDED[name](rest)
     else:
         app = SubcommandApp()
-        for command in COMMANDS:
+        for command in COMMANDS.values():
             app.command(command)
         # Without pairs, a switch has the one flag that changes something.
         config = (tyro.conf.FlagCreatePairsOff,)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openmmb.errors import ConfigError, shorten
-from openmmb.parlai.table import FLAGS, SHORT, Flag
+from openmmb.parlai.flag_table import FLAGS, SHORT, Flag
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_flags(words: Sequence[str]) -> Given:
     while left:
         word = left.pop(0)
         if not word.startswith("-"):
-            raise ConfigError(f"{shorten(word)}: not a flag; a flag such as --task would be right")
+            raise ConfigError(f"{shorten(word)}: is no flag; expected one such as --task")
         written, has_value, value = word.partition("=")
         name = long_name(written)
         flag = FLAGS[name]
@@ -72,7 +72,7 @@ def read_flags(words: Sequence[str]) -> Given:
             value = value or "true"
         elif not has_value:
             if not left or _is_flag(left[0]):
-                raise ConfigError(f"{written}: no value behind it")
+                raise ConfigError(f"{written}: expected a value behind it")
             value = left.pop(0)
         values[name] = _read(flag, written, value)
         spelled[name] = written
@@ -88,11 +88,11 @@ def long_name(written: str) -> str:
     name = written.lstrip("-").replace("_", "-")
     name = SHORT.get(name, name)
     if written.lstrip("-") == "im":
-        raise ConfigError("-im: ParlAI has two flags of that name; --image-mode or --init-model?")
+        raise ConfigError("-im: two of ParlAI's flags; use --image-mode or --init-model")
     if name not in FLAGS:
         near = difflib.get_close_matches(name, FLAGS, n=1)
-        hint = f"; did you mean --{near[0]}?" if near else "; see openmmb parlai --help"
-        raise ConfigError(f"{written}: no such flag of ParlAI's is known{hint}")
+        hint = f"did you mean --{near[0]}?" if near else "openmmb parlai tm --help lists them"
+        raise ConfigError(f"{written}: no such flag of ParlAI's is known; {hint}")
     return name
 
 
@@ -132,8 +132,8 @@ def _read(flag: Flag, written: str, text: str) -> Any:
     try:
         value = flag.read(text)
     except ValueError as error:
-        raise ConfigError(f"{written}: {shorten(repr(text))}; {error}") from None
+        raise ConfigError(f"{written} {shorten(repr(text))}: {error}") from None
     if flag.allowed is not None and value not in flag.allowed:
-        right = "; only " + " or ".join(map(_shown, flag.allowed)) if flag.allowed else ""
-        raise ConfigError(f"{written} {shorten(text)}: {flag.why}{right}")
+        expected = "; expected " + " or ".join(map(_shown, flag.allowed)) if flag.allowed else ""
+        raise ConfigError(f"{written} {shorten(text)}: {flag.why}{expected}")
     return value

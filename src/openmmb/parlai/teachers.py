@@ -1,9 +1,8 @@
 """ParlAI's ``--task``: which data sets its teachers are here."""
 
-import difflib
 from dataclasses import dataclass
 
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
 
 WRAPPER = "genderation_bias:controllable_task:"
 """Before a teacher: each example is one text, with the control of its reply's gendered words."""
@@ -21,10 +20,9 @@ TEACHERS: dict[str, str] = {
 WITH_REST = "coco_captions"
 """The task that ``--include-rest-val`` makes of COCO's captions."""
 OTHERS = {
-    "convai2": "its examples are spelled otherwise; convai2:normalized would be right",
-    "image_chat": "it is for models that choose; image_chat:Generation would be right",
-    "wizard_of_wikipedia:generator": "it puts knowledge into contexts; wizard_of_wikipedia would "
-    "be right",
+    "convai2": "its examples are spelled otherwise; use convai2:normalized",
+    "image_chat": "it is for models that choose; use image_chat:Generation",
+    "wizard_of_wikipedia:generator": "it puts knowledge into contexts; use wizard_of_wikipedia",
 }
 """Teachers that a task has another of: why it is not that one."""
 COCO_NOTE = (
@@ -89,9 +87,7 @@ def _task(teacher: str, *, rest: bool) -> str:
     if teacher in OTHERS:
         raise ConfigError(f"--task: {teacher}: {OTHERS[teacher]}")
     if teacher not in TEACHERS:
-        near = difflib.get_close_matches(teacher, (*TEACHERS, *OTHERS), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(TEACHERS)}"
-        raise ConfigError(f"--task: no teacher {teacher!r} is known; {hint}")
+        raise ConfigError(f"--task: {unknown('teacher', teacher, (*TEACHERS, *OTHERS))}")
     if rest and teacher in ("coco_caption", "coco_caption:v2014"):
         return WITH_REST
     return TEACHERS[teacher]

@@ -1,6 +1,6 @@
 """What stands behind ParlAI's flags: each function reads one kind of value.
 
-Each takes the text and raises ValueError, which says what would be right.
+Each takes the text and raises ValueError, which says what is expected.
 """
 
 import math
@@ -29,7 +29,7 @@ def truth(word: str) -> bool:
         return True
     if word.lower() in ("no", "false", "f", "n", "0"):
         return False
-    raise ValueError("True or False would be right")
+    raise ValueError("expected True or False")
 
 
 def whole(word: str) -> int:
@@ -37,7 +37,7 @@ def whole(word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise ValueError("a whole number would be right") from None
+        raise ValueError("expected a whole number") from None
 
 
 def number(word: str) -> float:
@@ -45,9 +45,9 @@ def number(word: str) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise ValueError("a number would be right") from None
+        raise ValueError("expected a number") from None
     if not math.isfinite(value):
-        raise ValueError("a finite number would be right")
+        raise ValueError("expected a finite number")
     return value
 
 
@@ -65,10 +65,10 @@ def shares(word: str) -> tuple[float, ...] | None:
     """Read the weights of tasks; None where each counts by its size."""
     if word == "stochastic":
         return None
-    found = numbers(word)
-    if any(share <= 0 for share in found):
-        raise ValueError("stochastic, or a number above 0 for each task, would be right")
-    return found
+    weights = numbers(word)
+    if any(weight <= 0 for weight in weights):
+        raise ValueError("expected stochastic, or a number above 0 for each task")
+    return weights
 
 
 def nothing_or(word: str) -> str | None:
@@ -96,7 +96,7 @@ def one_of(meanings: dict[str, Any]) -> Read:
 
     def read(word: str) -> Any:
         if word not in meanings:
-            raise ValueError(f"one of {', '.join(meanings)} would be right")
+            raise ValueError(f"expected one of {', '.join(meanings)}")
         return meanings[word]
 
     return read

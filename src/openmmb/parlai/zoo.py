@@ -1,4 +1,4 @@
-"""Models by ParlAI's names: which checkpoint is meant, and how to come by it.
+"""Models by ParlAI's names: which checkpoint is meant, and how to get it.
 
 ParlAI downloads what begins with ``zoo:``. Here a model is converted once, into
 ``converted/NAME``, and what a run has trained lies in the run's folder.
@@ -7,7 +7,7 @@ ParlAI downloads what begins with ``zoo:``. Here a model is converted once, into
 from pathlib import Path
 
 from openmmb.checkpoint import CONFIG, find_checkpoint
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
 
 PREFIX = "zoo:"
 ARCHIVES = {
@@ -42,19 +42,19 @@ def find_model(name: str) -> str:
         return name
     if folder.is_file() or Path(f"{folder}.opt").is_file():
         raise ConfigError(
-            f"{name}: a ParlAI model; openmmb convert parlai {name} FOLDER makes a checkpoint of "
-            "it, whose FOLDER would be right"
+            f"{name}: is a ParlAI model; make a checkpoint of it with openmmb convert parlai "
+            f"{name} FOLDER and use FOLDER"
         )
     return str(Path(name) / "checkpoint")
 
 
-def come_by(name: str, folder: str) -> str:
-    """Say how to come by the checkpoint that ``find_model`` returned as ``folder``."""
+def explain_missing(name: str, folder: str) -> str:
+    """Say how to get the checkpoint that ``find_model`` returned as ``folder``."""
     if not name.startswith(PREFIX):
-        return f"{folder}: not there yet; the run of --model-file {name} makes it"
+        return f"{folder}: does not exist yet; the run of --model-file {name} makes it"
     model = _zoo_name(name)
     return (
-        f"{folder}: not there yet; models of ParlAI's zoo are not downloaded: unpack "
+        f"{folder}: does not exist yet; models of ParlAI's zoo are not downloaded: unpack "
         f"{ARCHIVE_URL}/{ARCHIVES[model]} and run openmmb convert parlai UNPACKED {folder}"
     )
 
@@ -63,10 +63,9 @@ def _zoo_name(name: str) -> str:
     model = name.removeprefix(PREFIX).removesuffix("/model")
     if model.startswith("multimodal_blenderbot"):
         raise ConfigError(
-            f"{name}: its weights were given on request only ({REQUEST_URL}); with them, "
-            "openmmb convert parlai makes a checkpoint, whose folder would be right"
+            f"{name}: its weights were given on request only ({REQUEST_URL}); make a checkpoint of "
+            "them with openmmb convert parlai and use its folder"
         )
     if model not in ARCHIVES:
-        known = ", ".join(f"{PREFIX}{known}/model" for known in ARCHIVES)
-        raise ConfigError(f"{name}: not a model that can be converted; there are: {known}")
+        raise ConfigError(f"{name}: {unknown('convertible model', model, ARCHIVES)}")
     return model

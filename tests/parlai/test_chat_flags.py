@@ -4,7 +4,7 @@ import pytest
 
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
-from openmmb.parlai.chat import ChatCommand, read_chat
+from openmmb.parlai.chat_flags import ChatCommand, read_chat
 from tests.convert import card
 
 CARD = card.chat(model="runs/degenpos")[2:]
@@ -65,14 +65,17 @@ def test_a_task_that_has_no_persona_is_not_needed() -> None:
     ("words", "message"),
     [
         ((), "--model-file: missing"),
-        (("-mf", "run", "-m", "bart"), "--model bart: no such agent is known; there are: proj"),
-        (("-mf", "zoo:bart/bart_large/model"), "not a model that can be converted"),
+        (
+            ("-mf", "run", "-m", "bart"),
+            "--model: no agent 'bart'; expected one of image_seq2seq, proj",
+        ),
+        (("-mf", "zoo:bart/bart_large/model"), "no convertible model"),
         (
             (
                 *("-mf", "run", "-m", "projects.multimodal_blenderbot.agents:BiasAgent"),
                 *("--bias-class", "f2"),
             ),
-            "--bias-class f2: one of f0m0, f0m1",
+            "--bias-class f2: expected one of f0m0, f0m1",
         ),
     ],
 )

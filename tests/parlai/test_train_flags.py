@@ -9,7 +9,7 @@ import pytest
 from openmmb.config import dump, parse
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
-from openmmb.parlai.train import ENDLESS, TrainCommand, read_train
+from openmmb.parlai.train_flags import ENDLESS, TrainCommand, read_train
 from openmmb.training.replies.config import Recipe
 from tests.convert import card
 
@@ -137,14 +137,14 @@ def test_what_must_be_there_is_named(flag: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("-m", "bart"), "--model bart: only image_seq2seq and transformer/generator can be"),
-        (("-dt", "valid"), "--datatype valid: only train"),
-        (("-tstep", "-1"), "the run would never end; --num-epochs"),
+        (("-m", "bart"), "--model bart: expected image_seq2seq or transformer/generator"),
+        (("-dt", "valid"), "--datatype valid: expected train"),
+        (("-tstep", "-1"), "the run would never end; use --num-epochs"),
         (("-vtim", "9", "-veps", "1"), "-vtim, -vstep and -veps: .* by one of them"),
-        (("--flatten-delimiter", "  "), r"--flatten-delimiter '  ': must be that of --delimiter"),
+        (("--flatten-delimiter", "  "), r"--flatten-delimiter '  ': expected that of --delimiter"),
         (
             ("--lr-scheduler", "cosine", "-tstep", "-1", "-ttim", "9"),
-            "--lr-scheduler cosine: needs --max-train-steps",
+            "--lr-scheduler cosine: use --max-train-steps",
         ),
     ],
 )

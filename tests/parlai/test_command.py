@@ -217,7 +217,7 @@ def test_without_data_a_chat_has_no_persona_and_says_so(
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 1
     assert "persona: none is drawn" in shown.err
-    assert "--datapath names the folder" in shown.err
+    assert "use --datapath to name" in shown.err
 
 
 def test_a_dry_chat_is_a_command_of_this_project(
@@ -264,11 +264,14 @@ def test_the_start_says_what_the_flags_leave_open(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["-esz", "32"], "--embedding-size 32: but .*start has 16, which stays"),
-        (["-nel", "3"], "--n-encoder-layers 3: but .*start has 2"),
-        (["--n-segments", "0"], "--n-segments 0: but .*start has 2"),
+        (["-esz", "32"], "--embedding-size 32: .*start has 16, which stays"),
+        (["-nel", "3"], "--n-encoder-layers 3: .*start has 2"),
+        (["--n-segments", "0"], "--n-segments 0: .*start has 2"),
         (["-bs", "0"], "this command: data: batch_size must be at least 1, got 0"),
-        (["--image-mode", "resnext101_32x8d_wsl"], "--image-mode .*: but .*start knows the image"),
+        (
+            ["--image-mode", "resnext101_32x8d_wsl"],
+            "--image-mode .*: .*start was trained on the image",
+        ),
     ],
 )
 def test_what_contradicts_the_start_is_refused(flags: list[str], message: str, place: Path) -> None:
@@ -279,17 +282,17 @@ def test_what_contradicts_the_start_is_refused(flags: list[str], message: str, p
 
 def test_a_chat_flag_that_contradicts_the_checkpoint_is_refused(fine_tuned: Path) -> None:
     words = [*card.chat(model=str(fine_tuned)), "--delimiter", "  "]
-    with pytest.raises(ConfigError, match=r"--delimiter '  ': but .* has '\\n', which stays"):
+    with pytest.raises(ConfigError, match=r"--delimiter '  ': .* has '\\n', which stays"):
         parlai_with([*words, "--dry-run"])
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no command: not understood; there are: tm, "),
-        (["eval_model"], "eval_model: not understood; there are: tm, "),
-        (card.coco(out="run"), r"converted/reddit_3B: not there yet; .*Reddit3B_v0.tgz"),
-        (card.chat(model="nowhere"), "nowhere/checkpoint: not there yet; the run of"),
+        ([], "no command: expected one of tm, "),
+        (["eval_model"], "'eval_model': expected one of tm, "),
+        (card.coco(out="run"), r"converted/reddit_3B: does not exist yet; .*Reddit3B_v0.tgz"),
+        (card.chat(model="nowhere"), "nowhere/checkpoint: does not exist yet; the run of"),
         (["tm", "--bachsize", "3"], "--bachsize: no such flag .* did you mean --batchsize"),
     ],
 )

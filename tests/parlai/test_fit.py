@@ -7,8 +7,8 @@ import pytest
 from openmmb.checkpoint import save_checkpoint
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
-from openmmb.parlai.starts import check_shape, fit_to_start, read_start
-from openmmb.parlai.train import TrainCommand, read_train
+from openmmb.parlai.fit import check_shape, fit_to_start, read_start
+from openmmb.parlai.train_flags import TrainCommand, read_train
 from tests.build import TINY_F, TINY_I, tiny_checkpoint
 
 WORDS = (
@@ -41,10 +41,10 @@ def test_the_network_is_the_starts_and_the_dropouts_are_the_commands() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("-hid", "33"), "--ffn-size 33: but start/checkpoint has 32, which stays; leave it out"),
-        (("-nl", "3"), "--n-encoder-layers 3: but start/checkpoint has 2"),
-        (("--variant", "xlm"), "--variant 'xlm': but start/checkpoint has 'prelayernorm'"),
-        (("--image-mode", "efficientnet_lite0"), "--image-mode efficientnet_lite0: but start/che"),
+        (("-hid", "33"), "--ffn-size 33: start/checkpoint has 32, which stays; leave the flag out"),
+        (("-nl", "3"), "--n-encoder-layers 3: start/checkpoint has 2"),
+        (("--variant", "xlm"), "--variant 'xlm': start/checkpoint has 'prelayernorm'"),
+        (("--image-mode", "efficientnet_lite0"), "--image-mode efficientnet_lite0: start/che"),
     ],
 )
 def test_a_contradiction_names_flag_and_both_values(flags: tuple[str, ...], message: str) -> None:

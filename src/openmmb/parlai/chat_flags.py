@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from openmmb.convert.options import BIAS_AGENTS, IMAGE_AGENTS, TEXT_AGENTS
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
 from openmmb.parlai.arguments import Given
-from openmmb.parlai.table import FLAGS
-from openmmb.parlai.train import DROPOUTS
+from openmmb.parlai.flag_table import FLAGS
+from openmmb.parlai.train_flags import DROPOUTS
 from openmmb.parlai.zoo import find_model
 from openmmb.text.gender import GENDER_TOKENS
 
@@ -54,17 +54,17 @@ def read_chat(given: Given, *, safe: bool) -> ChatCommand:
     Raises:
         ConfigError: A flag is missing, or asks for what there is not.
     """
-    named = given.need("model-file", "the checkpoint's folder would be right")
+    named = given.need("model-file", "expected a checkpoint's folder")
     keys = given.settings()
     notes = [PICTURE_NOTE]
     guard = given.get("safety", True)
     if not safe and guard:
-        notes.append("safety: ParlAI's interactive judges nothing; --safety none would do that")
+        notes.append("safety: ParlAI's interactive judges nothing; use --safety none for that")
     elif guard:
         notes.append("safety: the guard's lists of phrases and its classifier judge both sides")
     task = given.get("task", "interactive")
     if task not in (*PERSONA_TEACHERS, "interactive"):
-        notes.append(f"--task {task}: a chat needs none; blended_skill_talk would draw a persona")
+        notes.append(f"--task {task}: a chat needs none; use blended_skill_talk to draw a persona")
     notes += _without_effect(given)
     return ChatCommand(
         checkpoint=find_model(named),
@@ -94,13 +94,11 @@ def _gender(given: Given) -> str:
     if agent in (*IMAGE_AGENTS, *TEXT_AGENTS):
         return "none"
     if agent not in BIAS_AGENTS:
-        known = ", ".join((BIAS_AGENTS[0], IMAGE_AGENTS[0], TEXT_AGENTS[0]))
-        raise ConfigError(f"--model {agent}: no such agent is known; there are: {known}")
+        known = (BIAS_AGENTS[0], IMAGE_AGENTS[0], TEXT_AGENTS[0])
+        raise ConfigError(f"--model: {unknown('agent', agent, known)}")
     control: str = given.get("bias-class", "f0m0")
     if control not in GENDER_TOKENS:
-        raise ConfigError(
-            f"--bias-class {control}: one of {', '.join(GENDER_TOKENS)} would be right"
-        )
+        raise ConfigError(f"--bias-class {control}: expected one of {', '.join(GENDER_TOKENS)}")
     return control
 
 

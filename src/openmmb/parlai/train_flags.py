@@ -72,14 +72,13 @@ def read_train(given: Given) -> TrainCommand:
     _check_agent(given)
     notes: list[str] = []
     keys = {key: value for key, value in given.settings().items() if value is not None}
-    named = given.need("init-model", "a folder that openmmb convert wrote would be right")
-    out = given.need("model-file", "the folder of the run would be right")
-    given.need("learningrate", "ParlAI's default of 1 is for sgd; 7e-6 is the published one")
-    given.need(
-        "optimizer", "ParlAI's default is sgd, which there is not; adam is the published one"
-    )
+    named = given.need("init-model", "expected a folder that openmmb convert wrote")
+    out = given.need("model-file", "expected the folder of the run")
+    given.need("learningrate", "ParlAI's default of 1 is for sgd; use 7e-6, the published one")
+    given.need("optimizer", "ParlAI's default, sgd, is not supported; use adam, the published one")
     teachers = read_task(
-        given.need("task", "blended_skill_talk, say"), rest=given.get("include-rest-val", False)
+        given.need("task", "expected one such as blended_skill_talk"),
+        rest=given.get("include-rest-val", False),
     )
     notes += [*teachers.notes, *_image_token(given)]
     flat: dict[str, Any] = {
@@ -112,13 +111,13 @@ def read_train(given: Given) -> TrainCommand:
 
 
 def _check_agent(given: Given) -> None:
-    agent = given.need("model", "image_seq2seq would be right")
+    agent = given.need("model", "expected image_seq2seq")
     if agent not in (*IMAGE_AGENTS, *TEXT_AGENTS):
         raise ConfigError(
-            f"--model {agent}: only {IMAGE_AGENTS[0]} and {TEXT_AGENTS[0]} can be trained"
+            f"--model {agent}: expected {IMAGE_AGENTS[0]} or {TEXT_AGENTS[0]}, which can be trained"
         )
     if not given.get("datatype", "train").startswith("train"):
-        raise ConfigError(f"--datatype {given.get('datatype')}: only train can be learnt from")
+        raise ConfigError(f"--datatype {given.get('datatype')}: expected train")
 
 
 def _network(given: Given, notes: list[str]) -> dict[str, Any]:
@@ -149,14 +148,14 @@ def _encode(given: Given, keys: Mapping[str, Any]) -> dict[str, Any]:
     positions = keys.get("model.num_positions", 128)
 
     def limit(name: str) -> int:
-        found: int = given.get(name, 0) or given.get("truncate", -1)
-        return positions if found == -1 else found
+        longest: int = given.get(name, 0) or given.get("truncate", -1)
+        return positions if longest == -1 else longest
 
     delimiter = keys.get("encode.delimiter", "\n")
     flattened = given.get("flatten-delimiter", delimiter)
     if flattened != delimiter:
         raise ConfigError(
-            f"--flatten-delimiter {flattened!r}: must be that of --delimiter, {delimiter!r}"
+            f"--flatten-delimiter {flattened!r}: expected that of --delimiter, {delimiter!r}"
         )
     longest = limit("label-truncate")
     return {
@@ -176,12 +175,12 @@ def _course(given: Given) -> dict[str, Any]:
     ]
     if max(steps, seconds, epochs, *validated) <= 0:
         raise ConfigError(
-            "the run would never end; --num-epochs, --max-train-steps, --max-train-time or one of "
-            "--validation-every-n-steps and its kind would be right"
+            "the run would never end; use --num-epochs, --max-train-steps, --max-train-time or one "
+            "of --validation-every-n-steps and its kind"
         )
     kind = given.get("lr-scheduler")
     if kind in ("cosine", "linear") and max(steps, epochs) <= 0:
-        raise ConfigError(f"--lr-scheduler {kind}: needs --max-train-steps, at which it ends")
+        raise ConfigError(f"--lr-scheduler {kind}: use --max-train-steps too, at which it ends")
     ends: dict[str, Any] = {"schedule.max_steps": steps if steps > 0 else ENDLESS}
     if seconds > 0:
         ends["schedule.max_seconds"] = seconds
@@ -200,9 +199,7 @@ def _valid(given: Given, num_tasks: int, notes: list[str]) -> dict[str, Any]:
     }
     times = {f"valid.{name}": value for name, value in asked.items() if value > 0}
     if len(times) > 1:
-        raise ConfigError(
-            "-vtim, -vstep and -veps: a run is validated by one of them; leave the others out"
-        )
+        raise ConfigError("-vtim, -vstep and -veps: a run is validated by one of them; use one")
     if not times:
         notes.append("validation: only at the end, since none of -vtim, -vstep, -veps is given")
         times = {"valid.every_steps": ENDLESS}

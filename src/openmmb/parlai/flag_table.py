@@ -90,9 +90,9 @@ SCHEDULES = {
     "cosine": "cosine",
     "linear": "linear",
 }
-"""ParlAI's learning rate schedules that there are here."""
+"""ParlAI's learning rate schedules, by the names that they have here."""
 OPTIMIZERS = {"adam": "adam", "mem_eff_adam": "adam", "adamw": "adamw", "adafactor": "adafactor"}
-"""ParlAI's optimisers that there are here."""
+"""ParlAI's optimisers, by the names that they have here."""
 
 SAFETY = {"all": True, "string_matcher": True, "classifier": True, "none": False}
 """Whether both sides of a chat are judged."""
@@ -207,7 +207,7 @@ FLAGS: dict[str, Flag] = {
     "your-persona-first": on(_DATA),
     "max-num-turns": only(-1, read=whole, why=_DATA),
     "use-intro": off(_DATA),
-    "mutators": refused("there are none"),
+    "mutators": refused("they are not supported"),
     # How a reply is searched for
     "inference": to("search.method", one_of(METHODS)),
     "beam-size": to("search.beam_size", whole),
@@ -220,7 +220,7 @@ FLAGS: dict[str, Flag] = {
     "temperature": to("search.temperature", number),
     "topk": to("search.top_k", whole),
     "topp": to("search.top_p", number),
-    "beam-block-list-filename": refused("there is no such list; the guard has lists of phrases"),
+    "beam-block-list-filename": refused("it is not supported; the guard has lists of phrases"),
     # The chat
     "safety": part("--no-guard where it is none", one_of(SAFETY)),
     "bias-class": part("--gender, with BiasAgent", text),

@@ -7,8 +7,8 @@ from typing import Any
 from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
 from openmmb.config import load
 from openmmb.errors import ConfigError
-from openmmb.parlai.table import FLAGS
-from openmmb.parlai.train import DROPOUTS, TrainCommand
+from openmmb.parlai.flag_table import FLAGS
+from openmmb.parlai.train_flags import DROPOUTS, TrainCommand
 from openmmb.vision.encoders import ALIASES
 
 OF_SEVERAL = {
@@ -45,7 +45,7 @@ def check_shape(shape: Mapping[str, Any], config: CheckpointConfig, folder: str)
         there = getattr(getattr(config, table), name)
         if value != there:
             raise ConfigError(
-                f"--{names[key]} {value!r}: but {folder} has {there!r}, which stays; leave it out"
+                f"--{names[key]} {value!r}: {folder} has {there!r}, which stays; leave the flag out"
             )
 
 
@@ -61,7 +61,8 @@ def fit_to_start(command: TrainCommand, config: CheckpointConfig) -> TrainComman
     own = ALIASES.get(config.encoder, config.encoder)
     if command.names_encoder and data["encoder"] != own:
         raise ConfigError(
-            f"--image-mode {data['encoder']}: but {folder} knows the image vectors of {own}"
+            f"--image-mode {data['encoder']}: {folder} was trained on the image vectors of {own}; "
+            "leave the flag out"
         )
     dropouts = {key.partition(".")[2]: recipe["model"][key.partition(".")[2]] for key in DROPOUTS}
     fitted = {
