@@ -405,7 +405,7 @@ def test_a_mistake_in_a_recipe_is_named(
 
 def test_a_recipe_that_is_none_is_one_line(complaint: Callable[..., str]) -> None:
     assert "no.toml: No such file" in complaint("train", "no.toml")
-    assert "tiny-1-text" in complaint("train", "tiny-one")
+    assert "no recipe 'tiny-one'; did you mean 'tiny-" in complaint("train", "tiny-one")
 
 
 def test_a_flag_that_no_recipe_has_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,5 +19,5 @@ def find_recipe(name: str | Path) -> Path:
         return path
     bundled = {file.stem: file for file in FOLDER.glob("*.toml")}
     if str(name) not in bundled:
-        raise ConfigError(f"{unknown('recipe', str(name), bundled)}, or use a .toml file")
+        raise ConfigError(f"{unknown('recipe', str(name), bundled)}; a file of one ends with .toml")
     return bundled[str(name)]
