@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import CheckpointError, ConfigError, unknown
-from openmmb.files import read_json, read_text, replacing, write_whole
+from openmmb.files import open_text, read_json, read_text, replacing, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -66,3 +66,20 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest_or_with_all() -> None:
     assert unknown("dog", "rxe", ["rex", "bo"]) == "no dog 'rxe'; did you mean 'rex'?"
     assert unknown("dog", "zz", ["rex", "bo"]) == "no dog 'zz'; expected one of bo, rex"
+
+
+def test_a_text_is_read_piece_by_piece_with_its_line_ends_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "lines.csv"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\n")
+    with open_text(path, newline="") as file:
+        assert file.read() == "a\r\nb\n"
+    with open_text(path) as file:
+        assert list(file) == ["a\n", "b\n"]
+    path.write_bytes(b"a\n\xff")
+    with pytest.raises(CheckpointError, match=r"lines\.csv: expected text in UTF-8: "):
+        read_all(path)
+
+
+def read_all(path: Path) -> None:
+    with open_text(path, error=CheckpointError) as file:
+        assert list(file)

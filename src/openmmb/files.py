@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from openmmb.errors import ConfigError, OpenMMBError
 
@@ -84,8 +84,27 @@ def read_text(path: Path, *, error: type[OpenMMBError] = ConfigError) -> str:
     Raises:
         OpenMMBError: Of the kind ``error``: it is missing, cannot be read, or is not UTF-8.
     """
+    with open_text(path, error=error) as file:
+        return file.read()
+
+
+@contextmanager
+def open_text(
+    path: Path, *, error: type[OpenMMBError] = ConfigError, newline: str | None = None
+) -> Iterator[TextIO]:
+    """Open a text file in UTF-8 to read it piece by piece.
+
+    Args:
+        path: The file; a mark that some editors put before the text is left out.
+        error: What is raised where it cannot be read.
+        newline: As ``open`` has it; ``""`` leaves the ends of lines as they are.
+
+    Raises:
+        OpenMMBError: Of the kind ``error``: it is missing, cannot be read, or is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            yield file
     except OSError as failure:
         raise error(f"{path}: {failure.strerror or failure}") from failure
     except UnicodeDecodeError as failure:

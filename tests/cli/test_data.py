@@ -214,7 +214,7 @@ def test_show_says_where_the_examples_end(complaint: Callable[..., str], tmp_pat
     error = complaint("show", "convai2", "--root", str(tmp_path), "--start", "9")
     assert "--start: 9, but split 'train' of convai2 ends before that" in error
     assert "--number: must be at least 1, got 0" in complaint("show", "convai2", "-n", "0")
-    assert "no task 'convai'; did you mean" in complaint("show", "convai")
+    assert "no data set 'convai'; did you mean" in complaint("show", "convai")
 
 
 def test_stats_counts_a_recipe(printed: Callable[..., str], tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_model_is_measured_on_what_its_recipe_keeps(
     ("flags", "message"),
     [
         ([], "nothing to measure; give a RECIPE, or --tasks with data sets"),
-        (["--tasks", "convai"], "no task 'convai'; did you mean 'convai2'?"),
+        (["--tasks", "convai"], "no data set 'convai'; did you mean 'convai2'?"),
         (["--tasks", "image_chat"], "features: missing, but these data sets have pictures"),
         (["text.toml", "--tasks", "x"], "--tasks: 'x' is not in text.toml; there are: convai2, d"),
         (["text.toml", "--split", "test"], "--split: the recipe says which examples"),

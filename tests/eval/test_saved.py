@@ -70,12 +70,12 @@ def test_what_was_being_written_when_a_run_was_stopped_is_dropped(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"model": "other"}\n', "has no replies of this model"),
+        ('{"model": "other"}\n', "has replies of another model"),
         ("[1]\n", r"line 1: '\[1\]'; expected a JSON object"),
         ("Hello\n", "line 1: 'Hello'; expected a JSON object"),
         ("Hello", "line 1: 'Hello'; expected a file of replies"),
-        ('{"model": "m"}\n{"reply": "Hi"}\n', "line 2: not a saved reply"),
-        (b"\xff\n", "not a text file"),
+        ('{"model": "m"}\n{"reply": "Hi"}\n', "line 2: expected a saved reply"),
+        (b"\xff\n", "expected text in UTF-8"),
     ],
 )
 def test_another_file_is_refused_and_stays(tmp_path: Path, text: str | bytes, message: str) -> None:

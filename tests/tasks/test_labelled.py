@@ -110,5 +110,5 @@ def test_what_is_malformed_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_data_set_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'davidsen'; did you mean 'davidson'\? there are: "):
+    with pytest.raises(ConfigError, match=r"'davidsen'; did you mean 'davidson'\?$"):
         read_labelled("davidsen", tmp_path, "train")

@@ -84,7 +84,7 @@ def test_nothing_to_validate_on_is_none(tmp_path: Path) -> None:
 
 
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no task 'convai'; did you mean 'convai2'"):
+    with pytest.raises(ConfigError, match="no data set 'convai'; did you mean 'convai2'"):
         read_task(TaskConfig(name="convai"), tmp_path)
 
 

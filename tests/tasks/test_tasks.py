@@ -67,7 +67,7 @@ def test_conversations_of_ones_own_have_a_folder_a_name(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").rename(tmp_path / "jsonl" / "shop-1" / "train.jsonl")
     examples = list(open_task("jsonl/shop-1", tmp_path).examples("train"))
     assert {example.task for example in examples} == {"jsonl/shop-1"}
-    with pytest.raises(ConfigError, match=r"no task 'jsonl/../x'"):
+    with pytest.raises(ConfigError, match=r"no data set 'jsonl/../x'"):
         open_task("jsonl/../x", tmp_path)
 
 
@@ -83,9 +83,7 @@ def test_garbage_is_named(name: str, garbage: bytes, tmp_path: Path) -> None:
 
 
 def test_an_unknown_task_gets_the_nearest_and_the_list(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"no task 'imagechat'; did you mean 'image_chat'\? there are: blended"
-    ):
+    with pytest.raises(ConfigError, match=r"no data set 'imagechat'; did you mean 'image_chat'\?$"):
         open_task("imagechat", tmp_path)
-    with pytest.raises(ConfigError, match=r"no task 'zzz'; there are: blended"):
+    with pytest.raises(ConfigError, match=r"no data set 'zzz'; expected one of blended"):
         open_task("zzz", tmp_path)

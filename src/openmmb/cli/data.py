@@ -33,7 +33,7 @@ def list_tasks(names: Names = (), *, root: Path = ROOT, count: Switch = False) -
         count: Read what is at hand and compare it with what was published.
     """
     from openmmb.tasks.catalogue import ABOUT
-    from openmmb.tasks.statistics import table
+    from openmmb.text.table import table
 
     rows = [("name", "at hand", "published", "licence", "what it is")]
     chosen = names or tuple(ABOUT)

@@ -222,7 +222,7 @@ def _measures(guard: "GuardFlags", gender_words: Path | None) -> "Measures":
 
 
 def _as_text(report: "TaskReport") -> str:
-    from openmmb.tasks.statistics import table
+    from openmmb.text.table import table
 
     numbers = f"{report.task:22} {report.examples:6} examples  perplexity {report.perplexity:8.2f}"
     if report.perplexity_uncontrolled is not None:

@@ -14,6 +14,7 @@ from typing import Any
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten
+from openmmb.files import read_text, write_whole
 
 _ASKED = ("context", "persona", "style", "gender", "image_id")
 _CHUNK = 1 << 20
@@ -41,12 +42,12 @@ class SavedReplies:
         rows = [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
         if rows[0].get("model") != model:
             raise DataError(
-                f"{path}: has no replies of this model, or they were found in another way; give "
-                "another file, or take this one away"
+                f"{path}: has replies of another model, or found by another search; use another "
+                "file, or delete this one"
             )
         for number, row in enumerate(rows[1:], start=2):
             if not {"setting", "task", "reply", *_ASKED} <= row.keys():
-                raise DataError(f"{path}: line {number}: not a saved reply")
+                raise DataError(f"{path}: line {number}: expected a saved reply")
             self._known[_key(row["setting"], row)] = row["reply"]
 
     def __len__(self) -> int:
@@ -92,12 +93,9 @@ def _whole_lines(path: Path) -> list[str]:
     """Return the lines of a file, less one that was being written when its run was stopped."""
     if not path.exists():
         return []
-    try:
-        *lines, rest = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file: {error.reason}") from error
+    *lines, rest = read_text(path, error=DataError).split("\n")
     if rest and lines:
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_whole(path, "".join(f"{line}\n" for line in lines))
     elif rest:
         raise DataError(f"{path}: line 1: {shorten(repr(rest))}; expected a file of replies")
     return lines

@@ -1,6 +1,5 @@
 """Data sets by name. To add one: write ``tasks/<name>.py``, then add its line below."""
 
-import difflib
 import re
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from openmmb.data.example import Split, Task
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, unknown
 from openmmb.tasks.blended_skill_talk import BlendedSkillTalk
 from openmmb.tasks.chitchat import Chitchat
 from openmmb.tasks.coco_captions import CocoCaptions, CocoCaptions2017
@@ -84,7 +83,7 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
             recipe learns one speaker's (``ONE_SIDED``); of no effect on other tasks.
 
     Raises:
-        ConfigError: No such task.
+        ConfigError: There is no such data set.
     """
     if name in ONE_SIDED:
         return ONE_SIDED[name](root, both_sides=both_sides)
@@ -95,6 +94,4 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
     room, _, kind = name.partition("/")
     if room == "written" and kind in KINDS:
         return Written(root, kind)
-    near = difflib.get_close_matches(name, TASKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ConfigError(f"no task {name!r}{hint} there are: {', '.join(sorted(TASKS))}, jsonl/NAME")
+    raise ConfigError(unknown("data set", name, [*TASKS, "jsonl/NAME", "written/KIND"]))

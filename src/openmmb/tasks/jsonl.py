@@ -13,13 +13,13 @@ A turn may have an ``image`` too, one that its speaker shows.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from openmmb.config import config
 from openmmb.data.example import Example, Split
 from openmmb.tasks.read import find_file, read_json_lines
 from openmmb.text.normalize import tidy
-from openmmb.vision.features.pictures import SUFFIXES
+from openmmb.vision.image_ids import image_id_of
 
 
 @config
@@ -67,7 +67,7 @@ class Conversation:
             raise ValueError("turns is empty; expected at least one")
         speakers = list(dict.fromkeys(turn.speaker for turn in self.turns))
         for image in (self.image, *(turn.image for turn in self.turns)):
-            if image is not None and not _image_id(image):
+            if image is not None and not image_id_of(image):
                 raise ValueError(f"image is {image!r}; expected a file name")
         for key, named in (
             ("persona", self.persona or ()),
@@ -164,16 +164,10 @@ def _said(row: Conversation) -> list[_Said]:
         for turn in turns:
             seen = turn.image or seen
         text = tidy(" ".join(turn.text for turn in turns))
-        found.append(_Said(speaker, text, None if seen is None else _image_id(seen)))
+        found.append(_Said(speaker, text, None if seen is None else image_id_of(seen)))
     return found
 
 
 def _is_learnt(row: Conversation, at: int, said: _Said) -> bool:
     opens = at == 0 and said.image_id is None
     return not opens and (row.learn is None or said.speaker in row.learn)
-
-
-def _image_id(image: str) -> str:
-    """Return the id that ``openmmb features`` gives to a picture file of this name."""
-    name = PurePosixPath(image)
-    return name.stem if name.suffix.lower() in SUFFIXES else name.name

@@ -14,7 +14,6 @@ Each of them asks another question, so a text comes with all labels that it may 
 is not hate may be offensive all the same.
 """
 
-import difflib
 import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from openmmb.data.draw import uniform
 from openmmb.data.example import Split
-from openmmb.errors import ConfigError, DataError
+from openmmb.errors import ConfigError, DataError, unknown
 from openmmb.tasks.read import read_csv, read_json, read_lines
 
 SAFE, OFFENSIVE, HATE = "safe", "offensive", "hate"
@@ -144,9 +143,7 @@ def read_labelled(name: str, root: Path, split: Split) -> list[Labelled]:
         DataError: A file is missing or malformed, or the data set has no such split.
     """
     if name not in SOURCES:
-        near = difflib.get_close_matches(name, SOURCES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ConfigError(f"no labelled texts {name!r}{hint} there are: {', '.join(SOURCES)}")
+        raise ConfigError(unknown("set of labelled texts", name, SOURCES))
     return list(SOURCES[name](root, split))
 
 

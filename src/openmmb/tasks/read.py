@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten
+from openmmb.files import open_text, read_text
 
 T = TypeVar("T")
 
@@ -36,8 +37,9 @@ def read_json(path: Path, cls: type[T]) -> T:
     Raises:
         DataError: The file cannot be read, is not JSON, or does not fit.
     """
+    text = read_text(path, error=DataError)
     try:
-        return TypeAdapter(cls).validate_json(_read_bytes(path))
+        return TypeAdapter(cls).validate_json(text)
     except ValidationError as error:
         raise DataError(_explain(str(path), error)) from None
 
@@ -106,7 +108,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
                 )
             yield dict(zip(columns, row, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}: line {rows.line_num}: not CSV: {error}") from error
+        raise DataError(f"{path}: line {rows.line_num}: expected CSV: {error}") from error
 
 
 def turn_examples(
@@ -191,7 +193,7 @@ def _elements(path: Path) -> Iterator[Any]:
     """Parse the elements of an array."""
     number = 0
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with open_text(path, error=DataError) as file:
             stream = _Stream(file)
             stream.take("[")
             end = stream.take("]", or_nothing=True)
@@ -200,11 +202,7 @@ def _elements(path: Path) -> Iterator[Any]:
                 number += 1
                 end = stream.take(",", "]")
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not a JSON array: {error.msg} at element {number}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+        raise DataError(f"{path}: expected a JSON array: {error.msg} at element {number}") from None
 
 
 def _explain(where: str, error: ValidationError, mark: str = ": ") -> str:
@@ -220,14 +218,5 @@ def _explain(where: str, error: ValidationError, mark: str = ": ") -> str:
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return _read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+    with open_text(path, error=DataError, newline="") as file:
+        return file.read()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from openmmb.data.controls import NEGATIVE, POSITIVE, Controls
 from openmmb.data.encode import EncodeConfig, encode
 from openmmb.data.example import Example, one_caption
+from openmmb.text.table import table
 from openmmb.text.tokenizer import Tokenizer
 
 PERCENTILES = (50, 90, 99, 100)
@@ -147,15 +148,6 @@ def describe(tasks: Sequence[DrawnTask], batch_size: int) -> list[str]:
 
     controls = ", ".join(f"{name} {share(name):.1%}" for name in sorted(parts))
     return [*lines, f"controls: {controls or 'none'}"]
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Line cells up below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _epoch(tasks: Sequence[DrawnTask], drawn: int, batch_size: int) -> str:

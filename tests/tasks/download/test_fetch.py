@@ -132,7 +132,9 @@ def test_the_published_file_in_its_place_is_taken(
 def test_a_record_that_is_none_is_named(archive: Source, tmp_path: Path, text: str) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / RECORD).write_text(text)
-    with pytest.raises(DataError, match=r"fetched.json: not a record of this command: .*; delete"):
+    with pytest.raises(
+        DataError, match=r"fetched.json: expected a record of this command: .*; delete"
+    ):
         fetch(archive, tmp_path)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from openmmb.tasks.download import photos as module
 from openmmb.tasks.download.photos import REPORT, fetch_photos
+from openmmb.tasks.download.resumable import UnreachableError
 from openmmb.tasks.download.sources import PHOTOS, Photos
-from openmmb.tasks.download.transfer import UnreachableError
 from tests.tasks.download.server import Site, drop_at, hang_up, say
 
 JPEG = b"\xff\xd8\xff\xe0 a photograph"

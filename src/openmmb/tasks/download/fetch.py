@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from openmmb.errors import DataError
+from openmmb.files import read_text, write_whole
+from openmmb.tasks.download.resumable import Progress, digest_of, download
 from openmmb.tasks.download.sources import Source
-from openmmb.tasks.download.transfer import Progress, digest_of, download
 from openmmb.tasks.download.unpack import unpack
 
 RECORD = "fetched.json"
@@ -117,15 +118,14 @@ def _are_there(folder: Path, files: dict[str, int]) -> bool:
 def _read_record(path: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
+    text = read_text(path, error=DataError)
     try:
-        return TypeAdapter(dict[str, Entry]).validate_json(path.read_bytes())
+        return TypeAdapter(dict[str, Entry]).validate_json(text)
     except ValidationError as error:
         what = error.errors(include_url=False)[0]["msg"]
-        raise DataError(f"{path}: not a record of this command: {what}; delete it") from None
+        raise DataError(f"{path}: expected a record of this command: {what}; delete it") from None
 
 
 def _write_record(path: Path, record: dict[str, Entry]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
     rows = {name: asdict(entry) for name, entry in sorted(record.items())}
-    partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(rows, indent=2) + "\n")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.errors import DataError
+from openmmb.files import PARTIAL, write_whole
+from openmmb.tasks.download.resumable import Progress, UnreachableError, receive
 from openmmb.tasks.download.sources import Photos
-from openmmb.tasks.download.transfer import Progress, UnreachableError, receive
 
 REPORT = "missing.jsonl"
 """In the folder of the photographs: an object a line for each that could not be had, and why."""
@@ -91,7 +92,7 @@ def _fetch(
     """Fetch one; return why it cannot be had, if so."""
     if not _ID.fullmatch(image_id):
         return "the id is not one of these photographs"
-    partial = folder / f"{image_id}.jpg.partial"
+    partial = folder / f"{image_id}.jpg{PARTIAL}"
     try:
         receive(photos.url_of(image_id), partial, limit=LIMIT, wait=wait)
     except UnreachableError:
@@ -110,4 +111,4 @@ def _fetch(
 
 def _write_report(path: Path, missing: dict[str, str]) -> None:
     rows = ({"image_id": image_id, "reason": missing[image_id]} for image_id in sorted(missing))
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    write_whole(path, "".join(f"{json.dumps(row)}\n" for row in rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from openmmb.data.controls import NEGATIVE, POSITIVE, picture_questions
 from openmmb.data.example import Example
+from openmmb.files import write_whole
 from openmmb.tasks.mixture import TaskExamples, read_train
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from openmmb.training.replies.config import Recipe
@@ -25,9 +26,7 @@ def learn_vocabulary(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Tokenizer
     more = (read_train(task, root) for task in recipe.vocab_tasks)
     sources = [*(task.train for task in tasks), *more]
     tokenizer = train_tokenizer(_texts(sources), vocab_size=recipe.vocab_size)
-    partial = kept.with_name(f"{kept.name}.partial")
-    tokenizer.save(partial)
-    partial.replace(kept)
+    write_whole(kept, tokenizer.to_json())
     return tokenizer
 
 

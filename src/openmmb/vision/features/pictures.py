@@ -5,16 +5,13 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from PIL import Image
 
 from openmmb.errors import DataError, ImageError
 from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.image import ImageLimits, load_image
-
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-"""What a picture's file name ends with, in any case; other files are counted and left alone."""
+from openmmb.vision.image_ids import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openmmb.errors import DataError
-from openmmb.tasks.download import transfer
-from openmmb.tasks.download.transfer import (
+from openmmb.tasks.download import resumable
+from openmmb.tasks.download.resumable import (
     ATTEMPTS,
     MissingError,
     UnreachableError,
@@ -154,7 +154,7 @@ def test_a_server_that_brings_a_little_each_time_is_not_given_up(fetch: Fetch) -
 
 
 def test_a_silent_server_is_asked_again(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(resumable, "TIMEOUT_S", 0.05)
     fetch(keep_silent)
     assert fetch.path.read_bytes() == CONTENT
     assert fetch.waited == [1.0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from openmmb.errors import DataError
+from openmmb.files import PARTIAL
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and those there will be."""
@@ -68,7 +69,7 @@ def download(
         UnreachableError: The server cannot be reached.
         DataError: The server has another file, a larger one, or the disk is too small.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     begun = True
     while begun:
         begun = partial.exists()
