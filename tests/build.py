@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import tokenizers
 import torch
 from PIL import Image
+from tokenizers import decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint, CheckpointConfig
@@ -26,7 +28,8 @@ from openmmb.model.config import Fusion, ModelConfig, Variant
 from openmmb.model.network import Memory
 from openmmb.model.seq2seq import Seq2Seq, States
 from openmmb.search.config import SearchConfig
-from openmmb.text.tokenizer import Tokenizer, train_tokenizer
+from openmmb.text.adopted import adopt_tokenizer
+from openmmb.text.tokenizer import END, PAD, START, Tokenizer, train_tokenizer
 from openmmb.vision.features.extract import extract
 from tests.tasks.build import BUILD
 
@@ -53,6 +56,28 @@ PICTURES = ("11_aa", "22_bb", "f00d", "beef")
 def tiny_tokenizer() -> Tokenizer:
     """About 300 tokens: every byte, the specials, and the commonest pairs of ``SENTENCES``."""
     return train_tokenizer(SENTENCES, vocab_size=300)
+
+
+@cache
+def tiny_chat_tokenizer() -> Tokenizer:
+    """The same as an adopted vocabulary, with the marks of a decoder-only network's turns."""
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    inner.train_from_iterator(SENTENCES, trainer)
+    roles = {PAD: "<|endoftext|>", START: "<|im_start|>", END: "<|im_end|>"}
+    return adopt_tokenizer(inner.to_str(), roles, source="tiny")
 
 
 def tiny_config(

@@ -193,3 +193,15 @@ def test_picture_questions_are_questions() -> None:
     questions = picture_questions()
     assert len(set(questions)) == len(questions) > 10
     assert all(question == question.strip() for question in questions)
+
+
+def test_each_reply_that_is_learnt_beside_another_has_its_own_gender() -> None:
+    config = ControlsConfig(gender=True)
+    following = ("And who is that?", "She is my sister.", "Oh.", "He is her son.")
+    talk = replace(tiny_example(reply="I sail."), following=following)
+    steered = controls(config).apply(talk, 0)
+    assert (steered.gender, steered.more_genders) == ("f0m0", ("f1m0", "f1m1"))
+    captions = replace(caption(1), references=("A girl runs.", "A dog."))
+    steered = controls(config).apply(captions, 0)
+    assert (steered.gender, steered.more_genders) == ("f0m0", ("f1m0", "f0m0"))
+    assert controls(ControlsConfig()).apply(talk, 0).more_genders == ()

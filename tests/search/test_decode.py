@@ -364,3 +364,21 @@ def test_refusals() -> None:
         )
     with pytest.raises(ValueError, match="2 generators for 1 inputs; expected one each"):
         run(tables(0), torch.tensor([[3]]), config, seeds=[1, 2])
+
+
+def test_each_input_may_begin_with_a_token_of_its_own() -> None:
+    config = SearchConfig(beam_size=2, min_length=0, max_length=8)
+    both = tables(3, num_inputs=2)
+    starts = torch.tensor([START, 4])
+    context = torch.zeros(2, 3, dtype=torch.int64)
+    found = search(Net(both), context, config, start_id=starts, end_id=END, banned_ids=[START])
+    for at in range(2):
+        alone = search(
+            Net(both[at : at + 1]),
+            context[:1],
+            config,
+            start_id=int(starts[at]),
+            end_id=END,
+            banned_ids=[START],
+        )
+        assert [h.tokens for h in found[at]] == [h.tokens for h in alone[0]]

@@ -13,14 +13,12 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from openmmb.data.encode import EncodeConfig, encode_context
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError
-from openmmb.text.adopted import adopt_tokenizer
+from openmmb.text.adopted import NAMES, adopt_tokenizer
 from openmmb.text.tokenizer import (
-    CONTROLS,
     END,
     PAD,
     SPECIALS,
     START,
-    UNKNOWN,
     Tokenizer,
     load_tokenizer,
 )
@@ -29,7 +27,7 @@ from tests.test_injection import PAYLOADS
 
 THEIRS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<unused_{at}>" for at in range(14)))
 ROLES = {PAD: THEIRS[0], START: THEIRS[1], END: THEIRS[2]}
-ALL_ROLES = dict(zip(SPECIALS, THEIRS[: len(SPECIALS)], strict=True))
+ALL_ROLES = dict(zip(NAMES, THEIRS[: len(NAMES)], strict=True))
 TEXTS = st.text() | st.lists(
     st.sampled_from([*THEIRS, *SPECIALS, " ", "\n", "a", "1", "23", "é", "🙂"])
 ).map("".join)
@@ -90,7 +88,7 @@ def test_roles_keep_their_ids_and_the_rest_comes_after_all_others() -> None:
     tokenizer = adopted(mapped=False)
     assert (tokenizer.pad_id, tokenizer.start_id, tokenizer.end_id) == (0, 1, 2)
     own = theirs().get_vocab_size()
-    added = [tokenizer.special_id(name) for name in (UNKNOWN, *CONTROLS)]
+    added = [tokenizer.special_id(name) for name in NAMES if name not in ROLES]
     assert added == list(range(own, own + len(added)))
     assert tokenizer.vocab_size == own + len(added)
     assert {*range(3, 17)} < {*tokenizer.unsaid_ids()}

@@ -34,6 +34,8 @@ def full_batch(recipe: Recipe, shape: ModelConfig, rows: int) -> Batch:
         context_mask=context > 0,
         reply=reply,
         reply_mask=reply > 0,
+        target_mask=reply > 0,
+        blocks=torch.zeros_like(reply),
         image=torch.zeros(rows, shape.image_vectors, shape.image_dim),
         has_image=torch.ones(rows, dtype=torch.bool),
     )

@@ -29,6 +29,9 @@ class Batch:
         context_mask: (B, S) bool, True at real tokens.
         reply: (B, T) int64, padded on the right.
         reply_mask: (B, T) bool, True at real tokens.
+        target_mask: (B, T) bool, True at the tokens of the reply that are to be predicted.
+        blocks: (B, T) int64, for each token of the reply the number of the reply that it is a
+            token of, where a context has several side by side; otherwise 0.
         image: (B, I, F) float; zeros where an example has no picture.
         has_image: (B,) bool.
     """
@@ -37,6 +40,8 @@ class Batch:
     context_mask: Tensor
     reply: Tensor
     reply_mask: Tensor
+    target_mask: Tensor
+    blocks: Tensor
     image: Tensor
     has_image: Tensor
 
@@ -52,6 +57,11 @@ class Batch:
     def num_positions(self) -> int:
         """Positions of tokens, filled or padded: B * (S + T)."""
         return self.context.numel() + self.reply.numel()
+
+    @property
+    def side_by_side(self) -> Tensor | None:
+        """``blocks``, or None where every context has one reply."""
+        return self.blocks if bool(self.blocks.any()) else None
 
     def to(self, device: torch.device) -> "Batch":
         """Copy every tensor to ``device``."""
@@ -114,6 +124,8 @@ def collate(
             raise ValueError(f"image is {tuple(image.shape)}, expected {image_shape}")
     context, context_mask = pad([row.context for row in rows], pad_id, least[0])
     reply, reply_mask = pad([row.reply for row in rows], pad_id, least[1])
+    targets, _ = pad([row.targets or [True] * len(row.reply) for row in rows], 0, least[1])
+    blocks, _ = pad([row.blocks or [0] * len(row.reply) for row in rows], 0, least[1])
     count = image_shape[0] if any(image is not None for image in images) else least[2]
     stacked = torch.empty(len(rows), count, image_shape[1])
     for row, image in enumerate(images):
@@ -123,6 +135,8 @@ def collate(
         context_mask=context_mask,
         reply=reply,
         reply_mask=reply_mask,
+        target_mask=targets.bool(),
+        blocks=blocks,
         image=stacked,
         has_image=torch.tensor([image is not None for image in images]),
     )

@@ -55,6 +55,11 @@ class Batcher:
     views: tuple[ImageVectors, ...]
     image_shape: tuple[int, int]
 
+    @property
+    def learns_all_captions(self) -> bool:
+        """Whether all captions of a picture are learnt behind one reading of it."""
+        return self.config.layout == "turns"
+
     def row(self, example: Example, epoch: int) -> Row:
         """Encode an example as it is in an epoch, with its controls."""
         view = 0

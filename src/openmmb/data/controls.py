@@ -77,10 +77,16 @@ class Controls:
             style = POSITIVE if styled else None
         if example.references:  # a caption
             context = self._asked(*key) or context
-        gender = None
-        if self.config.gender:
-            gender = GENDER_RULES[self.config.gender_rule](example.reply, self._words())
-        return replace(example, style=style, context=context, gender=gender)
+        steered = replace(example, style=style, context=context, gender=None)
+        if not self.config.gender:
+            return steered
+        rule, words = GENDER_RULES[self.config.gender_rule], self._words()
+        others = example.references or example.following[1::2]
+        return replace(
+            steered,
+            gender=rule(example.reply, words),
+            more_genders=tuple(rule(other, words) for other in others),
+        )
 
     def _words(self) -> GenderWords | None:
         folder = self.config.gender_words

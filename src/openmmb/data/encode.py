@@ -13,6 +13,8 @@ persona begins with ``your persona: ``, and the persona is one text. ``parlai`` 
 talk: each text is encoded on its own, with the delimiter's tokens between. ``parlai_flat`` is how
 Multi-Modal BlenderBot's training data was made: all of them are one text, which is encoded as one,
 so a newline between turns is one token there and two in ``parlai``.
+
+The layout ``turns`` is that of decoder-only networks: see ``data/turns.py``.
 """
 
 from collections.abc import Sequence
@@ -21,9 +23,10 @@ from typing import ClassVar, Literal
 
 from openmmb.config import config
 from openmmb.data.example import Example
+from openmmb.data.turns import begin_reply, encode_replies, encode_turns
 from openmmb.text.tokenizer import PERSONA, STYLE, Tokenizer
 
-Layout = Literal["openmmb", "parlai", "parlai_flat"]
+Layout = Literal["openmmb", "turns", "parlai", "parlai_flat"]
 
 
 @config
@@ -33,7 +36,8 @@ class EncodeConfig:
     RETIRED: ClassVar[dict[str, object]] = {"parse_controls": False}
 
     layout: Layout = "openmmb"
-    """Of contexts: this project's, or one of ParlAI's for models that come from there."""
+    """Layout of contexts: ``openmmb``, ``turns`` for decoder-only networks, or one of ParlAI's for
+    models that come from there."""
     max_context: int = 128
     """Most tokens of a context, end token included."""
     max_pinned: int = 64
@@ -53,8 +57,10 @@ class EncodeConfig:
             )
         if self.max_reply < 1:
             raise ValueError(f"max_reply must be at least 1, got {self.max_reply}")
-        if self.layout == "openmmb" and not self.end_context:
-            raise ValueError("end_context is false, but the layout 'openmmb' has it; use 'parlai'")
+        if self.layout in ("openmmb", "turns") and not self.end_context:
+            raise ValueError(
+                f"end_context is false, but the layout {self.layout!r} has it; use 'parlai'"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +71,37 @@ class Encoded:
         context: Ends with the end token.
         reply: Ends with the end token unless it was cut.
         image_id: Picture whose vectors belong to it.
+        targets: For each token of the reply, whether it is to be predicted; empty: all are.
+        blocks: For each token of the reply, which of several replies to the same context it is a
+            token of; empty: there is one.
     """
 
     context: tuple[int, ...]
     reply: tuple[int, ...]
     image_id: str | None = None
+    targets: tuple[bool, ...] = ()
+    blocks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a reply is searched for to.
+
+    Attributes:
+        context: What is read.
+        start_id: The token before the reply.
+    """
+
+    context: tuple[int, ...]
+    start_id: int
 
 
 def encode_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
     """Turn everything that comes before a reply into at most ``max_context`` ids."""
+    if config.layout == "turns":
+        return encode_turns(
+            example, tokenizer, max_context=config.max_context, max_pinned=config.max_pinned
+        )
     if config.layout != "openmmb":
         return _parlai_context(example, tokenizer, config)[-config.max_context :]
     delimiter = tokenizer.encode(config.delimiter)
@@ -101,11 +129,24 @@ def encode_reply(turns: Sequence[str], tokenizer: Tokenizer, config: EncodeConfi
 
 def encode(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Encoded:
     """Turn an example into ids."""
+    context = tuple(encode_context(example, tokenizer, config))
+    if config.layout == "turns":
+        replies = encode_replies(example, tokenizer, max_reply=config.max_reply)
+        return Encoded(context, replies.ids, example.image_id, replies.targets, replies.blocks)
     return Encoded(
-        context=tuple(encode_context(example, tokenizer, config)),
+        context=context,
         reply=tuple(encode_reply((example.reply, *example.following), tokenizer, config)),
         image_id=example.image_id,
     )
+
+
+def encode_prompt(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Prompt:
+    """Turn what comes before the reply to an example into what a search begins with."""
+    context = encode_context(example, tokenizer, config)
+    if config.layout != "turns":
+        return Prompt(tuple(context), tokenizer.start_id)
+    *before, last = begin_reply(example, tokenizer)
+    return Prompt((*context, *before), last)
 
 
 def _parlai_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:

@@ -29,6 +29,9 @@ class Example:
         persona: Lines that say who the speaker of the reply is.
         style: Trait or polarity that the reply has.
         gender: Which gendered words the reply has, ``f0m0`` to ``f1m1``.
+        more_genders: The same of the other replies that are learnt with it: of every second turn
+            in ``following``, or of each of ``references``. Empty: they have no control.
+        objects: What a picture encoder has recognised in the picture, likeliest first.
     """
 
     context: tuple[str, ...]
@@ -41,6 +44,8 @@ class Example:
     persona: tuple[str, ...] = ()
     style: str | None = None
     gender: str | None = None
+    more_genders: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
 
 
 class Task(Protocol):
@@ -84,3 +89,31 @@ def _followed(conversation: Sequence[Example]) -> Iterator[Example]:
     turns = (*conversation[-1].context, conversation[-1].reply)
     for example in conversation:
         yield replace(example, following=turns[len(example.context) + 1 :])
+
+
+def packed_replies(examples: Iterable[Example]) -> Iterator[Example]:
+    """Put the replies of one speaker in a conversation into one example, as long as they belong.
+
+    They belong together where each continues the last by one turn of somebody else's, and picture,
+    persona and style stay the same. Examples of a conversation must come together, in its order.
+    """
+    rows: list[Example] = []
+    for example in examples:
+        if rows and rows[0].conversation != example.conversation:
+            yield from rows
+            rows = []
+        for at, row in enumerate(rows):
+            if _continues(row, example):
+                turns = (*example.context, example.reply)
+                rows[at] = replace(row, following=turns[len(row.context) + 1 :])
+                break
+        else:
+            rows.append(example)
+    yield from rows
+
+
+def _continues(row: Example, example: Example) -> bool:
+    """Say whether ``example`` is the next reply after those of ``row``, in the same frame."""
+    turns = (*row.context, row.reply, *row.following)
+    same = replace(example, context=row.context, reply=row.reply, following=row.following) == row
+    return same and not example.references and example.context[:-1] == turns

@@ -57,7 +57,10 @@ class Loader:
         rows = self._rows.setdefault(window.number, [])
         count = round(share * window.size * self.sampler.batch_size)
         for task, index, epoch in self.sampler.draws(window)[len(rows) : count].tolist():
-            rows.append(self.batcher.row(one_caption(self.tasks[task][index], epoch), epoch))
+            example = self.tasks[task][index]
+            if not self.batcher.learns_all_captions:
+                example = one_caption(example, epoch)
+            rows.append(self.batcher.row(example, epoch))
         return rows
 
     def _divide(self, rows: Sequence[Row], window: int) -> list[npt.NDArray[np.int64]]:

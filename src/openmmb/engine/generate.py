@@ -11,7 +11,7 @@ from torch import Tensor
 
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.batch import collate, pad
-from openmmb.data.encode import encode, encode_context
+from openmmb.data.encode import Encoded, encode_context, encode_prompt
 from openmmb.data.example import Example
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
@@ -64,7 +64,8 @@ def generate(
     model, tokenizer = checkpoint.model, checkpoint.tokenizer
     sizes = checkpoint.config.model
     shape = (sizes.image_vectors, sizes.image_dim)
-    rows = [encode(example, tokenizer, checkpoint.config.encode) for example in examples]
+    prompts = [encode_prompt(one, tokenizer, checkpoint.config.encode) for one in examples]
+    rows = [Encoded(prompt.context, reply=()) for prompt in prompts]
     batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
     batch = batch.to(model.device)
     image = batch.image.to(model.dtype)
@@ -76,7 +77,7 @@ def generate(
         if config.block_full_context
         else batch.context,
         config,
-        start_id=tokenizer.start_id,
+        start_id=torch.tensor([prompt.start_id for prompt in prompts]),
         end_id=tokenizer.end_id,
         banned_ids=tokenizer.unsaid_ids(),
         rules=rules,

@@ -47,9 +47,9 @@ def loss_of(network: Network, *, start_id: int, banned_ids: Sequence[int] = ()) 
     def loss(batch: Batch) -> tuple[Tensor, int]:
         image = batch.image.to(network.dtype)
         memory = network.read(batch.context, batch.context_mask, image, batch.has_image)
-        hidden = network.predict(batch.reply, memory, start_id)
+        hidden = network.predict(batch.reply, memory, start_id, batch.side_by_side)
         return reply_loss(
-            network.logits, hidden, batch.reply, batch.reply_mask, banned_ids=banned_ids
+            network.logits, hidden, batch.reply, batch.target_mask, banned_ids=banned_ids
         )
 
     return loss

@@ -47,7 +47,7 @@ def reply_loss(
     logits: Callable[[Tensor], Tensor],
     hidden: Tensor,
     reply: Tensor,
-    reply_mask: Tensor,
+    target_mask: Tensor,
     *,
     label_smoothing: float = 0.0,
     banned_ids: Sequence[int] = (),
@@ -58,12 +58,12 @@ def reply_loss(
         logits: Hidden states (N, D) to (N, V).
         hidden: What a network predicts (B, T, D).
         reply: (B, T) int64.
-        reply_mask: (B, T) bool, True at real tokens.
+        target_mask: (B, T) bool, True at the tokens to be predicted.
         label_smoothing: See ``token_loss``.
         banned_ids: See ``token_loss``.
     """
-    targets = reply[reply_mask]
+    targets = reply[target_mask]
     loss = token_loss(
-        logits(hidden[reply_mask]), targets, label_smoothing=label_smoothing, banned_ids=banned_ids
+        logits(hidden[target_mask]), targets, label_smoothing=label_smoothing, banned_ids=banned_ids
     )
     return loss, len(targets)

@@ -50,6 +50,7 @@ class Network(Protocol):
         has_image: Tensor | None,
         reply: Tensor,
         start_id: int,
+        blocks: Tensor | None = None,
     ) -> Tensor:
         """Read, then predict a whole reply -> (B, T, D)."""
         ...
@@ -73,8 +74,21 @@ class Network(Protocol):
         """
         ...
 
-    def predict(self, reply: Tensor, memory: Memory, start_id: int) -> Tensor:
-        """Return hidden states (B, T, D), each predicting the token of ``reply`` (B, T) there."""
+    def predict(
+        self, reply: Tensor, memory: Memory, start_id: int, blocks: Tensor | None = None
+    ) -> Tensor:
+        """Return hidden states (B, T, D), each predicting the token of ``reply`` (B, T) there.
+
+        Args:
+            reply: (B, T) int64.
+            memory: What was read.
+            start_id: Comes before every reply.
+            blocks: (B, T) int64, for several replies to one context side by side: tokens in a row
+                with the same number are one reply. None: each row is one.
+
+        Raises:
+            ValueError: There are blocks, and the network cannot predict several replies at once.
+        """
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -108,10 +122,11 @@ class TrainableNetwork(nn.Module, ABC):
         has_image: Tensor | None,
         reply: Tensor,
         start_id: int,
+        blocks: Tensor | None = None,
     ) -> Tensor:
         """Read, then predict a whole reply -> (B, T, D)."""
         memory = self.read(context, context_mask, image, has_image)
-        return self.predict(reply, memory, start_id)
+        return self.predict(reply, memory, start_id, blocks)
 
     @abstractmethod
     def read(
@@ -124,7 +139,9 @@ class TrainableNetwork(nn.Module, ABC):
         """Read contexts and pictures, as ``Network.read`` says."""
 
     @abstractmethod
-    def predict(self, reply: Tensor, memory: Memory, start_id: int) -> Tensor:
+    def predict(
+        self, reply: Tensor, memory: Memory, start_id: int, blocks: Tensor | None = None
+    ) -> Tensor:
         """Return hidden states (B, T, D), as ``Network.predict`` says."""
 
     @abstractmethod

@@ -62,8 +62,12 @@ class Seq2Seq(TrainableNetwork):
             image_mask = has_image[:, None] & image.any(-1)
         return States(*self.encoder(words, context_mask, image, image_mask))
 
-    def predict(self, reply: Tensor, memory: Memory, start_id: int) -> Tensor:
+    def predict(
+        self, reply: Tensor, memory: Memory, start_id: int, blocks: Tensor | None = None
+    ) -> Tensor:
         """Return hidden states (B, T, D), each predicting the token of ``reply`` (B, T) there."""
+        if blocks is not None:
+            raise ValueError("blocks: the decoder predicts one reply to a context; expected None")
         own = _own(memory)
         before = F.pad(reply[:, :-1], (1, 0), value=start_id)
         hidden: Tensor = self.decoder(self._embed(before), own.states, own.mask)

@@ -45,7 +45,7 @@ def search(
     context: Tensor,
     config: SearchConfig,
     *,
-    start_id: int,
+    start_id: int | Tensor,
     end_id: int,
     banned_ids: Sequence[int] = (),
     rules: Sequence[Constraint] = (),
@@ -58,7 +58,7 @@ def search(
         context: (B, S) int64, what replies must not repeat n-grams of, on the device of the
             logits. ParlAI's ends with the end token and padding; see ``no_context_ngram``.
         config: How to search.
-        start_id: Comes before every reply.
+        start_id: Comes before every reply; or (B,) int64, before that to each input.
         end_id: Ends a reply.
         banned_ids: Tokens that are no part of a reply, such as the start token: they get no
             probability. What ``rules`` and ``config`` ban keeps the share that it has of it.
@@ -85,7 +85,8 @@ def search(
     rules = [*_rules(config, context, end_id), *rules]
     banned = torch.tensor(banned_ids, dtype=torch.int64, device=context.device)
     trace = Trace(B, K, end_id=end_id, device=context.device)
-    said = torch.full((B, K, config.max_length + 1), start_id, device=context.device)
+    said = torch.zeros(B, K, config.max_length + 1, dtype=torch.int64, device=context.device)
+    said[..., 0] = torch.as_tensor(start_id, device=context.device).expand(B)[:, None]
     scores = _first_scores(config, B, context.device)
     tokens, parents = said[..., 0], torch.arange(K, device=context.device).expand(B, K)
     done = [False] * B

@@ -10,7 +10,7 @@ from openmmb.data.batcher import Batcher, ImageVectors
 from openmmb.data.controls import NEGATIVE, POSITIVE, Controls, ControlsConfig
 from openmmb.data.draw import uniform
 from openmmb.data.encode import EncodeConfig
-from openmmb.data.example import Example, Split, with_following
+from openmmb.data.example import Example, Split, packed_replies, with_following
 from openmmb.errors import ConfigError, DataError
 from openmmb.tasks import open_task
 from openmmb.tasks.polarities import read_polarities
@@ -35,10 +35,14 @@ class TaskConfig:
     """Learn the replies of both speakers, where the original learns one speaker's."""
     write_on: bool = False
     """Continue each reply to the end of its conversation, to learn more from one context."""
+    packed: bool = False
+    """Learn all replies of a speaker in a conversation in one row: each once, with one reading."""
 
     def __post_init__(self) -> None:
         require("weight", self.weight, "above 0", holds=0 < self.weight < math.inf)
         require("holdout", self.holdout, "at least 0 and below 1", holds=0 <= self.holdout < 1)
+        if self.write_on and self.packed:
+            raise ValueError("write_on and packed are both true; use one of them")
 
 
 @dataclass(frozen=True)
@@ -210,4 +214,6 @@ def _without_holdout(config: TaskConfig, examples: Iterable[Example]) -> list[Ex
     train = [example for example in examples if not held_out(example, config.holdout)]
     if not train:
         raise DataError(f"task {config.name}: no examples to learn from in split {config.split!r}")
+    if config.packed:
+        return list(packed_replies(train))
     return list(with_following(train)) if config.write_on else train

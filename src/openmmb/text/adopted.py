@@ -6,8 +6,11 @@ from collections.abc import Mapping
 import tokenizers
 
 from openmmb.errors import CheckpointError
-from openmmb.text.tokenizer import SPECIALS, Tokenizer, read_tokenizer
+from openmmb.text.tokenizer import OBJECTS, PERSON, SPECIALS, Tokenizer, read_tokenizer
 from openmmb.text.trusted import check_tokenizer
+
+NAMES = (*SPECIALS, PERSON, OBJECTS)
+"""Special tokens that an adopted vocabulary has."""
 
 
 def adopt_tokenizer(text: str, roles: Mapping[str, str], *, source: str) -> Tokenizer:
@@ -17,7 +20,7 @@ def adopt_tokenizer(text: str, roles: Mapping[str, str], *, source: str) -> Toke
 
     Args:
         text: Its ``tokenizer.json``.
-        roles: For a name of ``SPECIALS``, the special token that is to be it, each another one.
+        roles: For a name of ``NAMES``, the special token that is to be it, each another one.
             Every name that is left out becomes a token of its own, after all others.
         source: The file, for messages.
 
@@ -43,6 +46,6 @@ def adopt_tokenizer(text: str, roles: Mapping[str, str], *, source: str) -> Toke
     data["post_processor"] = None
     inner = read_tokenizer(json.dumps(data), source=source)
     inner.add_special_tokens(
-        [tokenizers.AddedToken(name, normalized=False) for name in SPECIALS if name not in roles]
+        [tokenizers.AddedToken(name, normalized=False) for name in NAMES if name not in roles]
     )
     return Tokenizer(inner)

@@ -34,6 +34,9 @@ PAD, START, END, UNKNOWN = "__null__", "__start__", "__end__", "__unk__"
 """ParlAI's names, at ids 0 to 3 of its vocabularies and of those that are learnt here."""
 STYLE, PERSONA = "__style__", "__persona__"
 """Stand before the words of a style and before a line of the persona."""
+PERSON, OBJECTS = "__person__", "__objects__"
+"""Stand before what a person says and before what a picture encoder has recognised, in the
+vocabularies of decoder-only networks."""
 CONTROLS = (STYLE, PERSONA, *GENDER_TOKENS)
 """What steers the model."""
 SPECIALS = (PAD, START, END, UNKNOWN, *CONTROLS)

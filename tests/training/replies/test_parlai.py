@@ -34,6 +34,8 @@ def batch_of(name: str) -> Batch:
         context_mask=context != 0,
         reply=reply,
         reply_mask=reply != 0,
+        target_mask=reply != 0,
+        blocks=torch.zeros_like(reply),
         image=TENSORS[f"{name}.image"],
         has_image=TENSORS[f"{name}.has_image"],
     )

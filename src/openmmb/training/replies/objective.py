@@ -105,12 +105,13 @@ class Replies:
             batch.has_image,
             batch.reply,
             tokenizer.start_id,
+            batch.side_by_side,
         )
         return reply_loss(
             self.model.logits,
             hidden,
             batch.reply,
-            batch.reply_mask,
+            batch.target_mask,
             label_smoothing=label_smoothing,
             banned_ids=tokenizer.unsaid_ids(),
         )

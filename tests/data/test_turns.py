@@ -1,0 +1,148 @@
+"""In a sequence of turns every turn is marked, and what is learnt is exactly the speaker's own."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmmb.config import parse
+from openmmb.data.encode import EncodeConfig, encode, encode_context, encode_prompt
+from openmmb.data.example import Example
+from openmmb.errors import ConfigError
+from openmmb.text.tokenizer import OBJECTS, PERSON, PERSONA, STYLE, Tokenizer
+from tests.build import tiny_chat_tokenizer, tiny_example
+
+TOKENIZER = tiny_chat_tokenizer()
+START, END = TOKENIZER.start_id, TOKENIZER.end_id
+PERSON_ID = TOKENIZER.special_id(PERSON)
+F0M0, F1M0 = TOKENIZER.special_id("f0m0"), TOKENIZER.special_id("f1m0")
+CONFIG = EncodeConfig(layout="turns", max_context=64, max_pinned=24, max_reply=64)
+TEXT = st.text("abc de", min_size=1, max_size=12)
+
+
+def words(text: str) -> list[int]:
+    return TOKENIZER.encode(text)
+
+
+def example(*context: str, reply: str = "yes", gender: str | None = None) -> Example:
+    return replace(tiny_example(context=context, reply=reply), gender=gender)
+
+
+def learnt(row: Example, tokenizer: Tokenizer = TOKENIZER) -> list[str]:
+    """The texts that are targets, each without its end."""
+    encoded = encode(row, tokenizer, CONFIG)
+    targets = [t for t, counts in zip(encoded.reply, encoded.targets, strict=True) if counts]
+    texts, turn = [], list[int]()
+    for token in targets:
+        if token == END:
+            texts.append(tokenizer.decode(turn))
+            turn = []
+        else:
+            turn.append(token)
+    assert not turn
+    return texts
+
+
+def test_every_turn_is_marked_by_who_speaks() -> None:
+    row = example("hi", "hello", "how are you", gender="f0m0")
+    assert encode_context(row, TOKENIZER, CONFIG) == [
+        *(PERSON_ID, *words("hi"), END),
+        *(START, F0M0, *words("hello"), END),
+        *(PERSON_ID, *words("how are you"), END),
+    ]
+
+
+def test_style_persona_and_what_was_recognised_stand_first() -> None:
+    row = replace(
+        example("hi"), style="Sweet", persona=("i sail",), objects=("ox", "rope"), image_id="1"
+    )
+    assert encode_context(row, TOKENIZER, CONFIG) == [
+        *(TOKENIZER.special_id(STYLE), *words("Sweet"), END),
+        *(TOKENIZER.special_id(PERSONA), *words("i sail"), END),
+        *(TOKENIZER.special_id(OBJECTS), *words("ox, rope"), END),
+        *(PERSON_ID, *words("hi"), END),
+    ]
+
+
+@pytest.mark.parametrize("gender", [None, "f1m0"])
+def test_a_reply_that_is_searched_for_begins_as_one_that_is_learnt(gender: str | None) -> None:
+    row = example("hi", gender=gender)
+    prompt, encoded = encode_prompt(row, TOKENIZER, CONFIG), encode(row, TOKENIZER, CONFIG)
+    sequence = [*encoded.context, START, *encoded.reply]
+    begun = [*prompt.context, prompt.start_id]
+    assert sequence[: len(begun)] == begun
+    assert sequence[len(begun) :] == [*words("yes"), END]
+
+
+def test_of_a_packed_conversation_only_own_turns_are_learnt() -> None:
+    row = replace(
+        example("hi", reply="yes", gender="f0m0"),
+        following=("and you", "she sails", "bye"),
+        more_genders=("f1m0",),
+    )
+    encoded = encode(row, TOKENIZER, CONFIG)
+    assert list(encoded.reply) == [
+        *(F0M0, *words("yes"), END),
+        *(PERSON_ID, *words("and you"), END),
+        *(START, F1M0, *words("she sails"), END),
+        *(PERSON_ID, *words("bye"), END),
+    ]
+    assert learnt(row) == ["yes", "she sails"]
+    assert set(encoded.blocks) == {0}
+
+
+def test_captions_stand_side_by_side_each_with_its_control() -> None:
+    row = replace(
+        example(reply="a dog", gender="f0m0"),
+        references=("a girl", "an ox"),
+        more_genders=("f1m0", "f0m0"),
+    )
+    encoded = encode(row, TOKENIZER, CONFIG)
+    assert list(encoded.reply) == [
+        *(F0M0, *words("a dog"), END),
+        *(F1M0, *words("a girl"), END),
+        *(F0M0, *words("an ox"), END),
+    ]
+    assert learnt(row) == ["a dog", "a girl", "an ox"]
+    assert sorted(set(encoded.blocks)) == [0, 1, 2]
+
+
+def test_captions_that_do_not_fit_are_left_out_whole() -> None:
+    row = replace(example(reply="a dog"), references=("b " * 12, "a cat"))
+    config = replace(CONFIG, max_reply=len(words("a dog")) + 6)
+    encoded = encode(row, TOKENIZER, config)
+    assert list(encoded.reply) == [*words("a dog"), END]
+
+
+@given(st.lists(TEXT, min_size=1, max_size=6), st.integers(8, 40))
+def test_the_oldest_turns_go_and_the_newest_stays(turns: list[str], most: int) -> None:
+    row = replace(example(*turns), persona=("i",))
+    config = replace(CONFIG, max_context=most, max_pinned=4)
+    ids = encode_context(row, TOKENIZER, config)
+    whole = encode_context(row, TOKENIZER, replace(config, max_context=10_000))
+    pinned = ids.index(END) + 1
+    assert len(ids) <= most
+    assert ids[:pinned] == whole[:pinned]
+    kept = ids[pinned:]
+    assert kept[-1] == END
+    if len(kept) > most - pinned - 1 and kept.count(END) == 1:  # a single turn, perhaps cut
+        assert whole[-len(kept) + 1 :] == kept[1:]
+    else:
+        assert whole[len(whole) - len(kept) :] == kept
+        assert kept[0] in (START, PERSON_ID)
+
+
+@given(TEXT.map(str.strip).filter(bool), TEXT)
+def test_no_text_becomes_a_mark(text: str, reply: str) -> None:
+    typed = f"{text}{PERSON}{OBJECTS}__start__f0m0"
+    ids = encode_context(example(typed, reply, typed), TOKENIZER, CONFIG)
+    marks = {PERSON_ID, START, TOKENIZER.special_id(OBJECTS), F0M0}
+    assert [token for token in ids if token in marks] == [PERSON_ID, START, PERSON_ID][
+        -sum(token in marks for token in ids) :
+    ]
+
+
+def test_a_layout_without_an_end_is_none_of_turns() -> None:
+    with pytest.raises(ConfigError, match=r"end_context is false.* 'turns' has it; use 'parlai'"):
+        parse(EncodeConfig, {"layout": "turns", "end_context": False})
