@@ -16,7 +16,7 @@ import torch
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Conversation, Picture, Turn
-from openmmb.convert.vocabulary import read_parlai_vocabulary
+from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.data.encode import EncodeConfig, Layout, encode_context
 from openmmb.data.example import Example
 from openmmb.safety.guard import Guard

@@ -13,8 +13,8 @@ from torch import Tensor
 from openmmb.checkpoint import CheckpointConfig, Precision, load_checkpoint
 from openmmb.config import load as load_config
 from openmmb.convert import parlai
+from openmmb.convert.bpe import HF_SPECIALS
 from openmmb.convert.huggingface import convert, export
-from openmmb.convert.vocabulary import HF_SPECIALS
 from openmmb.errors import CheckpointError
 from openmmb.model.layers import sinusoids
 from tests.build import states_of, tiny_checkpoint
@@ -198,8 +198,8 @@ def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "config.json").unlink(), r"config\.json: No such file"),
     (lambda f: (f / "config.json").write_text("[]"), r"config\.json: holds a list, expected an o"),
-    (lambda f: (f / "config.json").write_text("{"), r"config\.json: not JSON: "),
-    (lambda f: (f / "config.json").write_bytes(b"\xff"), r"config\.json: not a text file: "),
+    (lambda f: (f / "config.json").write_text("{"), r"config\.json: expected JSON: "),
+    (lambda f: (f / "config.json").write_bytes(b"\xff"), r"config\.json: expected text in UTF-8: "),
     (
         lambda f: change_json(f / "config.json", model_type="bart"),
         r"config\.json: model_type is 'bart'; only 'blenderbot' and 'blenderbot-small' can",

@@ -293,7 +293,7 @@ def test_a_table_far_larger_than_its_dictionary_is_refused(source: Path, tmp_pat
 
 def test_a_file_is_not_replaced_by_a_folder(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="out: is a file; a checkpoint is a folder"):
+    with pytest.raises(CheckpointError, match="out: is a file; expected a folder"):
         convert(source, tmp_path / "out")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 

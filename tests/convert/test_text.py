@@ -13,7 +13,7 @@ from tokenizers import pre_tokenizers
 
 from openmmb.checkpoint import Checkpoint
 from openmmb.config import parse
-from openmmb.convert.vocabulary import build_tokenizer, read_parlai_vocabulary
+from openmmb.convert.bpe import build_tokenizer, read_parlai_vocabulary
 from openmmb.data.encode import EncodeConfig, encode_context, encode_reply
 from openmmb.data.example import Example
 from openmmb.errors import ConfigError

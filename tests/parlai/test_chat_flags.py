@@ -5,7 +5,7 @@ import pytest
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
 from openmmb.parlai.chat_flags import ChatCommand, read_chat
-from tests.convert import card
+from tests.parlai import card
 
 CARD = card.chat(model="runs/degenpos")[2:]
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -24,23 +25,15 @@ from tests.build import (
     tiny_checkpoint,
     tiny_image,
 )
-from tests.convert import card
+from tests.parlai import card
 from tests.tasks.build import BUILD
 
 ENCODER = "faster_rcnn_x152"
 COCO_IDS = ("COCO_train2014_000000000001", "COCO_val2014_000000000002")
-SMALL = (
-    *("-esz", "16", "-hid", "32", "--n-heads", "2", "-nel", "2", "-ndl", "2"),
-    *(
-        "--n-positions",
-        "64",
-        "--n-image-channels",
-        str(TINY_I),
-        "--image-features-dim",
-        str(TINY_F),
-    ),
-    *("--text-truncate", "48", "--truncate", "48", "--label-truncate", "24"),
-    *("-bs", "2", "--update-freq", "1", "--warmup-updates", "1", "--no-cuda"),
+SMALL = shlex.split(
+    "-esz 16 -hid 32 --n-heads 2 -nel 2 -ndl 2 --n-positions 64 "
+    f"--n-image-channels {TINY_I} --image-features-dim {TINY_F} --text-truncate 48 --truncate 48 "
+    "--label-truncate 24 -bs 2 --update-freq 1 --warmup-updates 1 --no-cuda"
 )
 """What makes the published commands those of a toy: flags behind, which count."""
 

@@ -11,7 +11,7 @@ from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
 from openmmb.parlai.train_flags import ENDLESS, TrainCommand, read_train
 from openmmb.training.replies.config import Recipe
-from tests.convert import card
+from tests.parlai import card
 
 COCO = card.coco(out="runs/coco")[2:]
 DEGENPOS = card.degenpos(start="runs/coco", out="runs/degenpos")[2:]

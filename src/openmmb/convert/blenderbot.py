@@ -9,9 +9,9 @@ import torch
 
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
-from openmmb.convert.files import read_json, write_json
+from openmmb.convert.bpe import HF_SPECIALS, PARLAI_SPECIALS
 from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, Naming
-from openmmb.convert.vocabulary import HF_SPECIALS, PARLAI_SPECIALS
+from openmmb.convert.objects import read_object, write_object
 from openmmb.convert.weights import image_shape
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import Variant
@@ -156,7 +156,7 @@ def read_settings(
         "image_dim": features,
     }
     path = source / "generation_config.json"
-    generation = read_json(path) if path.is_file() else {}
+    generation = read_object(path) if path.is_file() else {}
     search = {
         ours: value
         for theirs, ours in SEARCH.items()
@@ -208,7 +208,7 @@ def write_settings(kind: Kind, config: CheckpointConfig, folder: Path, stored: t
     kept = [key for key in SEARCH if draws or key not in DRAWING]
     search = {key: getattr(config.search, SEARCH[key]) for key in kept}
     search |= {"num_beams": config.search.num_beams, "do_sample": draws}
-    write_json(
+    write_object(
         folder / "config.json",
         {
             "model_type": next(name for name, known in KINDS.items() if known == kind),
@@ -219,11 +219,11 @@ def write_settings(kind: Kind, config: CheckpointConfig, folder: Path, stored: t
             **shape,
         },
     )
-    write_json(folder / "generation_config.json", {**ids, **search, "suppress_tokens": [1]})
+    write_object(folder / "generation_config.json", {**ids, **search, "suppress_tokens": [1]})
     named = ("pad_token", "bos_token", "eos_token", "unk_token")
     specials = dict(zip(named, kind.specials, strict=True))
-    write_json(folder / "special_tokens_map.json", dict(specials))
-    write_json(
+    write_object(folder / "special_tokens_map.json", dict(specials))
+    write_object(
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": f"{kind.name}Tokenizer",

@@ -20,7 +20,7 @@ from openmmb.config import dump, parse
 from openmmb.convert.names import PARLAI
 from openmmb.convert.stream import NAMES, Weight, write_safetensors
 from openmmb.convert.subwords import Subwords, read_subwords
-from openmmb.convert.write import replacing
+from openmmb.convert.write import new_folder
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.trained import ClassifierConfig
@@ -88,7 +88,7 @@ def convert_classifier(
     *,
     precision: Precision | None = None,
 ) -> ConvertedClassifier:
-    """Write ParlAI's classifier as this project's, replacing one that is there.
+    """Write ParlAI's classifier as this project's, new_folder one that is there.
 
     Args:
         path: The file of its weights; the others stand beside it.
@@ -112,7 +112,7 @@ def convert_classifier(
         unknown=names["unk"],
     )
     config = _config(path, options, weights, words)
-    with replacing(out) as partial_folder:
+    with new_folder(out) as partial_folder:
         adopted = _adopt(weights, config.shape, words, path, precision)
         write_safetensors(partial_folder / WEIGHTS, adopted)
         (partial_folder / CONFIG).write_text(dump(config), encoding="utf-8")

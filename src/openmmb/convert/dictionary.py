@@ -16,7 +16,8 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers
 
-from openmmb.convert.files import read_text, write_json
+from openmmb.convert.bpe import PARLAI_SPECIALS, Merges, read_ids, read_names
+from openmmb.convert.objects import write_object
 from openmmb.convert.subwords import (
     SPLIT,
     as_listed,
@@ -25,7 +26,6 @@ from openmmb.convert.subwords import (
     made_by,
     read_codecs,
 )
-from openmmb.convert.vocabulary import PARLAI_SPECIALS, Merges, read_ids
 from openmmb.errors import CheckpointError
 from openmmb.text.spelling import LAST
 from openmmb.text.tokenizer import FILLER, NEWLINE, UNLISTED, Tokenizer
@@ -45,7 +45,7 @@ def read_parlai_dictionary(dictionary: Path, *, size: int) -> Tokenizer:
     Raises:
         CheckpointError: A file is missing or malformed, or the model has another number of tokens.
     """
-    listed = [line.rpartition("\t")[0] for line in read_text(dictionary).split("\n") if line]
+    listed = read_names(dictionary)
     names = list(dict.fromkeys((*PARLAI_SPECIALS, *listed)))  # ParlAI puts these first in any case
     return _build(names, read_codecs(Path(f"{dictionary}.codecs")), size, dictionary)
 
@@ -71,7 +71,7 @@ def write_hf_dictionary(tokenizer: Tokenizer, folder: Path) -> None:
     model, special = whole["model"], {token["content"] for token in whole["added_tokens"]}
     known = {token: at for token, at in model["vocab"].items() if at < tokenizer.vocab_size}
     names = {token if token in special else as_listed(token): known[token] for token in known}
-    write_json(folder / "vocab.json", dict(sorted(names.items(), key=lambda item: item[1])))
+    write_object(folder / "vocab.json", dict(sorted(names.items(), key=lambda item: item[1])))
     lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -30,18 +30,18 @@ from openmmb.checkpoint import (
 )
 from openmmb.config import load as load_config
 from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
+from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
-from openmmb.convert.files import read_json
 from openmmb.convert.names import Naming
+from openmmb.convert.objects import read_object
 from openmmb.convert.stream import (
     Weight,
     open_safetensors,
     pickled_weights,
     write_safetensors,
 )
-from openmmb.convert.vocabulary import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.weights import FRESH, adopt
-from openmmb.convert.write import Converted, replacing, write_checkpoint
+from openmmb.convert.write import Converted, new_folder, write_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids
@@ -61,7 +61,7 @@ def convert(
     precision: Precision | None = None,
     encoder: str = "faster_rcnn_x152",
 ) -> Converted:
-    """Write Hugging Face's checkpoint as this project's, replacing one that is there.
+    """Write Hugging Face's checkpoint as this project's, new_folder one that is there.
 
     Args:
         source: A folder as it is published.
@@ -73,7 +73,7 @@ def convert(
         CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
             are not those of its configuration. A pickle that names code to run is refused.
     """
-    data = read_json(source / "config.json")
+    data = read_object(source / "config.json")
     kind = find_kind(data, source)
     read_vocabulary = read_hf_dictionary if kind.has_pieces else read_hf_vocabulary
     with _open_weights(source) as found:
@@ -91,7 +91,7 @@ def convert(
 
 
 def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -> None:
-    """Write a checkpoint of this project as Hugging Face's, replacing one that is there.
+    """Write a checkpoint of this project as Hugging Face's, new_folder one that is there.
 
     Args:
         checkpoint: Its folder; the model must never have been trained on pictures.
@@ -111,7 +111,7 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
     write_vocabulary = write_hf_dictionary if kind.has_pieces else write_hf_vocabulary
     with open_safetensors(checkpoint / WEIGHTS) as weights:
         _check_exportable(kind, config, weights, checkpoint)
-        with replacing(out) as partial:
+        with new_folder(out) as partial:
             write_vocabulary(tokenizer, partial)
             split = _split(weights, kind.naming, config.model, precision)
             write_safetensors(partial / FILES[0], split)
@@ -149,7 +149,7 @@ def _weight_files(source: Path) -> list[Path]:
     for name in FILES:
         index = source / f"{name}.index.json"
         if index.is_file():
-            named = read_json(index).get("weight_map")
+            named = read_object(index).get("weight_map")
             if not isinstance(named, dict) or not named:
                 raise CheckpointError(f"{index}: no weight_map in it")
             return [_shard(source, name, index) for name in sorted({*map(str, named.values())})]

@@ -94,7 +94,8 @@ PARLAI = Naming(
 HUGGING_FACE = Naming(
     embeddings="model.shared.weight",
     copies=(
-        *("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"),
+        "model.encoder.embed_tokens.weight",
+        "model.decoder.embed_tokens.weight",
         "lm_head.weight",
     ),
     ignored=(),

@@ -15,14 +15,14 @@ said before.
 from pathlib import Path
 
 from openmmb.checkpoint import Precision
+from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
 from openmmb.convert.dictionary import read_parlai_dictionary
-from openmmb.convert.files import read_json
 from openmmb.convert.names import PARLAI
+from openmmb.convert.objects import read_object
 from openmmb.convert.options import Options
 from openmmb.convert.stream import Weight, pickled_weights
-from openmmb.convert.vocabulary import read_parlai_vocabulary
 from openmmb.convert.weights import adopt
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
@@ -51,7 +51,7 @@ def convert(
     path = source / "model" if source.is_dir() else source
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; ParlAI keeps a model's weights there")
-    values = read_json(Path(f"{path}.opt"))
+    values = read_object(Path(f"{path}.opt"))
     state = load_pickle(path, mapped=True)
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"{path}: no 'model' in it, which is what ParlAI calls the weights")

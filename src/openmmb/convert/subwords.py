@@ -14,9 +14,9 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, models, pre_tokenizers
 
-from openmmb.convert.files import read_text
-from openmmb.convert.vocabulary import Merges, read_merges
+from openmmb.convert.bpe import Merges, read_merges, read_names
 from openmmb.errors import CheckpointError
+from openmmb.files import read_text
 from openmmb.text.spelling import LAST
 from openmmb.text.tokenizer import CONTROLS, END, PAD, START, UNKNOWN, Tokenizer
 
@@ -54,7 +54,7 @@ def read_subwords(dictionary: Path, *, null: str, start: str, end: str, unknown:
     Raises:
         CheckpointError: A file is missing or malformed.
     """
-    names = [line.rpartition("\t")[0] for line in read_text(dictionary).split("\n") if line]
+    names = read_names(dictionary)
     for name in (null, start, end, unknown):
         if name not in names:
             raise CheckpointError(f"{dictionary}: no token {name!r}")
@@ -74,7 +74,7 @@ def read_codecs(path: Path) -> Merges:
         CheckpointError: The file is missing, is of another version, or a line is no pair.
     """
     merges = read_merges(path)
-    first = read_text(path).partition("\n")[0]
+    first = read_text(path, error=CheckpointError).partition("\n")[0]
     if first.strip() != VERSION:
         raise CheckpointError(f"{path}: line 1 is {first[:40]!r}, expected {VERSION!r}")
     return list(dict.fromkeys(merges))

@@ -1,6 +1,5 @@
 """The folder that a conversion makes."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, CheckpointConfig
 from openmmb.config import dump
 from openmmb.convert.stream import Weight, write_safetensors
 from openmmb.errors import CheckpointError
-from openmmb.files import replace_folder
+from openmmb.files import replacing
 from openmmb.text.tokenizer import Tokenizer
 
 
@@ -37,27 +36,21 @@ def write_checkpoint(
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for its precision.
     """
-    with replacing(folder) as partial:
+    with new_folder(folder) as partial:
         write_safetensors(partial / WEIGHTS, weights)
         (partial / CONFIG).write_text(dump(config), encoding="utf-8")
         tokenizer.save(partial / TOKENIZER)
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of ``folder`` once it is filled.
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``folder`` once it is filled.
 
     Raises:
         CheckpointError: ``folder`` is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+        raise CheckpointError(f"{folder}: is a file; expected a folder, or nothing")
+    with replacing(folder) as partial:
+        partial.mkdir()
         yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    replace_folder(partial, folder)

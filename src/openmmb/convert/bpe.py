@@ -13,8 +13,9 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
-from openmmb.convert.files import read_json, read_text, write_json
+from openmmb.convert.objects import read_object, write_object
 from openmmb.errors import CheckpointError
+from openmmb.files import read_text
 from openmmb.text.tokenizer import END, FILLER, PAD, START, STYLE, UNKNOWN, Tokenizer
 
 PARLAI_SPECIALS = (PAD, START, END, UNKNOWN)
@@ -33,7 +34,7 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
     Raises:
         CheckpointError: A file is missing or they do not fit each other.
     """
-    tokens = [line.rpartition("\t")[0] for line in read_text(dictionary).split("\n") if line]
+    tokens = read_names(dictionary)
     ids = read_ids(Path(f"{dictionary}-vocab.json"))
     expected = [*PARLAI_SPECIALS, *ids]
     for place, token in enumerate(expected):
@@ -94,9 +95,19 @@ def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     inner = tokenizers.Tokenizer.from_str(json.dumps(whole))
     inner.post_processor = ending
     inner.save(str(folder / "tokenizer.json"), pretty=False)
-    write_json(folder / "vocab.json", model["vocab"])
+    write_object(folder / "vocab.json", model["vocab"])
     lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_names(dictionary: Path) -> list[str]:
+    """Read the tokens of ParlAI's ``model.dict``: one a line, with its count behind.
+
+    Raises:
+        CheckpointError: The file is missing or is not UTF-8.
+    """
+    lines = read_text(dictionary, error=CheckpointError).split("\n")
+    return [line.rpartition("\t")[0] for line in lines if line]
 
 
 def read_ids(path: Path) -> list[str]:
@@ -105,7 +116,7 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         CheckpointError: The file is missing or malformed, or an id has no token.
     """
-    ids: Mapping[str, Any] = read_json(path)
+    ids: Mapping[str, Any] = read_object(path)
     by_id = {place: token for token, place in ids.items() if isinstance(place, int)}
     missing = next((place for place in range(len(ids)) if place not in by_id), None)
     if missing is not None:
@@ -120,7 +131,7 @@ def read_merges(path: Path) -> Merges:
         CheckpointError: The file is missing, or a line is no pair.
     """
     merges = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path, error=CheckpointError).split("\n"), 1):
         if not line or (number == 1 and line.startswith("#version")):
             continue
         pair = line.split(" ")
