@@ -2,6 +2,7 @@
 
 import pytest
 
+from openmmb.convert.options import BIAS_AGENTS
 from openmmb.errors import ConfigError
 from openmmb.parlai.arguments import read_flags
 from openmmb.parlai.chat_flags import ChatCommand, read_chat
@@ -71,10 +72,7 @@ def test_a_task_that_has_no_persona_is_not_needed() -> None:
         ),
         (("-mf", "zoo:bart/bart_large/model"), "no convertible model"),
         (
-            (
-                *("-mf", "run", "-m", "projects.multimodal_blenderbot.agents:BiasAgent"),
-                *("--bias-class", "f2"),
-            ),
+            ("-mf", "run", "-m", BIAS_AGENTS[0], "--bias-class", "f2"),
             "--bias-class f2: expected one of f0m0, f0m1",
         ),
     ],

@@ -1,5 +1,6 @@
 """What flags say about a network has to be true of the checkpoint that a run starts from."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from openmmb.parlai.fit import check_shape, fit_to_start, read_start
 from openmmb.parlai.train_flags import TrainCommand, read_train
 from tests.build import TINY_F, TINY_I, tiny_checkpoint
 
-WORDS = (
-    *("-t", "convai2:normalized", "-m", "image_seq2seq", "-mf", "run", "-lr", "1e-5"),
-    *("-opt", "adam", "-tstep", "9", "--dropout", "0.3", "--init-model", "start"),
+WORDS = shlex.split(
+    "-t convai2:normalized -m image_seq2seq -mf run -lr 1e-5 -opt adam -tstep 9 --dropout 0.3 "
+    "--init-model start"
 )
 CONFIG = tiny_checkpoint(
     encoder="faster_r_cnn_152_32x8d", image_vectors=TINY_I, image_dim=TINY_F

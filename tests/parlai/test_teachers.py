@@ -11,7 +11,7 @@ from openmmb.parlai.teachers import (
     read_task,
 )
 from openmmb.tasks import TASKS
-from tests.convert.card import TEACHERS as CARD
+from tests.parlai.card import TEACHERS as CARD
 
 WRAPPER = "genderation_bias:controllable_task"
 

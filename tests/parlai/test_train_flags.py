@@ -1,7 +1,9 @@
 """ParlAI's training commands are recipes that do the same, and say where they do not."""
 
 import re
+import shlex
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,9 +17,9 @@ from tests.parlai import card
 
 COCO = card.coco(out="runs/coco")[2:]
 DEGENPOS = card.degenpos(start="runs/coco", out="runs/degenpos")[2:]
-LEAST = (
-    *("-t", "convai2:normalized", "-m", "transformer/generator", "-mf", "run", "-lr", "1e-5"),
-    *("-opt", "adam", "--init-model", "zoo:blender/reddit_3B/model", "-tstep", "9"),
+LEAST = shlex.split(
+    "-t convai2:normalized -m transformer/generator -mf run -lr 1e-5 -opt adam "
+    "--init-model zoo:blender/reddit_3B/model -tstep 9"
 )
 
 
@@ -29,7 +31,7 @@ def recipe(*words: str) -> Recipe:
     return parse(Recipe, command(*words).recipe)
 
 
-def without(words: tuple[str, ...], flag: str) -> tuple[str, ...]:
+def without(words: Sequence[str], flag: str) -> tuple[str, ...]:
     """The words without a flag and its value."""
     at = words.index(flag)
     return (*words[:at], *words[at + 2 :])
@@ -51,9 +53,8 @@ def test_what_no_flag_says_is_parlais_default() -> None:
     assert (made.model.dropout, made.controls.gender, made.gender) == (0.0, False, None)
     assert (made.encode.layout, made.encode.end_context) == ("parlai", False)
     assert (made.encode.max_context, made.encode.max_reply) == (128, 128)
-    assert (made.schedule.kind, made.schedule.warmup_steps, made.schedule.patience) == (
-        *("plateau", 0, 3),
-    )
+    schedule = made.schedule
+    assert (schedule.kind, schedule.warmup_steps, schedule.patience) == ("plateau", 0, 3)
     assert (made.optim.amsgrad, made.optim.max_grad_norm) == (True, 0.1)
     assert (made.valid.every_steps, made.valid.max_examples) == (ENDLESS, ENDLESS)
     assert (made.precision, made.memory_efficient, made.device) == ("fp32", False, "auto")

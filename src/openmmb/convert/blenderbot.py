@@ -24,7 +24,7 @@ class Kind:
     Attributes:
         name: What their classes' names begin with.
         variant: Which of ours it is.
-        naming: Of its weights.
+        naming: The names of its weights.
         has_pieces: Whether its vocabulary is one of words and pieces, not a byte-level BPE.
         specials: The names of padding, start, end and unknown token.
         delimiter: Between turns.
@@ -110,8 +110,8 @@ def find_kind(data: Mapping[str, Any], source: Path) -> Kind:
     kind = KINDS.get(data.get("model_type", ""))
     if kind is None:
         raise CheckpointError(
-            f"{path}: model_type is {data.get('model_type')!r}; only "
-            f"{' and '.join(map(repr, KINDS))} can be converted"
+            f"{path}: model_type is {data.get('model_type')!r}; expected "
+            f"{' or '.join(map(repr, KINDS))}"
         )
     for ours, theirs in (
         ("encoder_ffn_dim", "decoder_ffn_dim"),
@@ -119,12 +119,12 @@ def find_kind(data: Mapping[str, Any], source: Path) -> Kind:
     ):
         if data.get(ours) != data.get(theirs):
             raise CheckpointError(
-                f"{path}: {ours} is {data.get(ours)}, {theirs} is {data.get(theirs)}; only one "
-                "size for both can be converted"
+                f"{path}: {ours} is {data.get(ours)}, {theirs} is {data.get(theirs)}; expected "
+                "one size for both"
             )
-    for place, key in enumerate(("pad_token_id", "bos_token_id", "eos_token_id")):
-        if data.get(key, place) != place:
-            raise CheckpointError(f"{path}: {key} is {data[key]}; only {place} can be converted")
+    for token, key in enumerate(("pad_token_id", "bos_token_id", "eos_token_id")):
+        if data.get(key, token) != token:
+            raise CheckpointError(f"{path}: {key} is {data[key]}; expected {token}")
     return kind
 
 

@@ -37,11 +37,11 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
     tokens = read_names(dictionary)
     ids = read_ids(Path(f"{dictionary}-vocab.json"))
     expected = [*PARLAI_SPECIALS, *ids]
-    for place, token in enumerate(expected):
-        found = tokens[place] if place < len(tokens) else None
+    for at, token in enumerate(expected):
+        found = tokens[at] if at < len(tokens) else None
         if found != token:
             raise CheckpointError(
-                f"{dictionary}: token {place} is {found!r}, expected {token!r} as in "
+                f"{dictionary}: token {at} is {found!r}, expected {token!r} as in "
                 f"{dictionary.name}-vocab.json"
             )
     return build_tokenizer(
@@ -59,10 +59,10 @@ def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
     """
     path = folder / "vocab.json"
     tokens = read_ids(path)
-    for place, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
-        found = tokens[place] if place < len(tokens) else None
+    for at, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
+        found = tokens[at] if at < len(tokens) else None
         if found not in names:
-            raise CheckpointError(f"{path}: token {place} is {found!r}, expected {names[0]!r}")
+            raise CheckpointError(f"{path}: token {at} is {found!r}, expected {names[0]!r}")
     tokens[:4] = PARLAI_SPECIALS
     own = sum(not FILLER.fullmatch(token) for token in tokens)
     return build_tokenizer(
@@ -81,13 +81,14 @@ def write_hf_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     """
     if STYLE in tokenizer.special_names:
         raise CheckpointError(
-            "tokenizer.json: has tokens for controls, which Hugging Face's Blenderbot has not"
+            "tokenizer.json: has tokens for controls; expected a vocabulary of Blenderbot's, "
+            "which has none"
         )
     whole = json.loads(tokenizer.to_json())
     model = whole["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     tokens[:4] = HF_SPECIALS
-    model["vocab"] = {token: place for place, token in enumerate(tokens)}
+    model["vocab"] = {token: at for at, token in enumerate(tokens)}
     for added in whole["added_tokens"]:
         added["content"] = tokens[added["id"]]
     end = HF_SPECIALS[2]
@@ -117,11 +118,12 @@ def read_ids(path: Path) -> list[str]:
         CheckpointError: The file is missing or malformed, or an id has no token.
     """
     ids: Mapping[str, Any] = read_object(path)
-    by_id = {place: token for token, place in ids.items() if isinstance(place, int)}
-    missing = next((place for place in range(len(ids)) if place not in by_id), None)
+    by_id = {at: token for token, at in ids.items() if isinstance(at, int)}
+    missing = next((at for at in range(len(ids)) if at not in by_id), None)
     if missing is not None:
-        raise CheckpointError(f"{path}: no token has the id {missing}, of {len(ids)} tokens")
-    return [by_id[place] for place in range(len(ids))]
+        last = len(ids) - 1
+        raise CheckpointError(f"{path}: no token has the id {missing}; expected ids 0 to {last}")
+    return [by_id[at] for at in range(len(ids))]
 
 
 def read_merges(path: Path) -> Merges:
@@ -147,10 +149,10 @@ def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Toke
     Raises:
         CheckpointError: A merge makes a token that is not in the vocabulary.
     """
-    vocabulary = {token: place for place, token in enumerate(tokens)}
+    vocabulary = {token: at for at, token in enumerate(tokens)}
     if len(vocabulary) != len(tokens):
-        twice = next(token for place, token in enumerate(tokens) if vocabulary[token] != place)
-        raise CheckpointError(f"{source}: token {twice!r} is there twice")
+        twice = next(token for at, token in enumerate(tokens) if vocabulary[token] != at)
+        raise CheckpointError(f"{source}: token {twice!r} stands twice; expected each once")
     try:
         inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     except Exception as error:  # the library raises bare Exception and nothing else
@@ -167,9 +169,9 @@ def _filled(tokens: list[str], own: int, size: int, source: Path) -> list[str]:
     for token in tokens[own:]:
         if not FILLER.fullmatch(token):
             raise CheckpointError(
-                f"{source}: token {token!r} is not one of the BPE; added tokens are not supported"
+                f"{source}: token {token!r} is not one of the BPE; expected no added tokens"
             )
     if not len(tokens) <= size < len(tokens) + 8:
-        raise CheckpointError(f"{source}: {len(tokens)} tokens, but the model has {size}")
+        raise CheckpointError(f"{source}: {len(tokens)} tokens; expected {size}, as the model has")
     added = range(len(tokens) - own, size - own)
     return [*tokens, *(f"__FP16_PAD_{number}__" for number in added)]

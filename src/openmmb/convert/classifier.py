@@ -121,15 +121,15 @@ def convert_classifier(
 
 
 def _check(options: Mapping[str, Any], source: Path) -> None:
-    for key, right in REQUIRED.items():
-        value = options.get(key, right)
-        if value != right:
-            raise CheckpointError(f"{source}: {key} is {value!r}; only {right!r} can be converted")
+    for key, expected in REQUIRED.items():
+        value = options.get(key, expected)
+        if value != expected:
+            raise CheckpointError(f"{source}: {key} is {value!r}; expected {expected!r}")
     classes = options.get("classes") or []
     if UNSAFE not in classes:
         raise CheckpointError(
-            f"{source}: classes are {', '.join(map(str, classes)) or 'missing'}; only a classifier "
-            f"with a class {UNSAFE!r} can be converted"
+            f"{source}: classes are {', '.join(map(str, classes)) or 'missing'}; expected one of "
+            f"them to be {UNSAFE!r}"
         )
 
 

@@ -58,10 +58,10 @@ def read_hf_dictionary(folder: Path, *, size: int) -> Tokenizer:
     """
     path = folder / "vocab.json"
     names = read_ids(path)
-    for place, name in enumerate(PARLAI_SPECIALS):
-        found = names[place] if place < len(names) else None
+    for at, name in enumerate(PARLAI_SPECIALS):
+        found = names[at] if at < len(names) else None
         if found != name:
-            raise CheckpointError(f"{path}: token {place} is {found!r}, expected {name!r}")
+            raise CheckpointError(f"{path}: token {at} is {found!r}, expected {name!r}")
     return _build(names, read_codecs(folder / "merges.txt"), size, path)
 
 
@@ -79,14 +79,12 @@ def write_hf_dictionary(tokenizer: Tokenizer, folder: Path) -> None:
 def _build(names: Sequence[str], merges: Merges, size: int, source: Path) -> Tokenizer:
     """Make the tokenizer of the tokens ``names``, in the order of their ids."""
     if not len(names) <= size < len(names) + 8:
-        raise CheckpointError(f"{source}: {len(names)} tokens, but the model has {size}")
+        raise CheckpointError(f"{source}: {len(names)} tokens; expected {size}, as the model has")
     fillers = [name for name in names if FILLER.fullmatch(name.upper())]
     added = [f"__FP16_PAD_{number + len(fillers)}__" for number in range(size - len(names))]
     specials = [*PARLAI_SPECIALS, *fillers, *added, UNLISTED]
     kept = [*(name if name in specials else as_merged(name) for name in names), *added, UNLISTED]
-    vocabulary = {
-        token: place for place, token in enumerate(dict.fromkeys((*kept, *made_by(merges))))
-    }
+    vocabulary = {token: at for at, token in enumerate(dict.fromkeys((*kept, *made_by(merges))))}
     inner = tokenizers.Tokenizer(build_model(vocabulary, merges))
     inner.normalizer = normalizers.Sequence(
         [

@@ -125,7 +125,7 @@ def _kind_of(tokenizer: Tokenizer) -> Kind:
 
 def _check_bias(bias: Weight | None, source: Path) -> None:
     if bias is not None and bias.read().any():
-        raise CheckpointError(f"{source}: {BIAS} is not zero; this network has no such bias")
+        raise CheckpointError(f"{source}: {BIAS} is not zero; expected zeros, as published")
 
 
 @contextmanager
@@ -151,17 +151,17 @@ def _weight_files(source: Path) -> list[Path]:
         if index.is_file():
             named = read_object(index).get("weight_map")
             if not isinstance(named, dict) or not named:
-                raise CheckpointError(f"{index}: no weight_map in it")
+                raise CheckpointError(f"{index}: no weight_map; expected one that names the files")
             return [_shard(source, name, index) for name in sorted({*map(str, named.values())})]
         if (source / name).is_file():
             return [source / name]
-    raise CheckpointError(f"{source}: no {' or '.join(FILES)}")
+    raise CheckpointError(f"{source}: no weights; expected {' or '.join(FILES)}")
 
 
 def _shard(source: Path, name: str, index: Path) -> Path:
     path = source / name
     if Path(name).name != name or not path.is_file():
-        raise CheckpointError(f"{index}: names {name!r}, which is not a file beside it")
+        raise CheckpointError(f"{index}: names {name!r}; expected a file beside it")
     return path
 
 
@@ -177,17 +177,17 @@ def _check_exportable(
     kind: Kind, config: CheckpointConfig, weights: Mapping[str, Weight], checkpoint: Path
 ) -> None:
     model = config.model
-    for name, right in (("variant", kind.variant), ("output_scaling", 1.0), ("fusion", "early")):
-        if getattr(model, name) != right:
+    for name, only in (("variant", kind.variant), ("output_scaling", 1.0), ("fusion", "early")):
+        if getattr(model, name) != only:
             raise CheckpointError(
-                f"{checkpoint / CONFIG}: model.{name} is {getattr(model, name)!r}; Hugging Face's "
-                f"{kind.name} has only {right!r}"
+                f"{checkpoint / CONFIG}: model.{name} is {getattr(model, name)!r}; expected "
+                f"{only!r}, as Hugging Face's {kind.name} has it"
             )
     segments = weights.get(SEGMENTS)
     if segments is None or segments.read().any():
         raise CheckpointError(
             f"{checkpoint / WEIGHTS}: {SEGMENTS} is not zero, so this model was trained on "
-            f"pictures; Hugging Face's {kind.name} has none"
+            f"pictures; expected one that was not, since Hugging Face's {kind.name} sees none"
         )
 
 
@@ -201,9 +201,9 @@ def _split(
             continue
         sources = naming.sources(name)
         rows = weight.shape[0] // len(sources)
-        for place, source in enumerate(sources):
+        for number, source in enumerate(sources):
             part = Weight(
-                (rows, *weight.shape[1:]), weight.dtype, _rows(weight, place * rows, rows)
+                (rows, *weight.shape[1:]), weight.dtype, _rows(weight, number * rows, rows)
             )
             split[source] = _in_precision(source, part, precision)
     table = split[naming.embeddings]

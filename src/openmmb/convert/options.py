@@ -104,15 +104,13 @@ class Options:
         agent = self.values.get("model")
         if agent not in agents:
             raise CheckpointError(
-                f"{self.path}: model is {agent!r}; these can be converted: {', '.join(agents)}"
+                f"{self.path}: model is {agent!r}; expected one of {', '.join(agents)}"
             )
         for key, allowed in (REQUIRED | (PIECES if self.has_pieces else BYTES)).items():
             value = self.values.get(key)
             if value not in allowed:
-                right = " and ".join(repr(value) for value in allowed if value is not None)
-                raise CheckpointError(
-                    f"{self.path}: {key} is {value!r}; only {right} can be converted"
-                )
+                expected = " or ".join(repr(value) for value in allowed if value is not None)
+                raise CheckpointError(f"{self.path}: {key} is {value!r}; expected {expected}")
 
     def checkpoint(self, name: str, *, encoder: str) -> CheckpointConfig:
         """Return the settings of the whole checkpoint.
@@ -143,7 +141,7 @@ class Options:
         if self.get("beam_block_list_filename", None):
             notes.append("beam_block_list_filename: its phrases are not carried over")
         if self.get("inference", "greedy") not in METHODS:
-            notes.append(f"inference: no {self.values['inference']!r} here; set to beam")
+            notes.append(f"inference: {self.values['inference']!r} is not supported; set to beam")
         return tuple(notes)
 
     def _encoder(self) -> str:

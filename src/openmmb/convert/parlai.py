@@ -50,11 +50,11 @@ def convert(
     """
     path = source / "model" if source.is_dir() else source
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; ParlAI keeps a model's weights there")
+        raise CheckpointError(f"{path}: no such file; expected the weights of a ParlAI model")
     values = read_object(Path(f"{path}.opt"))
     state = load_pickle(path, mapped=True)
     if not isinstance(state, dict) or "model" not in state:
-        raise CheckpointError(f"{path}: no 'model' in it, which is what ParlAI calls the weights")
+        raise CheckpointError(f"{path}: no 'model' in it; expected weights as ParlAI saves them")
     weights = pickled_weights(state["model"], path)
     state.clear()  # the optimiser's memory may be as large
     if values.get("model") == CLASSIFIER:

@@ -58,9 +58,7 @@ def read_subwords(dictionary: Path, *, null: str, start: str, end: str, unknown:
     for name in (null, start, end, unknown):
         if name not in names:
             raise CheckpointError(f"{dictionary}: no token {name!r}")
-    found = {
-        name: place for place, name in enumerate(dict.fromkeys((null, start, end, unknown, *names)))
-    }
+    found = {name: at for at, name in enumerate(dict.fromkeys((null, start, end, unknown, *names)))}
     merges = read_codecs(Path(f"{dictionary}.codecs"))
     specials = {PAD: null, START: start, END: end, UNKNOWN: unknown}
     vocabulary, rows = _number(found, merges, specials)
@@ -106,7 +104,7 @@ def _number(
     """Give every token an id, those of the dictionary theirs; also return what each one is."""
     # Where the end token is the start token, it is called that, and the end gets a row of its own.
     called = {name: ours for ours, name in reversed(specials.items())}
-    vocabulary = {called.get(name) or as_merged(name): place for name, place in found.items()}
+    vocabulary = {called.get(name) or as_merged(name): at for name, at in found.items()}
     rows = list(found.values())
     for piece in (*specials, *CONTROLS, *made_by(merges)):
         if piece not in vocabulary:
