@@ -7,9 +7,10 @@ README.md           what it is (optional)
 """
 
 import shutil
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,11 +20,16 @@ from torch import Tensor, nn
 from openmmb.config import config, dump
 from openmmb.config import load as load_config
 from openmmb.data.encode import EncodeConfig
-from openmmb.errors import CheckpointError, ConfigError
+from openmmb.errors import CheckpointError, ConfigError, unknown
 from openmmb.files import replacing
+from openmmb.model.adapter import AdapterConfig, adapt, merge, own_names
+from openmmb.model.causal import CausalLM
+from openmmb.model.causal_config import CausalConfig
 from openmmb.model.config import ModelConfig
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.seq2seq import Seq2Seq
+from openmmb.model.shapes import Shape
+from openmmb.pretrained.bases import BASES, load_base
 from openmmb.search.config import SearchConfig
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
@@ -57,7 +63,7 @@ class CheckpointConfig:
     """For people."""
     encoder: str
     """Which picture encoder its image vectors come from."""
-    model: ModelConfig
+    model: Shape
     """The network's shape."""
     encode: EncodeConfig
     """How words become ids."""
@@ -69,18 +75,55 @@ class CheckpointConfig:
     """Where the control is ``f0m0``, also ban gendered words from the search for a reply."""
     image_style: str | None = None
     """Style of replies about a picture unless a person names another."""
+    base: str | None = None
+    """Published network that the checkpoint is built on, whose weights it does not hold."""
+    adapter: AdapterConfig | None = None
+    """What of the base was trained, and is in the checkpoint."""
 
     def __post_init__(self) -> None:
-        longest = max(self.encode.max_context, self.encode.max_reply)
-        if longest > self.model.num_positions:
+        self._check_lengths()
+        if (self.base is None) is not (self.adapter is None):
             raise ValueError(
-                f"encode.max_context ({self.encode.max_context}) and encode.max_reply "
-                f"({self.encode.max_reply}) must be at most model.num_positions "
-                f"({self.model.num_positions})"
+                f"base ({self.base}) and adapter ({self.adapter}) must both be there, or neither"
             )
+        if self.base is not None and not isinstance(self.model, CausalConfig):
+            raise ValueError(f"base is {self.base!r}, so model.kind must be 'causal'")
+        if self.base is not None and self.base not in BASES:
+            raise ValueError(unknown("base", self.base, BASES))
         if self.gender is not None and self.gender not in GENDER_TOKENS:
             raise ValueError(
                 f"gender must be one of {', '.join(GENDER_TOKENS)}, got {self.gender!r}"
+            )
+
+    @property
+    def seq2seq(self) -> ModelConfig:
+        """The shape of a network with encoder and decoder.
+
+        Raises:
+            CheckpointError: It is of another kind.
+        """
+        if not isinstance(self.model, ModelConfig):
+            raise CheckpointError(
+                f"{self.name}: model.kind is {self.model.kind!r}; expected a network with encoder "
+                "and decoder, as Multi-Modal BlenderBot's"
+            )
+        return self.model
+
+    def _check_lengths(self) -> None:
+        context, reply = self.encode.max_context, self.encode.max_reply
+        positions = self.model.num_positions
+        if isinstance(self.model, CausalConfig):
+            picture = self.model.image_vectors
+            if picture + context + reply > positions:
+                raise ValueError(
+                    f"model.image_vectors ({picture}), encode.max_context ({context}) and "
+                    f"encode.max_reply ({reply}) must be at most model.num_positions "
+                    f"({positions}) together"
+                )
+        elif max(context, reply) > positions:
+            raise ValueError(
+                f"encode.max_context ({context}) and encode.max_reply ({reply}) must be at most "
+                f"model.num_positions ({positions})"
             )
 
 
@@ -93,9 +136,16 @@ class Checkpoint:
     tokenizer: Tokenizer
 
 
-def new_network(shape: ModelConfig) -> TrainableNetwork:
+NETWORKS: Final[dict[type, Callable[..., TrainableNetwork]]] = {
+    ModelConfig: Seq2Seq,
+    CausalConfig: CausalLM,
+}
+"""By the class of its shape, what builds a network."""
+
+
+def new_network(shape: ModelConfig | CausalConfig) -> TrainableNetwork:
     """Return an untrained network of that shape."""
-    return Seq2Seq(shape)
+    return NETWORKS[type(shape)](shape)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precision) -> None:
@@ -104,15 +154,35 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
     """
+    model = checkpoint.model
     write_folder(
-        folder, checkpoint.config, checkpoint.model, checkpoint.tokenizer, precision=precision
+        folder,
+        checkpoint.config,
+        model,
+        checkpoint.tokenizer,
+        precision=precision,
+        names=None if checkpoint.config.base is None else own_names(model),
     )
 
 
 def write_folder(
-    folder: Path, settings: Any, model: nn.Module, tokenizer: Tokenizer, *, precision: Precision
+    folder: Path,
+    settings: Any,
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    *,
+    precision: Precision,
+    names: Collection[str] | None = None,
 ) -> None:
     """Write a trained network of any kind with its settings, a config, and its vocabulary.
+
+    Args:
+        folder: Where to.
+        settings: Its config.
+        model: The network.
+        tokenizer: Its vocabulary.
+        precision: Of the weights.
+        names: The weights that are written; None: all.
 
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
@@ -120,7 +190,9 @@ def write_folder(
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
     weights = {
-        name: convert_weight(name, tensor, precision) for name, tensor in model.state_dict().items()
+        name: convert_weight(name, tensor, precision)
+        for name, tensor in model.state_dict().items()
+        if names is None or name in names
     }
     with replacing(folder) as partial:
         partial.mkdir()
@@ -143,12 +215,20 @@ def find_checkpoint(name: Path | str) -> Path:
     return bundled.get(str(name), folder)
 
 
-def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Checkpoint:
+def load_checkpoint(
+    folder: Path, *, dtype: torch.dtype = torch.float32, adapted: bool = False
+) -> Checkpoint:
     """Read a checkpoint; the model is in evaluation mode.
+
+    Args:
+        folder: The checkpoint.
+        dtype: Precision of the weights.
+        adapted: Leave adapters beside the base's weights, in float32, to train them on. Otherwise
+            they are merged into them.
 
     Raises:
         CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
-            each other.
+            each other; or the base that it is built on is not installed.
     """
     settings = read_settings(
         CheckpointConfig, folder, what="checkpoint", called="a checkpoint folder"
@@ -156,7 +236,15 @@ def load_checkpoint(folder: Path, *, dtype: torch.dtype = torch.float32) -> Chec
     tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
     with torch.device("meta"):
         model = new_network(settings.model)
-    load_weights(model, folder / WEIGHTS, dtype)
+    if settings.base is None or settings.adapter is None or not isinstance(model, CausalLM):
+        load_weights(model, folder / WEIGHTS, dtype)
+    else:
+        load_base(model, settings.base, dtype if adapted else torch.float32)
+        adapt(model, settings.adapter)
+        load_weights(model, folder / WEIGHTS, torch.float32, names=own_names(model))
+        if not adapted:
+            merge(model)
+            model.to(dtype)
     return Checkpoint(config=settings, model=model.eval(), tokenizer=tokenizer)
 
 
@@ -214,8 +302,16 @@ def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
     return converted
 
 
-def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
+def load_weights(
+    model: nn.Module, path: Path, dtype: torch.dtype, *, names: Collection[str] | None = None
+) -> None:
     """Give a network, which may be on the ``meta`` device, its weights.
+
+    Args:
+        model: The network.
+        path: The file.
+        dtype: Precision that they are converted to.
+        names: The weights that the file must hold; None: all.
 
     Raises:
         CheckpointError: The file is damaged, or its weights are not those of the network.
@@ -224,12 +320,16 @@ def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not safetensors: {error}") from error
-    expected = model.state_dict()
+    expected = {
+        name: weight
+        for name, weight in model.state_dict().items()
+        if names is None or name in names
+    }
     missing = sorted(expected.keys() - weights.keys())
-    unknown = sorted(weights.keys() - expected.keys())
-    if missing or unknown:
+    surplus = sorted(weights.keys() - expected.keys())
+    if missing or surplus:
         parts = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        parts += [f"has unknown {', '.join(unknown[:3])}"] if unknown else []
+        parts += [f"has unknown {', '.join(surplus[:3])}"] if surplus else []
         raise CheckpointError(f"{path}: {' and '.join(parts)} for the model of {CONFIG}")
     for name, tensor in weights.items():
         if tensor.shape != expected[name].shape:
@@ -237,4 +337,5 @@ def load_weights(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
                 f"{path}: {name} is {tuple(tensor.shape)}, but {CONFIG} says "
                 f"{tuple(expected[name].shape)}"
             )
-    model.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
+    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    model.load_state_dict(weights, assign=True, strict=names is None)

@@ -6,11 +6,12 @@ One rule: ``None`` may only be a default, since TOML has no null. Then ``parse(d
 import dataclasses
 import tomllib
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from openmmb.errors import ConfigError, shorten, unknown
@@ -87,7 +88,7 @@ def _current(cls: Any, data: Any) -> Any:
 
 def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     location = detail["loc"]
-    key = ".".join(str(step) for step in location)
+    key = ".".join(str(step) for step in location if not _is_tag(step))
     if detail["type"] == "unexpected_keyword_argument":
         names = _field_names(cls, location[:-1])
         return f"{source}: {key}: {unknown('key', str(location[-1]), names)}"
@@ -100,14 +101,34 @@ def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     return f"{where}: {message}, got {shorten(repr(detail['input']))}"
 
 
+def _is_tag(step: int | str) -> bool:
+    """Return whether a step of a location is no key but says which config of several it is."""
+    return isinstance(step, str) and step.startswith("<")
+
+
 def _field_names(cls: Any, location: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the config that lies at ``location`` inside ``cls``."""
+    hint = cls
     for step in location:
-        if isinstance(step, str) and dataclasses.is_dataclass(cls):
-            cls = typing.get_type_hints(cls).get(step)
-        inner = [arg for arg in typing.get_args(cls) if dataclasses.is_dataclass(arg)]
-        if inner:
-            cls = inner[0]
-    return (
-        [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-    )
+        if _is_tag(step):
+            hint = next((found for tag, found in _configs(hint) if tag == step), hint)
+        elif isinstance(step, str):
+            outer = _first_config(hint)
+            hint = typing.get_type_hints(outer, include_extras=True).get(step) if outer else None
+    lies = _first_config(hint)
+    return [field.name for field in dataclasses.fields(lies)] if lies else []
+
+
+def _first_config(hint: Any) -> Any:
+    return next((found for _, found in _configs(hint)), None)
+
+
+def _configs(hint: Any, tag: str | None = None) -> Iterator[tuple[str | None, Any]]:
+    """Yield the configs inside a type hint, each with its tag if it has one."""
+    if dataclasses.is_dataclass(hint):
+        yield tag, hint
+        return
+    arguments = typing.get_args(hint)
+    tags = [argument.tag for argument in arguments if isinstance(argument, Tag)]
+    for argument in arguments:
+        yield from _configs(argument, tags[0] if tags else tag)

@@ -124,8 +124,8 @@ def test_settings_are_carried_over(tmp_path: Path) -> None:
     assert (config.name, config.encoder) == ("in", "faster_rcnn_x152")
     assert (config.model.embed_dim, config.model.num_heads) == (16, 2)
     assert (config.model.image_vectors, config.model.image_dim) == (100, 2048)
-    assert (config.model.num_segments, config.model.fusion) == (2, "early")
-    assert config.model.learned_positions
+    assert (config.seq2seq.num_segments, config.seq2seq.fusion) == (2, "early")
+    assert config.seq2seq.learned_positions
     assert (config.encode.layout, config.encode.delimiter) == ("parlai", "  ")
     assert (config.encode.max_context, config.encode.max_reply) == (32, 32)
     search = config.search
@@ -140,7 +140,7 @@ def test_positions_that_are_sinusoids_stay_fixed(tmp_path: Path) -> None:
     for side in ("encoder", "decoder"):
         weights[f"model.{side}.embed_positions.weight"] = sinusoids(32, 16)
     save_file(weights, source / "model.safetensors")
-    assert not convert(source, tmp_path / "out").config.model.learned_positions
+    assert not convert(source, tmp_path / "out").config.seq2seq.learned_positions
 
 
 def test_one_beam_is_greedy(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 
 def test_settings_are_those_of_the_options(late: Checkpoint) -> None:
-    model = late.config.model
+    model = late.config.seq2seq
     assert (model.fusion, model.num_segments, model.image_tokens) == ("late", 0, 3)
     assert (model.image_vectors, model.image_dim, model.image_layers) == (2, 5, 2)
 

@@ -73,7 +73,7 @@ def test_what_old_options_lack_is_as_it_was_then() -> None:
     old = options(OLD)
     old.check()
     config = old.checkpoint("old", encoder="efficientnet_lite0")
-    model, search = config.model, config.search
+    model, search = config.seq2seq, config.search
     assert (model.variant, model.activation, model.scale_embeddings) == ("aiayn", "relu", True)
     assert (model.num_encoder_layers, model.num_decoder_layers) == (2, 2)
     assert (search.method, search.beam_size, search.min_length) == ("beam", 5, 1)

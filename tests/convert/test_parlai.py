@@ -96,7 +96,7 @@ def test_a_model_of_text_begins_with_an_untrained_picture_half(
     assert isinstance(config, CheckpointConfig)
     assert (config.encoder, config.gender) == ("efficientnet_lite0", None)
     assert (config.model.image_vectors, config.model.image_dim) == (49, 1280)
-    assert (config.model.num_segments, config.model.fusion) == (2, "early")
+    assert (config.seq2seq.num_segments, config.seq2seq.fusion) == (2, "early")
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert not weights["encoder.segments.weight"].any()
     projection = weights["encoder.image_projector.layers.0.weight"]

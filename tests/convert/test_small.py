@@ -61,7 +61,7 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
 
 
 def test_settings_are_those_of_the_options(small: Checkpoint) -> None:
-    model, how = small.config.model, small.config.encode
+    model, how = small.config.seq2seq, small.config.encode
     assert (model.variant, model.activation, model.learned_positions) == ("xlm", "gelu", True)
     assert (model.fusion, model.num_segments, model.vocab_size) == ("early", 2, 168)
     assert (how.layout, how.delimiter, how.end_context) == ("parlai", "\n", False)
@@ -129,7 +129,7 @@ def test_a_reply_is_the_words_of_parlai_on_one_line(row: int, small: Checkpoint)
 @torch.no_grad()
 def test_states_and_logits_are_those_of_transformers(tmp_path: Path) -> None:
     config = huggingface.convert(published(tmp_path / "in"), tmp_path / "out").config
-    assert (config.model.variant, config.model.learned_positions) == ("xlm", True)
+    assert (config.seq2seq.variant, config.seq2seq.learned_positions) == ("xlm", True)
     assert (config.encode.delimiter, config.encode.end_context) == ("\n", False)
     model = load_checkpoint(tmp_path / "out").model
     wanted = load_file(DATA / "blenderbot_small" / "logits.safetensors")

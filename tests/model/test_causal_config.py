@@ -13,7 +13,9 @@ from tests.model.causal import SHAPES
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be from 1 to 1000, got 0"),
+        ({"num_layers": 10**9}, "num_layers must be from 1 to 1000, got 1000000000"),
+        ({"ffn_dim": 10**9}, "ffn_dim must be from 1 to 10000000, got 1000000000"),
         ({"head_dim": 5}, "head_dim must be even, got 5"),
         ({"rotary_base": 1.0}, "rotary_base must be above 1, got 1.0"),
         ({"norm_eps": 0.0}, "norm_eps must be above 0, got 0.0"),

@@ -36,12 +36,14 @@ def estimate(
     from openmmb import config
     from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
     from openmmb.model.config import SIZES
+    from openmmb.model.shapes import Shape
     from openmmb.training.estimate import Hardware
     from openmmb.training.estimate import estimate as compute
     from openmmb.training.replies.config import Recipe
 
     require_one("--devices", devices)
     settings = config.load(Recipe, find_recipe(recipe))
+    shape: Shape
     if size != "checkpoint":
         shape = SIZES[size]
     elif settings.start is None:

@@ -81,7 +81,9 @@ def convert(
         _check_bias(weights.pop(BIAS, None), source)
         config = read_settings(kind, data, source, encoder, learned=_are_learned(weights))
         tokenizer = read_vocabulary(source, size=config.model.vocab_size)
-        adopted = adopt(weights, kind.naming, config.model, source, precision=precision, fresh=True)
+        adopted = adopt(
+            weights, kind.naming, config.seq2seq, source, precision=precision, fresh=True
+        )
         write_checkpoint(out, config, tokenizer, adopted)
     note = (
         f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
@@ -113,7 +115,7 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
         _check_exportable(kind, config, weights, checkpoint)
         with new_folder(out) as partial:
             write_vocabulary(tokenizer, partial)
-            split = _split(weights, kind.naming, config.model, precision)
+            split = _split(weights, kind.naming, config.seq2seq, precision)
             write_safetensors(partial / FILES[0], split)
             stored = DTYPES[precision] if precision else weights["embeddings.weight"].dtype
             write_settings(kind, config, partial, stored)
@@ -176,7 +178,7 @@ def _are_learned(weights: Mapping[str, Weight]) -> bool:
 def _check_exportable(
     kind: Kind, config: CheckpointConfig, weights: Mapping[str, Weight], checkpoint: Path
 ) -> None:
-    model = config.model
+    model = config.seq2seq
     for name, only in (("variant", kind.variant), ("output_scaling", 1.0), ("fusion", "early")):
         if getattr(model, name) != only:
             raise CheckpointError(

@@ -67,7 +67,7 @@ def convert(
     read_vocabulary = read_parlai_dictionary if options.has_pieces else read_parlai_vocabulary
     tokenizer = read_vocabulary(Path(f"{path}.dict"), size=vocab_size)
     adopted = adopt(
-        weights, PARLAI, config.model, path, precision=precision, fresh=not options.has_image
+        weights, PARLAI, config.seq2seq, path, precision=precision, fresh=not options.has_image
     )
     write_checkpoint(out, config, tokenizer, adopted)
     return Converted(folder=out, config=config, notes=(*_notes(options, encoder), *options.notes()))

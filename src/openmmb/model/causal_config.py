@@ -1,5 +1,7 @@
 """The shape of a decoder-only network: Llama 3, SmolLM2, Qwen2.5, Qwen3."""
 
+from typing import Literal
+
 from openmmb.config import config, require
 
 COUNTS = (
@@ -7,6 +9,8 @@ COUNTS = (
     *("num_layers", "num_positions", "image_vectors", "image_dim", "image_layers"),
 )
 """Fields that are 1 or more."""
+MOST_LAYERS, MOST = 1000, 10_000_000
+"""Upper bounds, far above every published network: a config can come from anybody."""
 
 
 @config
@@ -41,6 +45,8 @@ class CausalConfig:
     The defaults are those of SmolLM2-135M, with the picture input of the bundled encoder.
     """
 
+    kind: Literal["causal"] = "causal"
+    """Tells this kind of network from the others in a file."""
     vocab_size: int = 49152
     """V."""
     embed_dim: int = 576
@@ -78,7 +84,8 @@ class CausalConfig:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+            value, most = getattr(self, name), MOST_LAYERS if name.endswith("_layers") else MOST
+            require(name, value, f"from 1 to {most}", holds=1 <= value <= most)
         require("head_dim", self.head_dim, "even", holds=self.head_dim % 2 == 0)
         require("rotary_base", self.rotary_base, "above 1", holds=self.rotary_base > 1)
         require("norm_eps", self.norm_eps, "above 0", holds=self.norm_eps > 0)

@@ -137,23 +137,27 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 
 def rotation_at(positions: Tensor, config: CausalConfig, dtype: torch.dtype) -> Rotation:
     """Return the rotation of positions (B, L)."""
-    angles = positions[..., None].float() * _frequencies(config, positions.device)
+    turns = frequencies(config, positions.device, config.rotary_scaling)
+    angles = positions[..., None].float() * turns
     both = torch.cat([angles, angles], dim=-1)[:, None]
     return Rotation(both.cos().to(dtype), both.sin().to(dtype))
 
 
-def _frequencies(config: CausalConfig, device: torch.device) -> Tensor:
-    """(E / 2,), computed when needed: a buffer would stay without values on the meta device."""
+def frequencies(
+    config: CausalConfig, device: torch.device, scaling: RotaryScaling | None = None
+) -> Tensor:
+    """Return the angle (E / 2,) by which each pair turns from one position to the next.
+
+    It is computed when needed: a buffer would stay without values on the meta device.
+    """
     exponents = torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim
-    frequencies = 1.0 / config.rotary_base**exponents
-    if config.rotary_scaling is None:
-        return frequencies
-    return _stretch(frequencies, config.rotary_scaling)
+    plain = 1.0 / config.rotary_base**exponents
+    return plain if scaling is None else _stretch(plain, scaling)
 
 
-def _stretch(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:
+def _stretch(plain: Tensor, scaling: RotaryScaling) -> Tensor:
     """Llama 3's scaling: whole for long wavelengths, none for short ones, between them a part."""
-    turns = scaling.original_positions * frequencies / (2 * math.pi)
+    turns = scaling.original_positions * plain / (2 * math.pi)
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     kept = ((turns - low) / (high - low)).clamp(0, 1)
-    return kept * frequencies + (1 - kept) * frequencies / scaling.factor
+    return kept * plain + (1 - kept) * plain / scaling.factor

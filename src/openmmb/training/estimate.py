@@ -18,9 +18,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from openmmb.checkpoint import DTYPES, new_network
-from openmmb.model.config import ModelConfig
 from openmmb.model.loss import token_loss
 from openmmb.model.network import TrainableNetwork
+from openmmb.model.shapes import Shape
 from openmmb.model.stack import Stack
 from openmmb.training.replies.config import OptimConfig, Recipe
 
@@ -108,7 +108,7 @@ class _Counted:
     layer_flops: int = 0
 
 
-def estimate(recipe: Recipe, shape: ModelConfig, *, devices: int) -> Estimate:
+def estimate(recipe: Recipe, shape: Shape, *, devices: int) -> Estimate:
     """Return what an update takes if all of its rows are as long as they may be.
 
     Args:
@@ -179,7 +179,7 @@ def _size(module: nn.Module) -> int:
 
 
 def _count(
-    model: TrainableNetwork, recipe: Recipe, shape: ModelConfig, rows: int, *, with_picture: bool
+    model: TrainableNetwork, recipe: Recipe, shape: Shape, rows: int, *, with_picture: bool
 ) -> _Counted:
     """Run the network on a full batch and count."""
     counted = _Counted()

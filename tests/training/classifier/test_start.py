@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_can_begin_with_the_encoder_of_a_model_that_talks(folder: Path) -> None:
     checkpoint = tiny_checkpoint()
-    shape = replace(checkpoint.config.model, learned_positions=True, variant="prelayernorm")
+    shape = replace(checkpoint.config.seq2seq, learned_positions=True, variant="prelayernorm")
     config = replace(checkpoint.config, model=shape)
     talking = type(checkpoint.model)(shape)
     save_checkpoint(

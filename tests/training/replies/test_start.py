@@ -47,7 +47,7 @@ def test_a_start_keeps_network_and_vocabulary(tmp_path: Path) -> None:
     torch.testing.assert_close(model.state_dict(), loaded.model.state_dict(), rtol=0, atol=0)
     assert kept.tokenizer.encode("a boat") == loaded.tokenizer.encode("a boat")
     assert not (Path(recipe.out) / "tokenizer.json").exists()
-    assert kept.config.model == model.config == replace(loaded.config.model, dropout=0.25)
+    assert kept.config.model == model.config == replace(loaded.config.seq2seq, dropout=0.25)
     assert (kept.config.name, kept.config.encode) == (recipe.name, recipe.encode)
     dropouts = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
     assert dropouts == {0.25, 0.0}

@@ -22,6 +22,7 @@ from openmmb.distributed import is_main, main_first
 from openmmb.errors import ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.network import TrainableNetwork
+from openmmb.model.shapes import Shape
 from openmmb.tasks.mixture import TaskExamples
 from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.training.replies.config import Recipe
@@ -83,7 +84,7 @@ def build_network(recipe: Recipe, start: Start) -> TrainableNetwork:
     return model
 
 
-def _empty(shape: ModelConfig) -> TrainableNetwork:
+def _empty(shape: Shape) -> TrainableNetwork:
     with torch.device("meta"):
         return new_network(shape)
 
@@ -96,9 +97,10 @@ def _from_checkpoint(recipe: Recipe, name: str) -> Start:
             f"data.encoder: {recipe.data.encoder!r}, but {name} knows the image vectors of "
             f"{settings.encoder!r}"
         )
-    _check_network(recipe.model, settings.model, name)
-    dropouts = {key: getattr(recipe.model, key) for key in DROPOUTS}
-    shape = replace(settings.model, **dropouts)
+    shape = settings.model
+    if isinstance(shape, ModelConfig):
+        _check_network(recipe.model, shape, name)
+        shape = replace(shape, **{key: getattr(recipe.model, key) for key in DROPOUTS})
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
 
 
@@ -147,7 +149,7 @@ def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
             )
 
 
-def _checkpoint_config(recipe: Recipe, model: ModelConfig) -> CheckpointConfig:
+def _checkpoint_config(recipe: Recipe, model: Shape) -> CheckpointConfig:
     try:
         return CheckpointConfig(
             name=recipe.name,

@@ -1,0 +1,1 @@
+"""Published weights that a network starts from."""
