@@ -91,9 +91,7 @@ def test_list_counts_what_is_at_hand(printed: Callable[..., str], tmp_path: Path
 
 
 def test_list_knows_what_there_is(complaint: Callable[..., str]) -> None:
-    assert "no data set 'convai'; did you mean 'convai2'? there are: bl" in complaint(
-        "list", "convai"
-    )
+    assert "no data set 'convai'; did you mean 'convai2'?" in complaint("list", "convai")
 
 
 def test_fetch_brings_what_was_published(
@@ -118,7 +116,7 @@ def test_photographs_need_consent(
 ) -> None:
     error = complaint("fetch", "image_chat", "--pictures", "--root", str(tmp_path))
     assert "YFCC100M" in error
-    assert "then say --accept-yfcc" in error
+    assert "then use --accept-yfcc" in error
     assert site.requests == []
 
 
@@ -141,10 +139,13 @@ def test_photographs_come_or_are_said_to_be_missing(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "fetch: name what to fetch; there are: blended_skill_talk, coco"),
-        (("convai",), "no data set 'convai'; did you mean 'convai2'? there are: blended"),
-        (("chitchat",), "chitchat: is not fetched: pip install 'openmmb[train]' brings it along"),
-        (("jsonl",), "jsonl: is not fetched: write {train,valid,test}.jsonl into its folder"),
+        ((), "fetch: expected at least one of blended_skill_talk, coco"),
+        (("convai",), "no data set 'convai'; did you mean 'convai2'?"),
+        (
+            ("chitchat",),
+            "chitchat: cannot be fetched: pip install 'openmmb[train]' brings it along",
+        ),
+        (("jsonl",), "jsonl: cannot be fetched: write {train,valid,test}.jsonl into its folder"),
     ],
 )
 def test_what_is_not_fetched_is_said(
@@ -212,9 +213,49 @@ def test_show_takes_conversations_of_ones_own(printed: Callable[..., str], tmp_p
 def test_show_says_where_the_examples_end(complaint: Callable[..., str], tmp_path: Path) -> None:
     write_tiny_data(tmp_path)
     error = complaint("show", "convai2", "--root", str(tmp_path), "--start", "9")
-    assert "--start: 9, but split 'train' of convai2 ends before that" in error
-    assert "--number: must be at least 1, got 0" in complaint("show", "convai2", "-n", "0")
+    assert "--start: 9, but split 'train' of convai2 has fewer examples" in error
     assert "no data set 'convai'; did you mean" in complaint("show", "convai")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("show", "convai2", "-n", "0"), "--number: must be at least 1, got 0"),
+        (
+            ("show", "convai2", "-n", f"{2**70}"),
+            f"--number: must be at most 2147483647, got {2**70}",
+        ),
+        (("show", "convai2", "--start", "-1"), "--start: must be at least 0, got -1"),
+        (("show", "convai2", "--start", f"{2**63}"), "--start: must be at most 2147483647, got 92"),
+        (("show", "convai2", "--epoch", "-1"), "--epoch: must be at least 0, got -1"),
+        (("show", "convai2", "--epoch", f"{2**64}"), "--epoch: must be at most 2147483647, got 18"),
+        (("stats", "tiny-1-text", "--max-examples", "0"), "--max-examples: must be at least 1, g"),
+        (("stats", "tiny-1-text", "--max-examples", f"{2**65}"), "--max-examples: must be at most"),
+    ],
+)
+def test_numbers_out_of_range_are_one_line(
+    flags: tuple[str, ...], message: str, complaint: Callable[..., str]
+) -> None:
+    assert message in complaint(*flags)
+
+
+@pytest.mark.parametrize("task", ["picture_talk", "written/styled"])
+def test_what_comes_with_the_package_is_shown_on_a_fresh_machine(
+    task: str, printed: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = printed("show", task, "-n", "40")
+    assert out.count(f"{task} train ") == 40
+    assert "<__style__>" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_traits_of_ones_own_conversations_are_shown_as_they_are_without_their_polarities(
+    printed: Callable[..., str], tmp_path: Path
+) -> None:
+    BUILD["jsonl"](tmp_path)
+    out = printed("show", "jsonl", "--root", str(tmp_path), "-n", "9")
+    assert "<__style__>Curious" in out
 
 
 def test_stats_counts_a_recipe(printed: Callable[..., str], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from openmmb.data.batcher import Batcher
 from openmmb.data.controls import NEGATIVE, POSITIVE, Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig, encode
 from openmmb.tasks.statistics import DrawnTask, Lengths, TaskStatistics, describe, measure
@@ -28,10 +29,13 @@ CONTROLS = Controls(
     polarities={"Sweet": POSITIVE, "Angry": NEGATIVE},
     seed=0,
 )
+BATCHER = Batcher(
+    tokenizer=tiny_tokenizer(), config=ENCODE, controls=CONTROLS, views=(), image_shape=(0, 0)
+)
 
 
 def test_lengths_and_controls_are_counted() -> None:
-    found = measure(EXAMPLES, CONTROLS, tiny_tokenizer(), ENCODE, max_examples=100)
+    found = measure(EXAMPLES, BATCHER, max_examples=100)
     encoded = [encode(CONTROLS.apply(e, 0), tiny_tokenizer(), ENCODE) for e in EXAMPLES]
     contexts, replies = (
         sorted(map(len, ids))
@@ -55,14 +59,14 @@ def test_lengths_and_controls_are_counted() -> None:
 
 def test_a_part_of_the_examples_is_spread_over_all() -> None:
     many = [replace(EXAMPLES[0], reply="x" * (at // 100 + 1)) for at in range(1000)]
-    found = measure(many, CONTROLS, tiny_tokenizer(), ENCODE, max_examples=10)
+    found = measure(many, BATCHER, max_examples=10)
     assert (found.examples, found.measured) == (1000, 10)
     assert found.reply.percentiles[-1] == len(encode(many[-1], tiny_tokenizer(), ENCODE).reply)
 
 
 def test_a_caption_is_one_of_the_captions() -> None:
     caption = tiny_example(context=(), reply="a", image_id="p", references=("b",) * 9)
-    found = measure([caption], CONTROLS, tiny_tokenizer(), ENCODE, max_examples=1)
+    found = measure([caption], BATCHER, max_examples=1)
     assert found.reply.percentiles == (2, 2, 2, 2)
 
 

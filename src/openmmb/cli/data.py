@@ -1,256 +1,243 @@
 """Data sets: what there is, fetching them, looking at them: ``openmmb data``."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
-from openmmb.cli.flags import BUNDLED, PathOrNone, Switch, complain, require_one
-from openmmb.errors import ConfigError, DataError
+from openmmb.cli.flags import DEFAULT_CHECKPOINT, PathOrNone, Switch, complain, require_count
+from openmmb.errors import ConfigError, unknown
 from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import CheckpointConfig
-    from openmmb.data.controls import Controls, ControlsConfig
-    from openmmb.data.example import Example, Split
+    from openmmb.data.controls import ControlsConfig
     from openmmb.tasks.download.sources import Source
-    from openmmb.tasks.preview import Preview
     from openmmb.text.tokenizer import Tokenizer
     from openmmb.training.replies.config import Recipe
 
 ROOT = Path("data")
+SplitOrNone = Annotated[
+    Literal["train", "valid", "test"] | None,
+    arg(metavar="{train,valid,test}", help_behavior_hint=""),
+]
 Names = Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]", help_behavior_hint="")]
 
 
-def list_tasks(names: Names = (), *, root: Path = ROOT, count: Switch = False) -> None:
-    """List data sets, their licences, and which of their files are at hand.
+@dataclass(frozen=True)
+class List:
+    """List data sets, their licences, and which of their files are at hand."""
 
-    Args:
-        names: Which; by default all.
-        root: Folder of the data sets.
-        count: Read what is at hand and compare it with what was published.
-    """
-    from openmmb.tasks.catalogue import ABOUT
-    from openmmb.text.table import table
+    names: Names = ()
+    """Which data sets; by default all."""
+    root: Path = ROOT
+    """Folder of the data sets."""
+    count: Switch = False
+    """Read what is at hand and compare it with what was published."""
 
-    rows = [("name", "at hand", "published", "licence", "what it is")]
-    chosen = names or tuple(ABOUT)
-    for name in chosen:
-        _require_known(name, ABOUT)
-        about = ABOUT[name]
-        at_hand = ", ".join(_splits(name, root)) or "-"
-        published = " / ".join(f"{number:,}" for number in about.published.values()) or "-"
-        rows.append((name, at_hand, published, about.licence, about.what))
-    for line in table(rows):
-        print(line)
-    if count:
+    def run(self) -> None:
+        """Print the list."""
+        from openmmb.tasks.at_hand import count_at_hand, splits_at_hand
+        from openmmb.tasks.catalogue import ABOUT
+        from openmmb.text.table import table
+
+        rows = [("name", "at hand", "published", "licence", "what it is")]
+        chosen = self.names or tuple(ABOUT)
         for name in chosen:
-            for line in _counted(name, root):
+            if name not in ABOUT:
+                raise ConfigError(unknown("data set", name, ABOUT))
+            about = ABOUT[name]
+            at_hand = ", ".join(splits_at_hand(name, self.root)) or "-"
+            published = " / ".join(f"{number:,}" for number in about.published.values()) or "-"
+            rows.append((name, at_hand, published, about.licence, about.what))
+        for line in table(rows):
+            print(line)
+        for name in chosen if self.count else ():
+            for line in count_at_hand(name, self.root):
                 print(line)
 
 
-def fetch(
-    names: Names = (),
-    *,
-    root: Path = ROOT,
-    pictures: Switch = False,
-    accept_yfcc: Switch = False,
-) -> None:
-    """Fetch data sets from where they were published, and check that they are what was.
+@dataclass(frozen=True)
+class Fetch:
+    """Fetch data sets from where they were published, and check that they are unchanged.
 
-    Started again after it was stopped, it goes on where it was.
-
-    Args:
-        names: What openmmb data list lists.
-        root: Folder of the data sets.
-        pictures: Also the pictures, where the data set has some: gigabytes.
-        accept_yfcc: You have leave to use YFCC100M's photographs, which Image-Chat is about.
+    Started again after it was stopped, it continues where it was.
     """
-    from openmmb.tasks.catalogue import ABOUT
-    from openmmb.tasks.download.sources import PHOTOS, SOURCES
 
-    if not names:
-        raise ConfigError(f"fetch: name what to fetch; there are: {', '.join(sorted(SOURCES))}")
-    for name in names:
-        _require_fetchable(name)
-        if pictures and name in PHOTOS and not accept_yfcc:
-            raise ConfigError(f"{name}: {PHOTOS[name].terms}; then say {PHOTOS[name].flag}")
-    for name in names:
-        print(f"{name}: licence: {ABOUT[name].licence}")
-        for source in SOURCES[name]:
-            if pictures or not source.pictures:
-                _fetch(source, root)
-        if pictures and name in PHOTOS:
-            _fetch_photos(name, root)
-        for line in _counted(name, root):
-            print(line)
+    names: Names = ()
+    """Data sets, as openmmb data list calls them."""
+    root: Path = ROOT
+    """Folder of the data sets."""
+    pictures: Switch = False
+    """Fetch the pictures too, where a data set has some: gigabytes."""
+    accept_yfcc: Switch = False
+    """Say that you have permission to use YFCC100M's photographs, which Image-Chat is about."""
 
+    def run(self) -> None:
+        """Fetch, and print what came."""
+        from openmmb.tasks.at_hand import count_at_hand
+        from openmmb.tasks.catalogue import ABOUT
+        from openmmb.tasks.download.sources import PHOTOS, SOURCES
 
-def show(
-    task: Annotated[Positional[str], arg(metavar="TASK")],
-    *,
-    root: PathOrNone = None,
-    split: Literal["train", "valid", "test"] | None = None,
-    number: Annotated[int, arg(aliases=["-n"])] = 3,
-    start: int = 0,
-    epoch: int = 0,
-    recipe: Annotated[str | None, arg(metavar="RECIPE", help_behavior_hint="")] = None,
-    checkpoint: PathOrNone = None,
-) -> None:
-    """Show examples as a model sees them: their tokens, with what marks them and what is cut.
+        self._check()
+        for name in self.names:
+            print(f"{name}: licence: {ABOUT[name].licence}")
+            for source in SOURCES[name]:
+                if self.pictures or not source.pictures:
+                    _fetch(source, self.root)
+            if self.pictures and name in PHOTOS:
+                _fetch_photos(name, self.root)
+            for line in count_at_hand(name, self.root):
+                print(line)
 
-    Args:
-        task: Name of a data set.
-        root: Folder of the data sets; by default the recipe's, or data.
-        split: Which part; by default what the recipe learns from, or train.
-        number: How many examples.
-        start: Number of the first, from 0.
-        epoch: Of which epoch the controls are.
-        recipe: Its controls, lengths and layout; a TOML file, or the name of a bundled one.
-        checkpoint: Its vocabulary, and without a recipe its lengths; tiny by default.
-    """
-    from itertools import islice
+    def _check(self) -> None:
+        from openmmb.tasks.catalogue import ABOUT
+        from openmmb.tasks.download.sources import PHOTOS, SOURCES
 
-    from openmmb import config
-    from openmmb.data.controls import ControlsConfig
-    from openmmb.data.example import one_caption
-    from openmmb.tasks import open_task
-    from openmmb.tasks.mixture import TaskConfig
-    from openmmb.tasks.preview import preview
-    from openmmb.training.replies.config import Recipe
-
-    require_one("--number", number)
-    settings = None if recipe is None else config.load(Recipe, find_recipe(recipe))
-    folder, own, tokenizer = _vocabulary(checkpoint, settings)
-    task_config = next(
-        (t for t in (settings.tasks if settings else ()) if t.name == task), TaskConfig(name=task)
-    )
-    folder_of_data = root or Path(settings.data.root if settings else ROOT)
-    part = split or task_config.split
-    opened = open_task(task, folder_of_data, both_sides=task_config.both_sides)
-    examples = list(islice(opened.examples(part), start, start + number))
-    if not examples:
-        raise ConfigError(f"--start: {start}, but split {part!r} of {task} ends before that")
-    chosen = settings.controls if settings else ControlsConfig(gender=own.gender is not None)
-    controls = _controls(chosen, examples, folder_of_data, settings.seed if settings else 0)
-    encode = settings.encode if settings else own.encode
-    print(f"vocabulary of {printable(str(folder))}; controls of epoch {epoch}")
-    for at, example in enumerate(examples, start):
-        shown = controls.apply(one_caption(example, epoch), epoch)
-        print(f"\n{task} {part} {at}: {printable(example.conversation)}")
-        if example.image_id is not None:
-            shape = f"{own.model.image_vectors} vectors of {own.model.image_dim}"
-            print(f"  picture  {printable(example.image_id)}: {shape}, {own.encoder}")
-        _print_preview(preview(shown, tokenizer, encode), encode.max_context, encode.max_reply)
+        if not self.names:
+            raise ConfigError(f"fetch: expected at least one of {', '.join(sorted(SOURCES))}")
+        for name in self.names:
+            if name in ABOUT and name not in SOURCES:
+                raise ConfigError(f"{name}: cannot be fetched: {ABOUT[name].otherwise}")
+            if name not in SOURCES:
+                raise ConfigError(unknown("data set", name, SOURCES))
+            if self.pictures and name in PHOTOS and not self.accept_yfcc:
+                raise ConfigError(f"{name}: {PHOTOS[name].terms}; then use {PHOTOS[name].flag}")
 
 
-def stats(
-    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
-    *,
-    root: PathOrNone = None,
-    checkpoint: PathOrNone = None,
-    max_examples: int = 2000,
-) -> None:
-    """Count what a recipe trains on: examples, tokens, pictures, and the share of each control.
+@dataclass(frozen=True)
+class Show:
+    """Show examples as a model sees them: their tokens, with what marks them and what is cut."""
 
-    Args:
-        recipe: A TOML file, or the name of a bundled recipe.
-        root: Folder of the data sets, in place of the recipe's data.root.
-        checkpoint: Its vocabulary; by default that of the recipe's start, else tiny.
-        max_examples: Most examples of each data set that are turned into tokens.
-    """
-    from openmmb import config
-    from openmmb.cli.progress import counting
-    from openmmb.tasks.mixture import read_train
-    from openmmb.tasks.statistics import DrawnTask, describe, measure
-    from openmmb.training.replies.config import Recipe
+    task: Annotated[Positional[str], arg(metavar="TASK")]
+    """Name of a data set."""
+    root: PathOrNone = None
+    """Folder of the data sets; by default the recipe's, or data."""
+    split: SplitOrNone = None
+    """Which examples; by default those that the recipe learns from, or train."""
+    number: Annotated[int, arg(aliases=["-n"])] = 3
+    """How many examples."""
+    start: int = 0
+    """Number of the first example, from 0."""
+    epoch: int = 0
+    """Epoch whose controls are shown, from 0."""
+    recipe: Annotated[str | None, arg(metavar="RECIPE", help_behavior_hint="")] = None
+    """TOML file, or name of a bundled recipe, whose controls, lengths and layout are shown."""
+    checkpoint: PathOrNone = None
+    """Model whose vocabulary is shown, and without a recipe its lengths; by default tiny."""
 
-    require_one("--max-examples", max_examples)
-    settings = config.load(Recipe, find_recipe(recipe))
-    folder, _, tokenizer = _vocabulary(checkpoint, settings)
-    folder_of_data = root or Path(settings.data.root)
-    found: list[DrawnTask] = []
-    with counting("data sets") as progress:
-        for done, task in enumerate(settings.tasks, start=1):
-            examples = read_train(task, folder_of_data)
-            controls = _controls(settings.controls, examples, folder_of_data, settings.seed)
-            counted = measure(
-                examples, controls, tokenizer, settings.encode, max_examples=max_examples
+    def run(self) -> None:
+        """Print the examples."""
+        from itertools import islice
+
+        from openmmb.data.example import one_caption
+        from openmmb.tasks import open_task
+        from openmmb.tasks.mixture import TaskConfig, open_batches
+        from openmmb.tasks.preview import preview
+
+        require_count("--number", self.number)
+        require_count("--start", self.start, least=0)
+        require_count("--epoch", self.epoch, least=0)
+        recipe = None if self.recipe is None else _load_recipe(self.recipe)
+        vocabulary = _open_vocabulary(self.checkpoint, recipe)
+        root = self.root or Path(recipe.data.root if recipe else ROOT)
+        tasks = recipe.tasks if recipe else ()
+        config = next((t for t in tasks if t.name == self.task), TaskConfig(name=self.task))
+        split = self.split or config.split
+        task = open_task(self.task, root, both_sides=config.both_sides)
+        examples = list(islice(task.examples(split), self.start, self.start + self.number))
+        if not examples:
+            raise ConfigError(
+                f"--start: {self.start}, but split {split!r} of {self.task} has fewer examples"
             )
-            found.append(DrawnTask(task.name, task.weight, counted))
-            progress(done, len(settings.tasks))
-    for line in describe(found, settings.data.batch_size):
-        print(line)
-    print(f"tokens are those of the vocabulary of {printable(str(folder))}")
+        batcher = open_batches(
+            examples,
+            root=root,
+            tokenizer=vocabulary.tokenizer,
+            encode=recipe.encode if recipe else vocabulary.config.encode,
+            controls=recipe.controls if recipe else _own_controls(vocabulary.config, root),
+            seed=recipe.seed if recipe else 0,
+            features=None,
+        )
+        print(f"vocabulary of {printable(vocabulary.name)}; controls of epoch {self.epoch}")
+        for number, example in enumerate(examples, self.start):
+            steered = batcher.controls.apply(one_caption(example, self.epoch), self.epoch)
+            print(f"\n{self.task} {split} {number}: {printable(example.conversation)}")
+            if example.image_id is not None:
+                model, encoder = vocabulary.config.model, vocabulary.config.encoder
+                shape = f"{model.image_vectors} vectors of {model.image_dim}"
+                print(f"  picture  {printable(example.image_id)}: {shape}, {encoder}")
+            for line in preview(steered, batcher.tokenizer, batcher.config).lines(batcher.config):
+                print(f"  {printable(line)}")
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Count what a recipe trains on: examples, tokens, pictures, and the share of each control."""
+
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")]
+    """A TOML file, or the name of a bundled recipe."""
+    root: PathOrNone = None
+    """Folder of the data sets; by default the recipe's data.root."""
+    checkpoint: PathOrNone = None
+    """Model whose vocabulary counts; by default the one that the recipe starts from, else tiny."""
+    max_examples: int = 2000
+    """Most examples of each data set that are turned into tokens."""
+
+    def run(self) -> None:
+        """Print the numbers."""
+        from openmmb.cli.progress import counting
+        from openmmb.tasks.mixture import open_batches, read_train
+        from openmmb.tasks.statistics import DrawnTask, describe, measure
+
+        require_count("--max-examples", self.max_examples)
+        recipe = _load_recipe(self.recipe)
+        vocabulary = _open_vocabulary(self.checkpoint, recipe)
+        root = self.root or Path(recipe.data.root)
+        drawn: list[DrawnTask] = []
+        with counting("data sets") as progress:
+            for done, task in enumerate(recipe.tasks, start=1):
+                examples = read_train(task, root)
+                batcher = open_batches(
+                    examples,
+                    root=root,
+                    tokenizer=vocabulary.tokenizer,
+                    encode=recipe.encode,
+                    controls=recipe.controls,
+                    seed=recipe.seed,
+                    features=None,
+                )
+                counted = measure(examples, batcher, max_examples=self.max_examples)
+                drawn.append(DrawnTask(task.name, task.weight, counted))
+                progress(done, len(recipe.tasks))
+        for line in describe(drawn, recipe.data.batch_size):
+            print(line)
+        print(f"tokens are those of the vocabulary of {printable(vocabulary.name)}")
 
 
 def data(
-    done: Annotated[
-        Annotated[None, subcommand("list", constructor=list_tasks)]
-        | Annotated[None, subcommand("fetch", constructor=fetch)]
-        | Annotated[None, subcommand("show", constructor=show)]
-        | Annotated[None, subcommand("stats", constructor=stats)],
+    command: Annotated[
+        Annotated[List, subcommand("list")]
+        | Annotated[Fetch, subcommand("fetch")]
+        | Annotated[Show, subcommand("show")]
+        | Annotated[Stats, subcommand("stats")],
         arg(name=""),
+        OmitArgPrefixes,
     ],
 ) -> None:
     """Data sets: what there is, fetching them, looking at them."""
-    # What is named after it has run by the time that its flags are read.
-
-
-def _require_fetchable(name: str) -> None:
-    from openmmb.tasks.catalogue import ABOUT
-    from openmmb.tasks.download.sources import SOURCES
-
-    if name in ABOUT and name not in SOURCES:
-        raise ConfigError(f"{name}: is not fetched: {ABOUT[name].otherwise}")
-    _require_known(name, SOURCES)
-
-
-def _require_known(name: str, known: Collection[str]) -> None:
-    import difflib
-
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ConfigError(f"no data set {name!r}{hint} there are: {', '.join(sorted(known))}")
-
-
-def _splits(name: str, root: Path) -> "list[Split]":
-    """Return the splits whose files are there."""
-    from openmmb.tasks import TASKS
-
-    if name not in TASKS:  # gender_words
-        return []
-    task = TASKS[name](root)
-    found: list[Split] = []
-    splits: tuple[Split, ...] = ("train", "valid", "test")
-    for split in splits:
-        try:
-            task.files(split)
-        except DataError:
-            continue
-        found.append(split)
-    return found
-
-
-def _counted(name: str, root: Path) -> Iterator[str]:
-    """Read what is at hand and say whether it is all."""
-    from openmmb.tasks import TASKS
-    from openmmb.tasks.catalogue import ABOUT, completeness
-
-    for split in _splits(name, root):
-        count = sum(1 for _ in TASKS[name](root).examples(split))
-        yield f"{name} {split}: {completeness(count, ABOUT[name].published.get(split))}"
+    command.run()
 
 
 def _fetch(source: "Source", root: Path) -> None:
     from openmmb.cli.progress import counting
-    from openmmb.tasks.download.fetch import fetch as fetch_one
+    from openmmb.tasks.download.fetch import fetch
 
     with counting(f"{source.name}, MB") as show_megabytes:
-        done = fetch_one(source, root, progress=_megabytes(show_megabytes))
+        done = fetch(source, root, progress=_megabytes(show_megabytes))
     how = "there before" if done.before else f"from {source.url}"
     print(printable(f"{done.folder}: {done.files} files, {how}"))
 
@@ -261,33 +248,45 @@ def _megabytes(tell: Callable[[int, int], None]) -> Callable[[int, int], None]:
 
 def _fetch_photos(name: str, root: Path) -> None:
     from openmmb.cli.progress import counting
-    from openmmb.tasks import TASKS
+    from openmmb.tasks.at_hand import pictures_at_hand
     from openmmb.tasks.download.photos import REPORT, fetch_photos
     from openmmb.tasks.download.sources import PHOTOS
 
-    task = TASKS[name](root)
-    ids = {
-        example.image_id
-        for split in _splits(name, root)
-        for example in task.examples(split)
-        if example.image_id is not None
-    }
+    image_ids = pictures_at_hand(name, root)
     with counting("photographs") as progress:
-        report = fetch_photos(PHOTOS[name], ids, root, progress=progress)
-    print(
-        printable(
-            f"{report.folder}: {report.fetched} fetched, {report.before} there before, "
-            f"{len(report.missing)} missing"
-        )
+        report = fetch_photos(PHOTOS[name], image_ids, root, progress=progress)
+    counts = (
+        f"{report.fetched} fetched, {report.before} there before, {len(report.missing)} missing"
     )
+    print(printable(f"{report.folder}: {counts}"))
     if report.missing:
         complain(f"{report.folder / REPORT}: says which are missing and why")
 
 
-def _vocabulary(
-    checkpoint: Path | None, recipe: "Recipe | None"
-) -> "tuple[Path, CheckpointConfig, Tokenizer]":
-    """Open the vocabulary and settings of a checkpoint, of what a recipe starts from, or of tiny.
+def _load_recipe(name: str) -> "Recipe":
+    from openmmb import config
+    from openmmb.training.replies.config import Recipe
+
+    return config.load(Recipe, find_recipe(name))
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """The vocabulary of a checkpoint, and its settings.
+
+    Attributes:
+        name: What the checkpoint is called.
+        config: Its settings.
+        tokenizer: Its vocabulary.
+    """
+
+    name: str
+    config: "CheckpointConfig"
+    tokenizer: "Tokenizer"
+
+
+def _open_vocabulary(checkpoint: Path | None, recipe: "Recipe | None") -> _Vocabulary:
+    """Open the vocabulary of a checkpoint, of what a recipe starts from, or of the default one.
 
     A recipe's start that is not there yet, being another recipe's end, is no mistake here.
     """
@@ -298,37 +297,21 @@ def _vocabulary(
     start = Path(recipe.start) if recipe is not None and recipe.start else None
     if start is not None and not (start / TOKENIZER).is_file():
         start = None
-    chosen = checkpoint or start or BUNDLED
+    chosen = checkpoint or start or DEFAULT_CHECKPOINT
     folder = find_checkpoint(chosen)
-    return chosen, load(CheckpointConfig, folder / CONFIG), load_tokenizer(folder / TOKENIZER)
+    config = load(CheckpointConfig, folder / CONFIG)
+    return _Vocabulary(str(chosen), config, load_tokenizer(folder / TOKENIZER))
 
 
-def _controls(
-    config: "ControlsConfig", examples: "Sequence[Example]", root: Path, seed: int
-) -> "Controls":
-    from openmmb.data.controls import Controls
-    from openmmb.tasks.polarities import read_polarities
+def _own_controls(config: "CheckpointConfig", root: Path) -> "ControlsConfig":
+    """Return the controls that examples get without a recipe.
 
-    styled = any(example.style is not None for example in examples)
-    polarities = read_polarities(root) if styled and config.category_frac else {}
-    return Controls(config=config, polarities=polarities, seed=seed)
+    Traits stay as they are where the file that says their polarities is not at hand.
+    """
+    from openmmb.data.controls import ControlsConfig
+    from openmmb.tasks.polarities import FILES
 
-
-def _print_preview(shown: "Preview", max_context: int, max_reply: int) -> None:
-    parts = {
-        "pinned": shown.pinned,
-        "turns": shown.turns,
-        "then": shown.control,
-        "reply": shown.reply,
-    }
-    for name, text in parts.items():
-        if text:
-            print(f"  {name:8} {printable(text)}")
-    print(
-        f"  tokens   context {shown.context_tokens} of {max_context}{_cut(shown.context_cut)}, "
-        f"reply {shown.reply_tokens} of {max_reply}{_cut(shown.reply_cut)}"
-    )
-
-
-def _cut(tokens: int) -> str:
-    return f" ({tokens} left out)" if tokens else ""
+    controls = ControlsConfig(gender=config.gender is not None)
+    if any((root / name).is_file() for name in FILES):
+        return controls
+    return replace(controls, category_frac=0.0)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import require_one
+from openmmb.cli.flags import require_count
 from openmmb.recipes import find_recipe
 
 GB = 1e9
@@ -41,7 +41,7 @@ def estimate(
     from openmmb.training.estimate import estimate as compute
     from openmmb.training.replies.config import Recipe
 
-    require_one("--devices", devices)
+    require_count("--devices", devices)
     settings = config.load(Recipe, find_recipe(recipe))
     shape: Shape
     if size != "checkpoint":

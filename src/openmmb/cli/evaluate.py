@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import Device, PathOrNone, Switch, require_one
+from openmmb.cli.flags import Device, PathOrNone, Switch, require_count
 from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
 from openmmb.errors import ConfigError
 from openmmb.recipes import find_recipe
@@ -83,8 +83,8 @@ def evaluate(
     from openmmb.eval.evaluate import evaluate as measure
     from openmmb.eval.saved import SavedReplies, fingerprint
 
-    require_one("--max-examples", max_examples)
-    require_one("--batch-size", batch_size)
+    require_count("--max-examples", max_examples)
+    require_count("--batch-size", batch_size)
     chosen = _choose(recipe, tasks, split, root, features)
     folder = find_checkpoint(checkpoint)
     loaded = load_checkpoint(folder)

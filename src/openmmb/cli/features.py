@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import Device, PathOrNone, Switch, complain, require_one
+from openmmb.cli.flags import Device, PathOrNone, Switch, complain, require_count
 from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
@@ -52,7 +52,7 @@ def features(
     from openmmb.vision.features.extract import extract
     from openmmb.vision.features.share import environment_share
 
-    require_one("--batch-size", batch_size)
+    require_count("--batch-size", batch_size)
     share = environment_share()
     if verify:
         _verify(find_encoder(encoder), images, out, flip=flip, share=share)

@@ -9,7 +9,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
-BUNDLED = Path("tiny")
+DEFAULT_CHECKPOINT = Path("tiny")
+MOST = 2**31 - 1
+"""No count is higher."""
 
 CheckpointArg = Annotated[Positional[Path], arg(metavar="[CHECKPOINT]", help_behavior_hint="")]
 PathOrNone = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
@@ -21,14 +23,16 @@ Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def require_one(flag: str, value: int) -> None:
-    """Refuse a count below 1.
+def require_count(flag: str, value: int, *, least: int = 1) -> None:
+    """Refuse a count that is too low, or absurdly high.
 
     Raises:
-        ConfigError: ``value`` is one.
+        ConfigError: ``value`` is below ``least`` or above ``MOST``.
     """
-    if value < 1:
-        raise ConfigError(f"{flag}: must be at least 1, got {value}")
+    if value < least:
+        raise ConfigError(f"{flag}: must be at least {least}, got {value}")
+    if value > MOST:
+        raise ConfigError(f"{flag}: must be at most {MOST}, got {value}")
 
 
 def complain(text: str) -> None:

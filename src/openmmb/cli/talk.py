@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import (
-    BUNDLED,
+    DEFAULT_CHECKPOINT,
     CheckpointArg,
     Device,
     Gender,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def chat(
-    checkpoint: CheckpointArg = BUNDLED,
+    checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
     image: PathOrNone = None,
     style: Words = None,
@@ -75,7 +75,7 @@ def chat(
 
 def reply(
     text: Annotated[Positional[str], arg(metavar="TEXT")],
-    checkpoint: CheckpointArg = BUNDLED,
+    checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
     image: PathOrNone = None,
     style: Words = None,

@@ -15,6 +15,9 @@ from openmmb.tasks.read import find_file, read_json
 # The published lists lack two styles that the dialogues have; ParlAI adds them the same way.
 MISSING = {"Crude": NEGATIVE, "Earnest": POSITIVE}
 
+FILES = ("image_chat/personalities.json", "personalities/personalities.json")
+"""Where the lists may lie, under the folder of all data sets."""
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -31,9 +34,8 @@ def read_polarities(root: Path) -> Mapping[str, str]:
     Raises:
         DataError: The file is missing or malformed.
     """
-    folders = ("image_chat", "personalities")
     try:
-        path = find_file(root, *(f"{name}/personalities.json" for name in folders))
+        path = find_file(root, *FILES)
     except DataError as error:
         raise DataError(
             f"{error}, which says the polarity of each style; 'openmmb data fetch image_chat' "

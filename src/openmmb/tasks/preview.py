@@ -38,6 +38,20 @@ class Preview:
     reply_tokens: int
     reply_cut: int
 
+    def lines(self, config: EncodeConfig) -> list[str]:
+        """Write it down below each other, with how many of ``config``'s tokens it takes."""
+        texts = {
+            "pinned": self.pinned,
+            "turns": self.turns,
+            "then": self.control,
+            "reply": self.reply,
+        }
+        counts = (
+            f"context {self.context_tokens} of {config.max_context}{_cut(self.context_cut)}, "
+            f"reply {self.reply_tokens} of {config.max_reply}{_cut(self.reply_cut)}"
+        )
+        return [f"{name:8} {text}" for name, text in {**texts, "tokens": counts}.items() if text]
+
 
 def preview(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Preview:
     """Encode an example, which has its controls, and write its tokens down again."""
@@ -47,9 +61,9 @@ def preview(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Pre
     pinned = _pinned_length(example, tokenizer, config)
     pinned_cut = _pinned_length(example, tokenizer, whole) - pinned
     after = _control_length(example, tokenizer, config)
-    said = (example.reply, *example.following)
-    reply = encode_reply(said, tokenizer, config)
-    reply_cut = len(encode_reply(said, tokenizer, whole)) - len(reply)
+    turns_to_learn = (example.reply, *example.following)
+    reply = encode_reply(turns_to_learn, tokenizer, config)
+    reply_cut = len(encode_reply(turns_to_learn, tokenizer, whole)) - len(reply)
     turns = write(ids[pinned : len(ids) - after], tokenizer)
     return Preview(
         pinned=write(ids[:pinned], tokenizer) + (f" {CUT}" if pinned_cut else ""),
@@ -75,6 +89,10 @@ def write(ids: Sequence[int], tokenizer: Tokenizer) -> str:
         run = []
         text += "" if token is None else names[token]
     return text.replace("\n", NEWLINE)
+
+
+def _cut(tokens: int) -> str:
+    return f" ({tokens} left out)" if tokens else ""
 
 
 def _pinned_length(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openmmb.data.controls import NEGATIVE, POSITIVE, Controls
-from openmmb.data.encode import EncodeConfig, encode
+from openmmb.data.batcher import Batcher
+from openmmb.data.controls import NEGATIVE, POSITIVE
+from openmmb.data.draw import take_evenly
 from openmmb.data.example import Example, one_caption
 from openmmb.text.table import table
-from openmmb.text.tokenizer import Tokenizer
 
 PERCENTILES = (50, 90, 99, 100)
 """Of lengths; 100 is the longest."""
@@ -56,42 +56,33 @@ class TaskStatistics:
     controls: Mapping[str, float]
 
 
-def measure(
-    examples: Sequence[Example],
-    controls: Controls,
-    tokenizer: Tokenizer,
-    config: EncodeConfig,
-    *,
-    max_examples: int,
-) -> TaskStatistics:
+def measure(examples: Sequence[Example], batcher: Batcher, *, max_examples: int) -> TaskStatistics:
     """Count one data set.
 
     Args:
         examples: At least one.
-        controls: What is added to them.
-        tokenizer: Words to tokens.
-        config: How.
+        batcher: Adds their controls and turns them into tokens.
         max_examples: Most that are turned into tokens; more are looked at in part.
     """
-    count = min(len(examples), max_examples)
+    measured = take_evenly(examples, max_examples)
+    count = len(measured)
     contexts, replies = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    found: Counter[str] = Counter()
+    controls: Counter[str] = Counter()
     with_picture = 0
-    for place in range(count):
-        example = one_caption(examples[place * len(examples) // count], 0)
-        example = controls.apply(example, 0)
-        encoded = encode(example, tokenizer, config)
-        contexts[place], replies[place] = len(encoded.context), len(encoded.reply)
-        found.update(_controls_of(example))
+    for index, plain in enumerate(measured):
+        example = batcher.controls.apply(one_caption(plain, 0), 0)
+        encoded = batcher.encode(example)
+        contexts[index], replies[index] = len(encoded.context), len(encoded.reply)
+        controls.update(_controls_of(example))
         with_picture += example.image_id is not None
     return TaskStatistics(
         examples=len(examples),
         measured=count,
         pictures=len({e.image_id for e in examples if e.image_id is not None}),
         with_picture=with_picture / count,
-        context=_lengths(contexts, config.max_context),
-        reply=_lengths(replies, config.max_reply),
-        controls={name: number / count for name, number in found.items()},
+        context=_lengths(contexts, batcher.config.max_context),
+        reply=_lengths(replies, batcher.config.max_reply),
+        controls={name: number / count for name, number in controls.items()},
     )
 
 
@@ -100,7 +91,7 @@ class DrawnTask:
     """One data set of a mixture.
 
     Attributes:
-        name: Of the data set.
+        name: Name of the data set.
         weight: How many times an epoch goes through it.
         statistics: Its numbers.
     """
@@ -125,38 +116,38 @@ def describe(tasks: Sequence[DrawnTask], batch_size: int) -> list[str]:
     rows: list[tuple[str, ...]] = [("task", "examples", "weight", "drawn", "pictures", *heads)]
     drawn = sum(task.drawn for task in tasks)
     for task in tasks:
-        found = task.statistics
+        numbers = task.statistics
         rows.append(
             (
                 task.name,
-                f"{found.examples:,}",
+                f"{numbers.examples:,}",
                 f"{task.weight:g}",
                 f"{task.drawn / max(1, drawn):.1%}",
-                f"{found.pictures:,}" if found.pictures else "-",
-                *_cells(found.context),
-                *_cells(found.reply),
+                f"{numbers.pictures:,}" if numbers.pictures else "-",
+                *_cells(numbers.context),
+                *_cells(numbers.reply),
             )
         )
     lines = [*table(rows), _epoch(tasks, drawn, batch_size)]
     if any(task.statistics.measured < task.statistics.examples for task in tasks):
         most = max(task.statistics.measured for task in tasks)
         lines.append(f"lengths and controls are those of at most {most:,} examples of each task")
-    parts = {name for task in tasks for name in task.statistics.controls}
+    names = {name for task in tasks for name in task.statistics.controls}
 
     def share(name: str) -> float:
-        return _mean(tasks, lambda found: found.controls.get(name, 0.0))
+        return _mean(tasks, lambda numbers: numbers.controls.get(name, 0.0))
 
-    controls = ", ".join(f"{name} {share(name):.1%}" for name in sorted(parts))
+    controls = ", ".join(f"{name} {share(name):.1%}" for name in sorted(names))
     return [*lines, f"controls: {controls or 'none'}"]
 
 
 def _epoch(tasks: Sequence[DrawnTask], drawn: int, batch_size: int) -> str:
-    context = drawn * _mean(tasks, lambda found: found.context.mean)
-    reply = drawn * _mean(tasks, lambda found: found.reply.mean)
+    context = drawn * _mean(tasks, lambda numbers: numbers.context.mean)
+    reply = drawn * _mean(tasks, lambda numbers: numbers.reply.mean)
     return (
         f"an epoch: {drawn:,} examples in {drawn // batch_size:,} batches of {batch_size}; about "
         f"{context:,.0f} tokens of context and {reply:,.0f} of replies; "
-        f"{_mean(tasks, lambda found: found.with_picture):.1%} about a picture"
+        f"{_mean(tasks, lambda numbers: numbers.with_picture):.1%} about a picture"
     )
 
 
@@ -172,12 +163,12 @@ def _cells(lengths: Lengths) -> tuple[str, str]:
 
 
 def _controls_of(example: Example) -> list[str]:
-    found = ["persona"] if example.persona else []
+    controls = ["persona"] if example.persona else []
     if example.gender is not None:
-        found.append(example.gender)
+        controls.append(example.gender)
     if example.style is not None:
-        found.append(example.style if example.style in (POSITIVE, NEGATIVE) else "trait")
-    return found
+        controls.append(example.style if example.style in (POSITIVE, NEGATIVE) else "trait")
+    return controls
 
 
 def _lengths(numbers: npt.NDArray[np.int64], limit: int) -> Lengths:
