@@ -1,8 +1,11 @@
-"""Every test starts from the same chance, and none is timed: a machine may be slow."""
+"""Every test starts from the same chance, needs no network, and none is timed."""
+
+import os
 
 import torch
 from hypothesis import settings
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when its client is imported
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 

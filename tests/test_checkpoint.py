@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from openmmb import checkpoint
+from openmmb import hub
 from openmmb.checkpoint import (
     CONFIG,
     DTYPES,
@@ -185,7 +185,7 @@ def test_a_name_is_a_folder_or_else_a_bundled_model(
 ) -> None:
     bundled = tmp_path / "bundled"
     (bundled / "small").mkdir(parents=True)
-    monkeypatch.setattr(checkpoint, "BUNDLED", bundled)
+    monkeypatch.setattr(hub, "BUNDLED", bundled)
     monkeypatch.chdir(tmp_path)
     assert find_checkpoint("small") == bundled / "small"
     assert find_checkpoint("large") == Path("large")

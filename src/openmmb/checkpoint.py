@@ -22,6 +22,7 @@ from openmmb.config import load as load_config
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError, unknown
 from openmmb.files import replacing
+from openmmb.hub import resolve
 from openmmb.model.adapter import AdapterConfig, adapt, merge, own_names
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_config import CausalConfig
@@ -36,10 +37,6 @@ from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 C = TypeVar("C")
 
-BUNDLED = Path(__file__).parent / "bundled"
-"""Checkpoints that come with the package, a folder each."""
-HUGGING_FACE = "config.json"
-"""What a folder of Hugging Face's has instead of ``config.toml``."""
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.toml", "tokenizer.json"
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -203,16 +200,16 @@ def write_folder(
 
 
 def find_checkpoint(name: Path | str) -> Path:
-    """Return the folder of a checkpoint, given as a path or by the name of a bundled one.
+    """Return the folder of a checkpoint.
 
-    A folder of that name counts before a bundled model, if it has settings in it: one that only
-    happens to be called ``safety`` is no obstacle.
+    Args:
+        name: Its path, the name of one that comes with the package, or ``org/name`` on the Hugging
+            Face hub, from which it is downloaded once.
+
+    Raises:
+        CheckpointError: It is not here, and the hub does not have it or cannot be reached.
     """
-    folder = Path(name).expanduser()
-    bundled = {path.name: path for path in BUNDLED.iterdir() if path.is_dir()}
-    if any((folder / settings).is_file() for settings in (CONFIG, HUGGING_FACE)):
-        return folder
-    return bundled.get(str(name), folder)
+    return resolve(name)
 
 
 def load_checkpoint(

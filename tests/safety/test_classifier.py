@@ -193,7 +193,7 @@ def test_the_bundled_classifier_can_stand_behind_the_phrases(bundled: Classifier
 
 
 def test_the_bundled_classifier_is_small() -> None:
-    import openmmb.checkpoint as checkpoint
+    from openmmb import hub
 
-    files = (checkpoint.BUNDLED / "safety").iterdir()
+    files = (hub.BUNDLED / "safety").iterdir()
     assert sum(path.stat().st_size for path in files) < 12e6

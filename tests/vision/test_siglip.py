@@ -16,6 +16,7 @@ from torch import Tensor
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.vision.encoders import open_encoder
 from openmmb.vision.siglip import load_siglip
+from tests.hub_server import serve
 
 transformers: Any = pytest.importorskip("transformers")
 huggingface_hub: Any = pytest.importorskip("huggingface_hub")
@@ -134,9 +135,11 @@ def test_without_transformers_the_extra_is_named(published: Path, monkeypatch: p
 
 
 def test_a_wrong_folder_is_named(tmp_path: Path, published: Path):
-    with pytest.raises(ConfigError, match=r"none: no such folder; google/siglip2-base.* be right$"):
+    with pytest.raises(
+        CheckpointError, match=r"none: no such folder; expected a folder, .* google/siglip2-base"
+    ):
         load_siglip(tmp_path / "none")
-    with pytest.raises(ConfigError, match=r"config\.json: is a file; the folder around it"):
+    with pytest.raises(CheckpointError, match=r"config\.json: is a file; expected a folder"):
         load_siglip(published / "config.json")
     with pytest.raises(CheckpointError, match=r"config\.json: No such file or directory$"):
         load_siglip(tmp_path)
@@ -162,7 +165,7 @@ def test_another_network_is_refused(folder: Path, kind: str | None):
 
 def test_files_that_are_no_json_objects_are_refused(folder: Path):
     (folder / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"config\.json: not JSON: "):
+    with pytest.raises(CheckpointError, match=r"config\.json: expected JSON: "):
         load_siglip(folder)
     (folder / "config.json").write_text("[1]")
     with pytest.raises(CheckpointError, match=r"config\.json: holds a list, expected an object"):
@@ -211,26 +214,26 @@ def test_code_in_a_folder_is_not_run(folder: Path):
     assert load_siglip(folder).num_vectors == NUM_PATCHES
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder that downloads from the hub would be in; nothing can be downloaded."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
+def test_it_comes_from_the_hub_once(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with serve(monkeypatch, tmp_path / "cache") as server:
+        server.add("google/siglip2-tiny", published)
+        server.models["google/siglip2-tiny"]["pytorch_model.bin"] = b"code"
+        assert load_siglip("google/siglip2-tiny").num_vectors == NUM_PATCHES
+        assert server.downloaded() == {
+            "config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+        }
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        assert load_siglip("google/siglip2-tiny").num_vectors == NUM_PATCHES
 
 
-def test_what_was_downloaded_once_opens_offline(cache: Path, published: Path):
-    stored = cache / "models--google--siglip2-tiny"
-    shutil.copytree(published, stored / "snapshots" / "abc")
-    (stored / "refs").mkdir()
-    (stored / "refs" / "main").write_text("abc")
-    assert load_siglip("google/siglip2-tiny").num_vectors == NUM_PATCHES
-
-
-@pytest.mark.usefixtures("cache")
 def test_without_a_network_the_name_is_said():
     with pytest.raises(
-        ConfigError, match=r"^google/siglip2-tiny: no such folder, nor from the hub: "
+        CheckpointError,
+        match=r"^google/siglip2-tiny: no such folder here, and the Hugging Face",
     ) as caught:
         load_siglip("google/siglip2-tiny")
     assert "\n" not in str(caught.value)

@@ -15,6 +15,7 @@ from openmmb.cli import (
     estimate,
     evaluate,
     features,
+    hub,
     parlai,
     plot,
     safety,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plot": plot.plot,
     "evaluate": evaluate.evaluate,
     "convert": convert.convert,
+    "push": hub.push,
     "parlai": parlai.parlai,
 }
 """In the order of the help."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import HUGGING_FACE, find_checkpoint
+from openmmb import hub
 from openmmb.config import require
 from openmmb.errors import ConfigError, unknown
 from openmmb.safety.reading import Window, collate, read
@@ -91,8 +91,8 @@ def open_classifier(
     """Open a classifier as a check.
 
     Args:
-        name: A folder that this project wrote, the name of a bundled one, or a folder of a Hugging
-            Face model for text classification.
+        name: A folder that this project wrote, the name of a bundled one, a folder of a Hugging
+            Face model for text classification, or ``org/name`` of either on the hub.
         threshold: Probability of being unsafe from which a text is refused; None: as the folder
             says, 0.5 for Hugging Face's.
         unsafe: Labels of texts that may not be said; empty: those that the folder names, which
@@ -105,12 +105,12 @@ def open_classifier(
         ConfigError: It has no label of ``unsafe``, or none is named; ``threshold`` is not from 0
             to 1; or the folder is Hugging Face's and ``transformers`` is not installed.
     """
-    folder = find_checkpoint(name)
+    folder = hub.resolve(name, hub.CHECKPOINT, hub.TRANSFORMERS)
     if threshold is not None and not 0 < threshold <= 1:
         raise ConfigError(f"threshold must be above 0 and at most 1, got {threshold}")
     if context_turns is not None and context_turns < 0:
         raise ConfigError(f"context_turns must be at least 0, got {context_turns}")
-    if (folder / HUGGING_FACE).is_file():
+    if (folder / hub.TRANSFORMERS.marker).is_file():
         from openmmb.safety.huggingface import open_huggingface  # slow to import, and an extra
 
         loaded = open_huggingface(folder, context_turns=context_turns or 0)

@@ -10,8 +10,6 @@ Sizes: B pictures, I patches, F features of each: 256 x 768 for ``siglip2-base-p
 """
 
 import importlib
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from openmmb.errors import CheckpointError, ConfigError, shorten
+from openmmb.files import read_json
+from openmmb.hub import Kind, resolve
 
 EXAMPLE: Final = "google/siglip2-base-patch16-256"
 """Name on the hub of one that opens."""
@@ -38,7 +38,7 @@ _DAMAGE = (  # what `transformers` raises where a file or its settings make no s
     *(RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError),
     SafetensorError,
 )
-_HUB_NAME: Final = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_PUBLISHED: Final = Kind("a SigLIP", CONFIG, (CONFIG, PROCESSOR, "*.safetensors"))
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,16 @@ def load_siglip(weights: Path | str) -> SigLIP:
             ``google/siglip2-base-patch16-256``, which is downloaded once.
 
     Raises:
-        ConfigError: ``transformers`` is not installed, there is no such folder, or the hub is not
-            reachable.
-        CheckpointError: A file in the folder is missing, damaged or of another network.
+        ConfigError: ``transformers`` is not installed.
+        CheckpointError: There is no such folder, here or on the hub, or a file in it is missing,
+            damaged or of another network.
     """
     transformers = _transformers()
     from huggingface_hub.errors import StrictDataclassError
 
     folder = _find(weights)
     vision = _read_vision_config(folder / CONFIG)
-    processing = _read_json(folder / PROCESSOR)
+    processing = _read_object(folder / PROCESSOR)
     shards = sorted(folder.glob("*.safetensors"))
     if not shards:
         raise CheckpointError(f"{folder}: no *.safetensors; pickled weights are not read")
@@ -122,37 +122,22 @@ def _transformers() -> Any:
 
 def _find(weights: Path | str) -> Path:
     """Return the folder of weights, downloaded first if they are named as on the hub."""
-    folder = Path(weights)
+    folder = resolve(weights, _PUBLISHED)
     if folder.is_dir():
         return folder
-    if folder.exists():
-        raise ConfigError(f"{folder}: is a file; the folder around it would be right")
-    if not _HUB_NAME.fullmatch(str(weights)):
-        raise ConfigError(f"{folder}: no such folder; {EXAMPLE} or its folder would be right")
-    from huggingface_hub import snapshot_download
-
-    wanted = [CONFIG, PROCESSOR, "*.safetensors"]
-    try:
-        return Path(snapshot_download(str(weights), allow_patterns=wanted))
-    except OSError as error:
-        reason = shorten(str(error).partition("\n")[0])
-        raise ConfigError(f"{weights}: no such folder, nor from the hub: {reason}") from error
+    problem = "is a file" if folder.exists() else "no such folder"
+    raise CheckpointError(f"{folder}: {problem}; expected a folder, or a name such as {EXAMPLE}")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON: {error}") from error
+def _read_object(path: Path) -> dict[str, Any]:
+    data = read_json(path, error=CheckpointError)
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: holds a {type(data).__name__}, expected an object")
     return data
 
 
 def _read_vision_config(path: Path) -> dict[str, Any]:
-    data = _read_json(path)
+    data = _read_object(path)
     vision = data.get("vision_config")
     if data.get("model_type") != "siglip" or not isinstance(vision, dict):
         kind = data.get("model_type")

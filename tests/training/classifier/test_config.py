@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from openmmb.checkpoint import BUNDLED
 from openmmb.config import dump, load, parse
+from openmmb.hub import BUNDLED
 from openmmb.safety.trained import load_classifier
 from openmmb.tasks import TASKS
 from openmmb.tasks.labelled import SOURCES

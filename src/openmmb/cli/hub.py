@@ -1,0 +1,29 @@
+"""Checkpoints for everybody: ``openmmb push``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from openmmb.cli.flags import Switch
+from openmmb.text.printable import printable
+
+
+def push(
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")],
+    repo: Annotated[Positional[str], arg(metavar="ORG/NAME")],
+    *,
+    private: Switch = False,
+) -> None:
+    """Upload a checkpoint to the Hugging Face hub, and print its address there.
+
+    Log in first with `hf auth login`. Everybody can then talk to it: openmmb chat ORG/NAME.
+
+    Args:
+        folder: Folder of the checkpoint; whatever else is in it is not uploaded.
+        repo: Name on the hub; a repository that is not there is made.
+        private: Show a new repository to its owner alone.
+    """
+    from openmmb import hub
+
+    print(printable(hub.push(hub.resolve(folder), repo, private=private)))
