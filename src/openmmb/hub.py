@@ -93,12 +93,7 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
         CheckpointError: A file is missing, ``repo`` is no name on the hub, or the hub refuses it or
             cannot be reached.
     """
-    match = _NAME.fullmatch(repo)
-    if match is None or match[2] is not None:
-        raise CheckpointError(f"{repo}: expected ORG/NAME, a name on the Hugging Face hub")
-    for file in CHECKPOINT.files[:-1]:  # a card is optional
-        if not (folder / file).is_file():
-            raise CheckpointError(f"{folder}: no {file}; expected a checkpoint folder")
+    names = [path.name for path in files_to_push(folder, repo)]
     from huggingface_hub import HfApi
 
     with _one_line(repo, None, f"{repo}: cannot be written"):
@@ -107,10 +102,25 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
         api.upload_folder(
             repo_id=repo,
             folder_path=folder,
-            allow_patterns=list(CHECKPOINT.files),
+            allow_patterns=names,
             commit_message="Upload an OpenMMB checkpoint",
         )
     return str(url)
+
+
+def files_to_push(folder: Path, repo: str) -> list[Path]:
+    """Return what ``push`` would upload.
+
+    Raises:
+        CheckpointError: A file is missing, or ``repo`` is no name on the hub.
+    """
+    match = _NAME.fullmatch(repo)
+    if match is None or match[2] is not None:
+        raise CheckpointError(f"{repo}: expected ORG/NAME, a name on the Hugging Face hub")
+    for file in CHECKPOINT.files[:-1]:  # a card is optional
+        if not (folder / file).is_file():
+            raise CheckpointError(f"{folder}: no {file}; expected a checkpoint folder")
+    return [folder / file for file in CHECKPOINT.files if (folder / file).is_file()]
 
 
 def _download(repo: str, revision: str | None, kinds: Sequence[Kind]) -> Path:

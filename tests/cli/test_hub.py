@@ -30,6 +30,10 @@ def test_a_checkpoint_is_pushed_and_replies(
                 check=False,
             )
 
+        listed = run("push", "mine", "org/mine", "--dry-run")
+        names = [line.partition(": ")[0] for line in listed.stdout.splitlines()]
+        assert names == ["mine/config.toml", "mine/model.safetensors", "mine/tokenizer.json"]
+        assert server.models == {}
         pushed = run("push", "mine", "org/mine", "--private")
         assert (pushed.returncode, pushed.stdout) == (0, f"{server.url}/org/mine\n")
         assert server.private == {"org/mine"}

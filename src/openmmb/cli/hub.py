@@ -14,6 +14,7 @@ def push(
     repo: Annotated[Positional[str], arg(metavar="ORG/NAME")],
     *,
     private: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Upload a checkpoint to the Hugging Face hub, and print its address there.
 
@@ -23,7 +24,12 @@ def push(
         folder: Folder of the checkpoint; whatever else is in it is not uploaded.
         repo: Name on the hub; a repository that is not there is made.
         private: Show a new repository to its owner alone.
+        dry_run: Upload nothing, print the files that would be.
     """
     from openmmb import hub
 
+    if dry_run:
+        for path in hub.files_to_push(hub.resolve(folder), repo):
+            print(printable(f"{path}: {path.stat().st_size} bytes"))
+        return
     print(printable(hub.push(hub.resolve(folder), repo, private=private)))
