@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from openmmb import distributed
 from openmmb.config import dump
 from openmmb.errors import ConfigError
-from openmmb.training.replies.config import Recipe, ScheduleConfig
+from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.objective import train
+from openmmb.training.run.config import ScheduleConfig
 from openmmb.training.run.log import Record
 from tests.build import run_script, tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe

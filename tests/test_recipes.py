@@ -20,13 +20,8 @@ from openmmb.tasks.labelled import SOURCES
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
-from openmmb.training.replies.config import (
-    DataConfig,
-    OptimConfig,
-    Recipe,
-    ScheduleConfig,
-    ValidConfig,
-)
+from openmmb.training.replies.config import DataConfig, Recipe
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.vision.encoders import ENCODERS
 
 ALL = sorted(FOLDER.glob("*.toml"))

@@ -8,13 +8,8 @@ from openmmb.checkpoint import save_checkpoint
 from openmmb.data.encode import EncodeConfig
 from openmmb.search.config import SearchConfig
 from openmmb.tasks.mixture import TaskConfig
-from openmmb.training.replies.config import (
-    DataConfig,
-    OptimConfig,
-    Recipe,
-    ScheduleConfig,
-    ValidConfig,
-)
+from openmmb.training.replies.config import DataConfig, Recipe
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_config, write_tiny_data
 
 TEXT = (TaskConfig(name="convai2", weight=4.0), TaskConfig(name="dailydialog", weight=3.0))

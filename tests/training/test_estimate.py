@@ -13,7 +13,8 @@ from openmmb.model.config import SIZES, ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.estimate import Estimate, Hardware, estimate
-from openmmb.training.replies.config import DataConfig, OptimConfig, Recipe
+from openmmb.training.replies.config import DataConfig, Recipe
+from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
 from tests.build import tiny_config, tiny_model
 

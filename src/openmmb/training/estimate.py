@@ -22,7 +22,8 @@ from openmmb.model.loss import token_loss
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.shapes import Shape
 from openmmb.model.stack import Stack
-from openmmb.training.replies.config import OptimConfig, Recipe
+from openmmb.training.replies.config import Recipe
+from openmmb.training.run.config import OptimConfig
 
 WIDE = 4
 """Bytes of a number in fp32."""

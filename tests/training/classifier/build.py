@@ -8,7 +8,7 @@ from openmmb.safety.reading import ReadConfig
 from openmmb.tasks.labelled import CATEGORIES, LABELS
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.classifier.config import ClassifierRecipe, LabelledConfig
-from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from tests.build import write_tiny_data
 
 RUDE, KIND = ("you are an oaf", "go away oaf", "what an oaf"), ("nice day", "i like dogs", "hello")

@@ -18,7 +18,7 @@ MINIMAL: dict[str, Any] = {"name": "n", "out": "o", "tasks": [{"name": "convai2"
         ({"tasks": []}, r"^config: tasks: a recipe needs at least one \[\[tasks\]\]$"),
         (
             {"tasks": [{"name": "a"}, {"name": "a", "split": "test"}]},
-            "tasks: 'a' is there twice",
+            "tasks: 'a' is listed twice; list each data set once",
         ),
         (
             {"tasks": [{"name": "a", "split": "valid"}]},

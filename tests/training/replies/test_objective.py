@@ -16,9 +16,10 @@ from openmmb.config import dump
 from openmmb.data.batch import padding
 from openmmb.errors import ConfigError, DataError, TrainingError
 from openmmb.tasks.mixture import TaskConfig
-from openmmb.training.replies.config import Recipe, ValidConfig
+from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.objective import train
 from openmmb.training.replies.prepare import prepare
+from openmmb.training.run.config import ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.loop import MAX_SKIPPED
 from tests.build import tiny_features

@@ -17,7 +17,7 @@ from openmmb.convert.parlai import convert
 from openmmb.data.batch import Batch
 from openmmb.eval.perplexity import loss_of
 from openmmb.model.network import Network
-from openmmb.training.replies.config import OptimConfig
+from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
 from tests.convert.build import DATA as CONVERT_DATA
 

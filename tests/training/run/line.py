@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from openmmb.checkpoint import Precision
 from openmmb.config import config
-from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.objective import Scores
 

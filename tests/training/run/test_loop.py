@@ -15,8 +15,8 @@ import torch
 
 from openmmb.config import dump
 from openmmb.errors import ConfigError, TrainingError
-from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.training.replies.objective import train
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.loop import MAX_SKIPPED, run
 from openmmb.training.run.run_folder import locked
@@ -180,7 +180,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(
-            ConfigError, match=r"^out: .*run: another run is at work in there; wait"
+            ConfigError, match=r"^out: .*run: another run is using this folder; wait"
         ):
             run(Line(), settings(tmp_path))
         assert not (tmp_path / "run" / "recipe.toml").exists()

@@ -14,7 +14,7 @@ from openmmb.data.batch import Batch, collate
 from openmmb.data.encode import EncodeConfig, Encoded, encode
 from openmmb.eval import perplexity
 from openmmb.model.seq2seq import Seq2Seq
-from openmmb.training.replies.config import OptimConfig
+from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_config, tiny_example, tiny_model
 from tests.build import tiny_tokenizer as tokenizer

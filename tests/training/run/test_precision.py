@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from openmmb.checkpoint import Precision
-from openmmb.training.replies.config import OptimConfig, Recipe
+from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.objective import train
+from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.optim import build_optimizer, train_step
 from openmmb.training.run.precision import (

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.training.replies.config import ScheduleConfig
+from openmmb.training.run.config import ScheduleConfig
 from openmmb.training.run.schedule import Plateau, after_validation, lr_scale
 
 Kind = Literal["constant", "linear", "cosine", "inverse_sqrt", "plateau"]

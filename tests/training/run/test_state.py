@@ -8,7 +8,7 @@ import torch
 
 from openmmb.errors import CheckpointError
 from openmmb.model.seq2seq import Seq2Seq
-from openmmb.training.replies.config import OptimConfig
+from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer
 from openmmb.training.run.state import Progress, load_state, save_state
 from tests.build import tiny_config, tiny_model

@@ -20,6 +20,7 @@ from openmmb.checkpoint import (
 from openmmb.config import dump, load
 from openmmb.distributed import is_main, main_first
 from openmmb.errors import ConfigError
+from openmmb.files import write_whole
 from openmmb.model.config import ModelConfig
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.shapes import Shape
@@ -27,7 +28,7 @@ from openmmb.tasks.mixture import TaskExamples
 from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.vocabulary import learn_vocabulary
-from openmmb.training.run.run_folder import states, write_whole
+from openmmb.training.run.run_folder import states
 
 DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
 """What a recipe that starts from a checkpoint may say about its network."""

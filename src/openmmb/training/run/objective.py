@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from openmmb.checkpoint import Precision
 from openmmb.data.batch import Shard
 from openmmb.distributed import Rows
-from openmmb.training.replies.config import OptimConfig, ScheduleConfig, ValidConfig
+from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.log import Record
 
 B = TypeVar("B", bound=Rows)

@@ -3,39 +3,42 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from openmmb.distributed import all_reduce_sum, full_tensor, world_size
-from openmmb.training.replies.config import OptimConfig
-from openmmb.training.run.precision import WideSteps
+from openmmb.training.run.config import OptimConfig
+from openmmb.training.run.steps import AllAtOnce, Group, OneByOne, Steps
 
 B = TypeVar("B")
 
 LossFn = Callable[[B], tuple[Tensor, int]]
-"""Batch -> summed loss, a scalar, and the number of tokens it is summed over."""
+"""Batch -> summed loss, a scalar, and the number of tokens that it sums over."""
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Optimise what is trainable; weight decay acts on matrices, not on norms and biases.
+def build_optimizer(model: nn.Module, config: OptimConfig) -> Steps:
+    """Optimise the weights that learn; weight decay acts on matrices, not on norms and biases.
 
     Weights that are not in fp32 are updated in fp32 all the same, and PyTorch's Adafactor, which
-    cannot work on shares of weights, sees them whole (``WideSteps``).
+    cannot step shards of weights, sees them whole.
     """
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trained if w.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups: list[Group] = [
+        {"params": [w for w in trainable if w.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [w for w in trainable if w.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = _build(groups, config)
-    narrow = any(weight.dtype != torch.float32 for weight in trained)
+    build = partial(_build, config)
+    narrow = any(weight.dtype != torch.float32 for weight in trainable)
     gather = config.name == "adafactor" and world_size() > 1
-    return WideSteps(optimizer, gather=gather) if narrow or gather else optimizer
+    if narrow or gather:
+        return OneByOne(build, groups, gather=gather)
+    return AllAtOnce(build, groups)
 
 
-def _build(groups: list[dict[str, object]], config: OptimConfig) -> torch.optim.Optimizer:
+def _build(config: OptimConfig, groups: list[Group]) -> torch.optim.Optimizer:
     if config.name == "adafactor":
         return torch.optim.Adafactor(groups, lr=config.lr, eps=(config.eps, 1e-3))
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
@@ -54,9 +57,9 @@ class Update:
     """What one update did.
 
     Attributes:
-        loss: Summed over the tokens, of all processes.
-        tokens: How many.
-        norm: Of the gradient of their mean, before it was scaled down.
+        loss: Summed over the tokens of all processes.
+        tokens: How many there were.
+        norm: Norm of the gradient of the mean loss, before it was scaled down.
     """
 
     loss: float
@@ -65,14 +68,14 @@ class Update:
 
     @property
     def skipped(self) -> bool:
-        """Loss or gradient were not finite, so nothing was changed."""
+        """Whether loss or gradient were not finite, so that nothing was changed."""
         return not (math.isfinite(self.loss) and math.isfinite(self.norm))
 
 
 def train_step(
     batches: Iterable[B],
     loss_fn: LossFn[B],
-    optimizer: torch.optim.Optimizer,
+    optimizer: Steps,
     *,
     max_grad_norm: float,
     loss_scale: float = 1.0,
@@ -82,14 +85,15 @@ def train_step(
     Where loss or gradient are not finite, weights and optimiser stay as they are.
 
     Args:
-        batches: This process's.
-        loss_fn: Of one of them.
-        optimizer: Of the weights that the loss depends on.
-        max_grad_norm: The gradient is scaled down to it.
+        batches: Those of this process.
+        loss_fn: Computes the loss of one of them.
+        optimizer: Holds the weights that learn.
+        max_grad_norm: A gradient with a larger norm is scaled down to it.
         loss_scale: Keeps small gradients in fp16 from vanishing; changes no update.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    optimizer.zero_grad(set_to_none=True)
+    for weight in weights:
+        weight.grad = None
     total, count = torch.zeros((), dtype=torch.float64, device=weights[0].device), 0
     for batch in batches:
         loss, tokens = loss_fn(batch)
@@ -104,9 +108,5 @@ def train_step(
     update = Update(loss=loss_sum, tokens=int(count_sum), norm=norm)
     if not update.skipped:
         factor *= min(1.0, max_grad_norm / (norm + 1e-6))  # the constant is that of PyTorch
-        if isinstance(optimizer, WideSteps):
-            optimizer.factor = factor
-        else:
-            torch._foreach_mul_(grads, factor)
-        optimizer.step()
+        optimizer.step(factor)
     return update

@@ -1,7 +1,6 @@
-"""The folder of a run belongs to one recipe, and to one run at a time."""
+"""The folder of a run belongs to one config, and to one process at a time."""
 
 import dataclasses
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +9,20 @@ from typing import Any
 
 from openmmb.config import dump, load
 from openmmb.errors import ConfigError
+from openmmb.files import remove, write_whole
+from openmmb.training.run.config import RunConfig
 
 if sys.platform != "win32":
     import fcntl
 
-FREE = (
-    *("out", "root", "save_every_steps", "device", "activation_checkpointing"),
-    *("data.root", "data.features", "data.mirrored_features", "data.workers"),
-)
-"""Keys that may change under a run: where things lie and run, how often its state is saved, and
-whether memory is worth more than time."""
-
 LOCK = "lock"
 """An empty file that a run holds while it runs."""
+
+RECIPE = "recipe.toml"
+"""The config of the run."""
+
+BEGINNINGS = ("tokenizer.json", "log.jsonl", "start", "frozen")
+"""What a run may have written before its first state."""
 
 STATES = "state-????????"
 """The folders of a run's states; the number is that of updates done."""
@@ -30,7 +30,7 @@ STATES = "state-????????"
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Make a run's folder and hold it, until the end or the death of this process.
+    """Make the folder of a run and hold it until the end of the block or of this process.
 
     Raises:
         ConfigError: Another process holds it, or it cannot be made.
@@ -47,27 +47,27 @@ def locked(run: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise ConfigError(
-                f"out: {run}: another run is at work in there; wait for its end, or set another "
+                f"out: {run}: another run is using this folder; wait for its end, or set another "
                 "'out'"
             ) from error
         yield
 
 
-def claim(recipe: Any, run: Path) -> None:
-    """Write the recipe into its run's folder, or see that the run in there is one of it.
+def claim(config: RunConfig, run: Path) -> None:
+    """Write a run's config into its folder, or check that the run in there is the same.
 
-    What a run of another recipe left before it had a state (a vocabulary, a log) is removed.
+    What a run of another config left before it had a state (a vocabulary, a log) is removed.
 
     Args:
-        recipe: A config (``openmmb.config.config``) that decides all the run does.
+        config: Decides all that the run does.
         run: The folder.
 
     Raises:
-        ConfigError: The folder holds the state of another recipe's run, or cannot be made.
+        ConfigError: The folder holds the state of another run, or cannot be made.
     """
-    path = run / "recipe.toml"
+    path = run / RECIPE
     if states(run):
-        changed = _changes(load(type(recipe), path), recipe)
+        changed = _changes(load(type(config), path), config)
         if changed:
             raise ConfigError(
                 f"{run}: holds a run of another recipe: {'; '.join(changed)}; "
@@ -75,18 +75,13 @@ def claim(recipe: Any, run: Path) -> None:
             )
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text(encoding="utf-8") != dump(recipe):
-            _begin(recipe, run)
+        if not path.exists() or path.read_text(encoding="utf-8") != dump(config):
+            if not states(run):
+                for name in BEGINNINGS:
+                    remove(run / name)
+            write_whole(path, dump(config))
     except OSError as error:
         raise ConfigError(f"out: {run}: {error.strerror}; name a folder to write to") from error
-
-
-def _begin(recipe: Any, run: Path) -> None:
-    if not states(run):
-        for name in ("tokenizer.json", "log.jsonl"):
-            (run / name).unlink(missing_ok=True)
-        shutil.rmtree(run / "start", ignore_errors=True)
-    write_whole(run / "recipe.toml", dump(recipe))
 
 
 def states(run: Path) -> list[Path]:
@@ -94,33 +89,27 @@ def states(run: Path) -> list[Path]:
     return sorted(path for path in run.glob(STATES) if path.is_dir())
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is never seen half written."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def _changes(old: Any, new: Any) -> list[str]:
-    """Return ``key was this, now is that`` for each key that decides what a run does."""
-    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
+def _changes(old: RunConfig, new: RunConfig) -> list[str]:
+    """Return ``key was this, now is that`` for each key that decides what a run comes to."""
+    before, after = _decisive(old), _decisive(new)
     return [
         f"{key} was {before.get(key, 'not there')!r}, now is {after.get(key, 'not there')!r}"
         for key in dict.fromkeys((*before, *after))
-        if key not in FREE and before.get(key) != after.get(key)
+        if before.get(key) != after.get(key)
     ]
 
 
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Return the leaves of nested tables by their dotted keys."""
-    match value:
-        case dict():
-            items = list(value.items())
-        case [{}, *_]:  # [[tasks]]
-            items = list(enumerate(value))
-        case _:
-            return {key: value}
+def _decisive(value: Any, key: str = "") -> dict[str, Any]:
+    """Return, by their dotted keys, the values of a config that may not change under a run."""
+    items: list[tuple[str | int, Any]]
+    if dataclasses.is_dataclass(value):
+        fields = [f for f in dataclasses.fields(value) if not f.metadata.get("may_change")]
+        items = [(field.name, getattr(value, field.name)) for field in fields]
+    elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):  # [[tasks]]
+        items = list(enumerate(value))
+    else:
+        return {key: value}
     flat: dict[str, Any] = {}
-    for part, inner in items:
-        flat |= _flat(inner, f"{key}.{part}" if key else str(part))
+    for name, inner in items:
+        flat |= _decisive(inner, f"{key}.{name}" if key else str(name))
     return flat

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from openmmb.config import config
-from openmmb.training.replies.config import ScheduleConfig
+from openmmb.training.run.config import ScheduleConfig
 
 THRESHOLD = 1e-4
 """Share by which a score must be lower than the lowest to count as better, as in PyTorch."""
