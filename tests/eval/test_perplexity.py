@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from openmmb.data.batcher import Batcher
 from openmmb.data.controls import Controls, ControlsConfig
 from openmmb.data.encode import EncodeConfig, encode
-from openmmb.eval.perplexity import loss_of, perplexity, perplexity_of
+from openmmb.eval.perplexity import loss_of, perplexity_of
+from openmmb.model.loss import perplexity
 from tests.build import SENTENCES, TINY_F, TINY_I, tiny_example, tiny_model, tiny_tokenizer
 
 EXAMPLES = [

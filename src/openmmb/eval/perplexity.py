@@ -1,6 +1,5 @@
 """How well a network predicts replies."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from openmmb.data.batch import Batch, Shard
 from openmmb.distributed import all_reduce_sum
-from openmmb.model.loss import reply_loss
+from openmmb.model.loss import perplexity, reply_loss
 from openmmb.model.network import Network
 
 Loss = Callable[[Batch], tuple[Tensor, int]]
@@ -53,8 +52,3 @@ def loss_of(network: Network, *, start_id: int, banned_ids: Sequence[int] = ()) 
         )
 
     return loss
-
-
-def perplexity(loss: float, tokens: int) -> float:
-    """Return exp(loss / tokens), at most exp(700), which a float still holds."""
-    return math.exp(min(loss / max(1, tokens), 700.0))  # in this order a NaN stays one

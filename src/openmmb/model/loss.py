@@ -3,6 +3,7 @@
 Sizes: N tokens, B rows, T reply tokens, D model width, V vocabulary.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -67,3 +68,8 @@ def reply_loss(
         logits(hidden[target_mask]), targets, label_smoothing=label_smoothing, banned_ids=banned_ids
     )
     return loss, len(targets)
+
+
+def perplexity(loss: float, tokens: int) -> float:
+    """Return exp(loss / tokens), at most exp(700), which a float still holds."""
+    return math.exp(min(loss / max(1, tokens), 700.0))  # in this order a NaN stays one

@@ -141,7 +141,7 @@ def test_one_bad_update_is_left_out(tmp_path: Path) -> None:
 
 
 def test_ten_bad_updates_in_a_row_are_the_end(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"run: step 15: loss or gradient are not finite 10 ti"):
+    with pytest.raises(TrainingError, match=r"run: step 15: loss or gradient were not finite 10 ti"):
         run(Line(bad_steps=range(5, 100)), settings(tmp_path))
     assert len(records(tmp_path / "run", "skip")) == MAX_SKIPPED
 
@@ -162,7 +162,7 @@ def test_a_fp16_loss_that_is_scaled_too_high_is_not_the_runs_fault(tmp_path: Pat
 def test_a_fp16_loss_that_is_no_number_ends_the_run_all_the_same(tmp_path: Path) -> None:
     asked = replace(settings(tmp_path), precision="fp16")
     asked = replace(asked, schedule=replace(NO_WARMUP, max_steps=100))
-    with pytest.raises(TrainingError, match=r"step 31: loss or gradient are not finite 10 times"):
+    with pytest.raises(TrainingError, match=r"step 31: loss or gradient were not finite 10 times"):
         run(Line(bad_steps=range(100)), asked)
 
 

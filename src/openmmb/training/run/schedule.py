@@ -1,10 +1,16 @@
-"""The learning rate as a function of the update's number and of what validations said."""
+"""What is due when: the learning rate, validations, the end, from counters alone."""
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 from openmmb.config import config
-from openmmb.training.run.config import ScheduleConfig
+from openmmb.training.run.config import ScheduleConfig, ValidConfig
+
+Limit = Literal["all steps done", "all time used"]
+EndReason = Limit | Literal["no better for too long", "stopped"]
+"""Why a run has ended. Only ``stopped``, at a person's or a scheduler's request, is not for good:
+the same call goes on from there."""
 
 THRESHOLD = 1e-4
 """Share by which a score must be lower than the lowest to count as better, as in PyTorch."""
@@ -12,14 +18,14 @@ THRESHOLD = 1e-4
 
 @config
 class Plateau:
-    """What is remembered between validations to see that they get no better."""
+    """What is remembered between validations, to see that they get no better."""
 
     factor: float = 1.0
-    """What the learning rate is multiplied by."""
+    """Factor of the learning rate."""
     best: float = math.inf
-    """The lowest score so far."""
+    """Lowest score so far."""
     bad: int = 0
-    """Validations since then that were not better, or since the rate last fell."""
+    """Validations that were no better, since then or since the rate last fell."""
 
 
 def lr_scale(step: int, config: ScheduleConfig) -> float:
@@ -55,3 +61,35 @@ def after_validation(
     if plateau.bad < config.patience:
         return replace(plateau, bad=plateau.bad + 1)
     return replace(plateau, factor=plateau.factor * config.decay, bad=0)
+
+
+def limit_reached(config: ScheduleConfig, *, step: int, seconds: float) -> Limit | None:
+    """Return which limit a run has reached after ``step`` updates that took so long."""
+    if step >= config.max_steps:
+        return "all steps done"
+    if config.max_seconds is not None and seconds >= config.max_seconds:
+        return "all time used"
+    return None
+
+
+def validation_is_due(
+    config: ValidConfig, *, step: int, seconds: tuple[float, float], steps_per_epoch: float
+) -> bool:
+    """Say whether it is time to validate after update ``step``, counted from 1.
+
+    Args:
+        config: How often to.
+        step: Number of the update.
+        seconds: Spent on updates, before and after it.
+        steps_per_epoch: Length of an epoch in updates.
+    """
+    if config.every_seconds is not None:
+        return _passed(*seconds, config.every_seconds)
+    if config.every_epochs is not None:
+        return _passed(step - 1, step, config.every_epochs * steps_per_epoch)
+    return step % config.every_steps == 0
+
+
+def _passed(before: float, now: float, every: float) -> bool:
+    """Say whether a multiple of ``every`` lies above ``before`` and not above ``now``."""
+    return now // every > before // every

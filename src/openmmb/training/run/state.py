@@ -2,23 +2,26 @@
 
 A state is a folder ``state-<step>`` that appears whole or not at all, and carries the hashes of
 its files. The newest one that is whole counts. One process writes one file of tensors; several
-write a file each, and any number of processes can go on from either.
+write a file each, and any number of processes can go on from either. Weights that do not learn
+are written once, into a folder beside the states.
 """
 
 import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from openmmb.config import config, parse
+from openmmb.config import parse
 from openmmb.distributed import (
     all_gather_object,
     barrier,
@@ -28,57 +31,43 @@ from openmmb.distributed import (
     world_size,
 )
 from openmmb.errors import CheckpointError, ConfigError, TrainingError
-from openmmb.files import replace_folder
-from openmmb.training.run.precision import LossScale
+from openmmb.files import remove, replace_folder
+from openmmb.training.run.counters import Progress
 from openmmb.training.run.run_folder import states
-from openmmb.training.run.schedule import Plateau
 
 TENSORS, NUMBERS = "state.safetensors", "state.json"
 KEEP = 2
-"""States that stay: the newest, and the one before in case that is damaged."""
+"""States that stay: the newest, and the one before in case the newest is damaged."""
+FROZEN = "frozen"
+"""A folder like a state's, of the weights that do not learn, written once a run."""
 
 
-@config
-class Progress:
-    """Where a run stands."""
+@dataclass(frozen=True)
+class Newest:
+    """What a run can go on from.
 
-    step: int = 0
-    """Updates done."""
-    tokens: int = 0
-    """Reply tokens learnt from."""
-    seconds: float = 0.0
-    """Time spent on updates."""
-    best: float = float("inf")
-    """Lowest validation score so far."""
-    best_step: int = 0
-    """When it was reached."""
-    bad_validations: int = 0
-    """How many have come since."""
-    skipped: int = 0
-    """Updates in a row that were left out, up to the last."""
-    recent_loss: float = 0.0
-    """Summed loss since the last ``step`` record."""
-    recent_tokens: int = 0
-    """Reply tokens since then."""
-    recent_seconds: float = 0.0
-    """Time since then."""
-    recent_filled: int = 0
-    """Tokens of contexts and replies since then."""
-    recent_places: int = 0
-    """Places for them, filled or padded."""
-    plateau: Plateau = Plateau()
-    """What the learning rate's course depends on."""
-    scale: LossScale = LossScale()
-    """What the loss is multiplied by in fp16."""
+    Attributes:
+        folders: Its newest state that is whole, and the frozen weights, if any; by their names.
+        progress: Where the run stood.
+        damaged: What is wrong with each newer state.
+    """
 
-
-Found = tuple[str | None, Progress, tuple[str, ...]]
-"""A state's name and numbers, and what is wrong with each newer one."""
-NOTHING: Found = (None, Progress(), ())
+    folders: tuple[str, ...] = ()
+    progress: Progress = Progress()
+    damaged: tuple[str, ...] = ()
 
 
 class DamagedError(Exception):
-    """A state's file is missing or is not what was written."""
+    """A file of a state is missing or is not what was written."""
+
+
+class Remembers(Protocol):
+    """An optimiser, as far as it is part of a state."""
+
+    @property
+    def state(self) -> dict[Tensor, Any]:
+        """What it remembers of each weight."""
+        ...
 
 
 @contextmanager
@@ -98,36 +87,27 @@ def writing(what: str) -> Iterator[None]:
         ) from error
 
 
-def save_state(
-    run: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
+def save_state(run: Path, progress: Progress, model: nn.Module, optimizer: Remembers) -> None:
     """Write the state of a run, and remove all others but the newest before it.
 
-    Every process must take part.
+    Weights that do not learn are written once, beside the states. Every process must take part.
 
     Raises:
         TrainingError: The disk does not take it; the states that are there stay.
     """
+    learnt, frozen = _tensors(model, optimizer)
+    written = broadcast_object(not frozen or (run / FROZEN).exists())
+    if not written:
+        _write_folder(run / FROZEN, {}, frozen)
     folder = run / f"state-{progress.step:08d}"
-    partial = run / "state.partial"
-    with writing(str(folder)):
-        if is_main():
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-        barrier()
-        try:
-            _write(partial, progress, _tensors(model, optimizer))
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        if is_main():
-            replace_folder(partial, folder)
-            _remove_old(run, folder)
-        barrier()
+    _write_folder(folder, dataclasses.asdict(progress), learnt)
+    if is_main():
+        _remove_old(run, folder)
+    barrier()
 
 
 def load_state(
-    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    run: Path, model: nn.Module, optimizer: Remembers
 ) -> tuple[Progress, tuple[str, ...]]:
     """Bring back the newest state of a run that is whole, if it has a state.
 
@@ -139,37 +119,72 @@ def load_state(
     Raises:
         CheckpointError: No state is whole, or it does not fit the model.
     """
-    found, progress, damaged = broadcast_object(_newest_whole(run) if is_main() else NOTHING)
-    if found is not None:
-        _restore(run / found, model, optimizer)
-    elif damaged:
+    newest = broadcast_object(_newest_whole(run) if is_main() else Newest())
+    if newest.folders:
+        _restore([run / name for name in newest.folders], model, optimizer)
+    elif newest.damaged:
         raise CheckpointError(
-            f"{run}: no state is whole: {'; '.join(damaged)}; remove the folder to start anew"
+            f"{run}: no state is whole: {'; '.join(dict.fromkeys(newest.damaged))}; remove the "
+            "folder to start anew"
         )
-    return progress, damaged
+    elif is_main():
+        remove(run / FROZEN)  # of a run that ended before its first state
+    return newest.progress, newest.damaged
 
 
-def _newest_whole(run: Path) -> Found:
-    """Return a state's name and numbers, and what is wrong with each newer one."""
+def _newest_whole(run: Path) -> Newest:
     damaged: list[str] = []
     for folder in reversed(states(run)):
         try:
-            return folder.name, _check(folder), tuple(damaged)
+            numbers = _check(folder)
+            progress = _parse_progress(folder, numbers)
+            folders = [folder.name]
+            if (run / FROZEN).exists():
+                _check(run / FROZEN)
+                folders.append(FROZEN)
+            return Newest(tuple(folders), progress, tuple(damaged))
         except DamagedError as error:
             damaged.append(str(error))
-    return (*NOTHING[:2], tuple(damaged))
+    return Newest(damaged=tuple(damaged))
 
 
-def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name, weight in model.named_parameters():
+def _tensors(
+    model: nn.Module, optimizer: Remembers
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return what learning changes, weights and what the optimiser remembers; and the rest."""
+    weights = dict(model.named_parameters())
+    fixed = {name for name, weight in weights.items() if not weight.requires_grad}
+    learnt, frozen = {}, {}
+    for name, tensor in model.state_dict().items():
+        (frozen if name in fixed else learnt)[f"model.{name}"] = tensor
+    for name, weight in weights.items():
         for key, value in optimizer.state.get(weight, {}).items():
-            tensors[f"optim.{key}.{name}"] = value
-    return tensors
+            learnt[f"optim.{key}.{name}"] = value
+    return learnt, frozen
 
 
-def _write(partial: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-    """Write the files of a state; the first process adds the numbers and all hashes."""
+def _write_folder(
+    folder: Path, numbers: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> None:
+    """Write tensors, numbers and the hashes of their files, so that they appear together."""
+    partial = folder.parent / "state.partial"
+    with writing(str(folder)):
+        if is_main():
+            remove(partial)
+            partial.mkdir(parents=True)
+        barrier()
+        try:
+            _write(partial, numbers, tensors)
+        except BaseException:
+            remove(partial)
+            raise
+        if is_main():
+            replace_folder(partial, folder)
+        barrier()
+
+
+def _write(partial: Path, numbers: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
+    """Write the files; the first process adds the numbers and all hashes."""
     if world_size() == 1:
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items()}, partial / TENSORS
@@ -180,11 +195,11 @@ def _write(partial: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> 
         write_shards(partial, tensors)
     files = sorted(partial.glob("*.safetensors"))
     mine = {file.name: _hash(file) for file in files[rank() :: world_size()]}
-    hashes = {name: one for part in all_gather_object(mine) for name, one in part.items()}
+    hashes = {name: one for shard in all_gather_object(mine) for name, one in shard.items()}
     if is_main():
-        numbers = {**dataclasses.asdict(progress), "sha256": hashes}
-        (partial / NUMBERS).write_text(json.dumps(numbers), encoding="utf-8")
-        for file in files:  # written for their owner alone, whatever the umask says
+        text = json.dumps({**numbers, "sha256": hashes})
+        (partial / NUMBERS).write_text(text, encoding="utf-8")
+        for file in files:  # safetensors lets only the owner read
             shutil.copymode(partial / NUMBERS, file)
 
 
@@ -195,44 +210,53 @@ def _remove_old(run: Path, newest: Path) -> None:
             shutil.rmtree(old)
 
 
-def _check(folder: Path) -> Progress:
-    """Read a state's numbers and see that its files are what was written."""
+def _check(folder: Path) -> dict[str, Any]:
+    """Read the numbers of a folder and check that its files are what was written."""
     try:
         numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
         hashes = numbers.pop("sha256", {})
-        progress = parse(Progress, numbers, source="numbers")
         if isinstance(hashes, str):  # of version 0.1, which wrote one file
             hashes = {TENSORS: hashes}
-    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        expected = dict(hashes)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DamagedError(f"{folder.name}/{NUMBERS}: {_one_line(error)}") from error
-    for name, expected in hashes.items():
+    for name, hash_ in expected.items():
         try:
-            if _hash(folder / name) != expected:
+            if _hash(folder / name) != hash_:
                 raise DamagedError(f"{folder.name}/{name}: its hash is not that of {NUMBERS}")
         except OSError as error:
             raise DamagedError(f"{folder.name}/{name}: {error}") from error
-    return progress
+    return dict(numbers)
 
 
-def _restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Read the tensors of a state into a network and an optimiser; each process its share."""
+def _parse_progress(folder: Path, numbers: dict[str, Any]) -> Progress:
+    try:
+        return parse(Progress, numbers, source="numbers")
+    except ConfigError as error:
+        raise DamagedError(f"{folder.name}/{NUMBERS}: {_one_line(error)}") from error
+
+
+def _restore(folders: Sequence[Path], model: nn.Module, optimizer: Remembers) -> None:
+    """Read the tensors of a state into a network and an optimiser, each process its shards."""
     from openmmb.training.run.sharded import read_shards, read_sizes
 
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    sizes = read_sizes(folder)
-    shapes = {name: size.shape for name, size in sizes.items() if name.startswith("model.")}
-    if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
-        raise CheckpointError(f"{folder}: its weights are not those of the recipe's model")
-    for name in sizes.keys() - shapes.keys():
+    sizes = [read_sizes(folder) for folder in folders]
+    shapes = {name: size.shape for found in sizes for name, size in found.items()}
+    weights = {name: shape for name, shape in shapes.items() if name.startswith("model.")}
+    if weights != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise CheckpointError(f"{folders[0]}: its weights are not those of the recipe's model")
+    for name in shapes.keys() - weights.keys():
         _, key, owner = name.split(".", 2)
-        weight, size = model.get_parameter(owner), sizes[name]
+        weight, size = model.get_parameter(owner), sizes[0][name]
         tensors[name] = (
             torch.zeros_like(weight, dtype=size.dtype, requires_grad=False)
             if size.shape == weight.shape
             else torch.zeros(size.shape, dtype=size.dtype, device=weight.device)
         )
         optimizer.state[weight][key] = tensors[name]
-    read_shards(folder, tensors)
+    for folder, found in zip(folders, sizes, strict=True):
+        read_shards(folder, {name: tensors[name] for name in found})
 
 
 def _hash(path: Path) -> str:

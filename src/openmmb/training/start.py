@@ -1,0 +1,53 @@
+"""What every run begins with: a vocabulary learnt once, and weights only where they count."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from openmmb.distributed import is_main, main_first
+from openmmb.files import replacing
+from openmmb.text.tokenizer import Tokenizer, load_tokenizer
+from openmmb.training.run.run_folder import states
+
+N = TypeVar("N", bound=nn.Module)
+
+VOCABULARY = "tokenizer.json"
+"""Name of the vocabulary that a run has learnt, in its folder."""
+
+
+def learn_once(run: Path, learn: Callable[[], Tokenizer]) -> Tokenizer:
+    """Learn a vocabulary and keep it in the run's folder, or return the one that is there.
+
+    Of several processes the first learns it and the others read it.
+
+    Raises:
+        CheckpointError: The kept vocabulary is damaged.
+    """
+    kept = run / VOCABULARY
+    with main_first():
+        if kept.exists():
+            return load_tokenizer(kept)
+        tokenizer = learn()
+        with replacing(kept) as partial:
+            tokenizer.save(partial)
+        return tokenizer
+
+
+def build_where_needed(run: Path, empty: Callable[[], N], fill: Callable[[], N]) -> N:
+    """Build a network, with weights only where they count, for ``place`` to hand them out.
+
+    Those are the first process's, in a run that has no state yet: a state has weights of its own.
+    Everywhere else the network is without memory (on the ``meta`` device).
+
+    Args:
+        run: The run's folder.
+        empty: Builds the network.
+        fill: Builds it with the weights that the run starts from.
+    """
+    if states(run) or not is_main():
+        with torch.device("meta"):
+            return empty()
+    return fill()
