@@ -1,31 +1,17 @@
 """Running a recipe: ``openmmb train``."""
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import complain
-from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
-    from openmmb.training.run.log import Watch
-
-R = TypeVar("R")
-R_in = TypeVar("R_in", contravariant=True)
-
-
-class Train(Protocol[R_in]):
-    """Runs a recipe."""
-
-    def __call__(self, recipe: R_in, /, *, watch: "Watch") -> Path:
-        """Run it and return the folder of its best checkpoint."""
-        ...
+    from openmmb.training.train import AnyRecipe
 
 
 def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
@@ -43,42 +29,24 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
-    from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
-    from openmmb.training.replies.config import Recipe
+    from openmmb.training.train import read_recipe
 
-    path = find_recipe(args[0])
-    if is_classifier_recipe(path):
-        from openmmb.training.classifier.objective import train_classifier
-
-        run(train_classifier, _read(ClassifierRecipe, path, args))
-    else:
-        from openmmb.training.replies.objective import train as train_replies
-
-        run(train_replies, _read(Recipe, path, args))
+    recipe = read_recipe(args[0])
+    run(tyro.cli(type(recipe), default=recipe, args=args[1:], prog=f"openmmb train {args[0]}"))
 
 
-def run(train_it: "Train[R]", recipe: R) -> None:
+def run(recipe: "AnyRecipe") -> None:
     """Train, show how it goes, and print where the checkpoint is."""
+    import openmmb
     from openmmb.cli.progress import watching
+    from openmmb.distributed import environment_rank
 
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    first = environment_rank() == 0
     with watching() if first else nullcontext(lambda _: None) as watch:
-        checkpoint = train_it(recipe, watch=watch)
+        result = openmmb.train(recipe, watch=watch)
     if not first:
         return
-    if checkpoint.exists():
-        print(printable(str(checkpoint)))
-    else:
+    if result.checkpoint is None:
         complain("stopped before there was a checkpoint; the same command goes on")
-
-
-def _read(kind: type[R], path: Path, args: Sequence[str]) -> R:
-    """Read a recipe and change what the flags behind its name say."""
-    from openmmb import config
-
-    return tyro.cli(
-        kind,
-        default=config.load(kind, path),
-        args=args[1:],
-        prog=f"openmmb train {args[0]}",
-    )
+    else:
+        print(printable(str(result.checkpoint)))

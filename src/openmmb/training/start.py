@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from openmmb.distributed import is_main, main_first
-from openmmb.files import replacing
+from openmmb.files import write_whole
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 from openmmb.training.run.run_folder import states
 
@@ -31,8 +31,7 @@ def learn_once(run: Path, learn: Callable[[], Tokenizer]) -> Tokenizer:
         if kept.exists():
             return load_tokenizer(kept)
         tokenizer = learn()
-        with replacing(kept) as partial:
-            tokenizer.save(partial)
+        write_whole(kept, tokenizer.to_json())
         return tokenizer
 
 

@@ -141,7 +141,7 @@ def test_one_bad_update_is_left_out(tmp_path: Path) -> None:
 
 
 def test_ten_bad_updates_in_a_row_are_the_end(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"run: step 15: loss or gradient were not finite 10 ti"):
+    with pytest.raises(TrainingError, match=r"run: step 15: loss or gradient were not finite 10"):
         run(Line(bad_steps=range(5, 100)), settings(tmp_path))
     assert len(records(tmp_path / "run", "skip")) == MAX_SKIPPED
 

@@ -9,20 +9,54 @@ from pathlib import Path
 
 import torch
 
+from openmmb.checkpoint import find_checkpoint, load_checkpoint
 from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
-from openmmb.model.classifier import Classifier
+from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.model.network import TrainableNetwork
 from openmmb.safety.reading import clean
-from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.texts import Source
+from openmmb.training.start import build_where_needed, learn_once
 
 VOCABULARY_TEXTS = 30_000
 """Most texts of each source that the vocabulary is learnt from."""
 
 
-def begin_from(
+def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Tokenizer:
+    """Learn the vocabulary, once a run.
+
+    Raises:
+        CheckpointError: The kept vocabulary is damaged.
+    """
+    return learn_once(
+        Path(recipe.out), lambda: train_tokenizer(_words(sources), vocab_size=recipe.vocab_size)
+    )
+
+
+def build_classifier(
+    recipe: ClassifierRecipe, shape: ClassifierShape, tokenizer: Tokenizer
+) -> Classifier:
+    """Build the network of a run, with weights only where they count.
+
+    Raises:
+        CheckpointError: ``recipe.start`` is not a checkpoint.
+        ConfigError: Its encoder does not fit the classifier.
+    """
+
+    def fill() -> Classifier:
+        torch.manual_seed(recipe.seed)
+        model = Classifier(shape)
+        if recipe.start is not None:
+            start = load_checkpoint(find_checkpoint(recipe.start))
+            take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)
+        return model
+
+    return build_where_needed(Path(recipe.out), lambda: Classifier(shape), fill)
+
+
+def take_encoder(
     model: Classifier, tokenizer: Tokenizer, start: TrainableNetwork, known: Tokenizer, name: str
 ) -> None:
     """Take over the encoder of a model that talks, and its vectors of words.
@@ -30,11 +64,11 @@ def begin_from(
     A token that its vocabulary lacks gets the mean of those that spell it there, if any do.
 
     Args:
-        model: Gets its first layers and positions, as many as it has.
-        tokenizer: Its vocabulary.
+        model: Gets the first layers and positions, as many as it has.
+        tokenizer: Vocabulary of ``model``.
         start: The model that talks.
-        known: Its vocabulary.
-        name: What the recipe calls it.
+        known: Vocabulary of ``start``.
+        name: What the recipe calls ``start``.
 
     Raises:
         ConfigError: The encoders do not fit each other.
@@ -44,39 +78,23 @@ def begin_from(
         for key, weight in wanted.items():
             if not key.startswith("encoder."):
                 continue
-            found = given.get(key)
-            if found is None or found.shape[1:] != weight.shape[1:] or len(found) < len(weight):
-                other = "no such weight" if found is None else str(tuple(found.shape))
+            source = given.get(key)
+            if source is None or source.shape[1:] != weight.shape[1:] or len(source) < len(weight):
+                other = "no such weight" if source is None else str(tuple(source.shape))
                 raise ConfigError(f"shape: {key} is {tuple(weight.shape)}, but {name} has {other}")
-            weight.copy_(found[: len(weight)])
-        there = _tokens(known)
-        for token, place in _tokens(tokenizer).items():
-            same = there.get(token)
-            spelled = known.encode(tokenizer.decode([place])) if same is None else [same]
+            weight.copy_(source[: len(weight)])
+        known_ids = _ids(known)
+        for token, token_id in _ids(tokenizer).items():
+            same = known_ids.get(token)
+            spelled = known.encode(tokenizer.decode([token_id])) if same is None else [same]
             if spelled:
-                wanted["embeddings.weight"][place] = given["embeddings.weight"][spelled].mean(0)
+                wanted["embeddings.weight"][token_id] = given["embeddings.weight"][spelled].mean(0)
 
 
-def _tokens(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return every token that has a row, as it is spelled in the vocabulary, and its id."""
+def _ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the id of every token that has a row, as it is spelled in the vocabulary."""
     vocabulary: dict[str, int] = json.loads(tokenizer.to_json())["model"]["vocab"]
     return {token: at for token, at in vocabulary.items() if at < tokenizer.vocab_size}
-
-
-def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Tokenizer:
-    """Learn a vocabulary and keep it in the run's folder, or return the one that is there.
-
-    Raises:
-        CheckpointError: The kept vocabulary is damaged.
-    """
-    kept = Path(recipe.out) / "tokenizer.json"
-    if kept.exists():
-        return load_tokenizer(kept)
-    tokenizer = train_tokenizer(_words(sources), vocab_size=recipe.vocab_size)
-    partial = kept.with_name(f"{kept.name}.partial")
-    tokenizer.save(partial)
-    partial.replace(kept)
-    return tokenizer
 
 
 def _words(sources: Sequence[Source]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The network that a run begins with: its shape and vocabulary first, its weights when needed."""
+"""The network that a run starts with: its shape and vocabulary first, its weights when needed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from openmmb.checkpoint import (
     read_vocabulary,
 )
 from openmmb.config import dump, load
-from openmmb.distributed import is_main, main_first
+from openmmb.distributed import is_main
 from openmmb.errors import ConfigError
 from openmmb.files import write_whole
 from openmmb.model.config import ModelConfig
@@ -29,6 +29,7 @@ from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.vocabulary import learn_vocabulary
 from openmmb.training.run.run_folder import states
+from openmmb.training.start import build_where_needed
 
 DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
 """What a recipe that starts from a checkpoint may say about its network."""
@@ -57,37 +58,35 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     if recipe.start is not None:
         return _from_checkpoint(recipe, recipe.start)
     _checkpoint_config(recipe, recipe.model)  # what does not fit is better known before
-    with main_first():
-        tokenizer = learn_vocabulary(recipe, tasks)
+    tokenizer = learn_vocabulary(recipe, tasks)
     shape = replace(recipe.model, vocab_size=tokenizer.vocab_size)
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
 
 
 def build_network(recipe: Recipe, start: Start) -> TrainableNetwork:
-    """Build the network, with weights only where they count, for ``place`` to hand them out.
-
-    Those are the first process's, in a run that has no state yet, whose weights it would take.
-    Otherwise the network is without memory (on the ``meta`` device).
+    """Build the network of a run, with weights only where they count.
 
     Raises:
         CheckpointError: ``recipe.start`` is damaged.
     """
-    if states(Path(recipe.out)) or not is_main():
-        return _empty(start.config.model)
+    shape = start.config.model
+    return build_where_needed(
+        Path(recipe.out), lambda: new_network(shape), lambda: _fill(recipe, start)
+    )
+
+
+def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
+    """Build the network with the weights that the run starts from."""
     if recipe.start is None:
         torch.manual_seed(recipe.seed)
         return new_network(start.config.model)
-    model = _empty(start.config.model)  # not the one that is loaded: its dropout may be another
+    with torch.device("meta"):  # not the one that is loaded: its dropout may be another
+        model = new_network(start.config.model)
     loaded = load_checkpoint(find_checkpoint(recipe.start)).model
     model.load_state_dict(loaded.state_dict(), assign=True)
     if recipe.fresh_controls:
         _draw_controls_anew(model, start.tokenizer, recipe.seed)
     return model
-
-
-def _empty(shape: Shape) -> TrainableNetwork:
-    with torch.device("meta"):
-        return new_network(shape)
 
 
 def _from_checkpoint(recipe: Recipe, name: str) -> Start:

@@ -5,29 +5,28 @@ from pathlib import Path
 
 from openmmb.data.controls import NEGATIVE, POSITIVE, picture_questions
 from openmmb.data.example import Example
-from openmmb.files import write_whole
 from openmmb.tasks.mixture import TaskExamples, read_train
-from openmmb.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.replies.config import Recipe
+from openmmb.training.start import learn_once
 
 
 def learn_vocabulary(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Tokenizer:
-    """Learn a vocabulary and keep it in the run's folder, or return the one that is there.
+    """Learn the vocabulary, once a run.
 
     Raises:
         ConfigError: One of ``recipe.vocab_tasks`` is not a task.
         DataError: Its files are missing or malformed.
         CheckpointError: The kept vocabulary is damaged.
     """
-    kept = Path(recipe.out) / "tokenizer.json"
-    if kept.exists():
-        return load_tokenizer(kept)
-    root = Path(recipe.data.root)
-    more = (read_train(task, root) for task in recipe.vocab_tasks)
-    sources = [*(task.train for task in tasks), *more]
-    tokenizer = train_tokenizer(_texts(sources), vocab_size=recipe.vocab_size)
-    write_whole(kept, tokenizer.to_json())
-    return tokenizer
+
+    def learn() -> Tokenizer:
+        root = Path(recipe.data.root)
+        more = (read_train(task, root) for task in recipe.vocab_tasks)
+        sources = [*(task.train for task in tasks), *more]
+        return train_tokenizer(_texts(sources), vocab_size=recipe.vocab_size)
+
+    return learn_once(Path(recipe.out), learn)
 
 
 def _texts(tasks: Sequence[Sequence[Example]]) -> Iterator[str]:

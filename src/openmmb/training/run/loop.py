@@ -155,7 +155,7 @@ def _batches(objective: Objective[N, B], rank: int, world_size: int, step: int) 
 class _Loop(Generic[N, B]):
     """The loop around ``train_step``."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         objective: Objective[N, B],
         model: N,

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ class Newest:
     """
 
     folders: tuple[str, ...] = ()
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     damaged: tuple[str, ...] = ()
 
 
@@ -148,13 +148,12 @@ def _newest_whole(run: Path) -> Newest:
     return Newest(damaged=tuple(damaged))
 
 
-def _tensors(
-    model: nn.Module, optimizer: Remembers
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _tensors(model: nn.Module, optimizer: Remembers) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return what learning changes, weights and what the optimiser remembers; and the rest."""
     weights = dict(model.named_parameters())
     fixed = {name for name, weight in weights.items() if not weight.requires_grad}
-    learnt, frozen = {}, {}
+    learnt: dict[str, Tensor] = {}
+    frozen: dict[str, Tensor] = {}
     for name, tensor in model.state_dict().items():
         (frozen if name in fixed else learnt)[f"model.{name}"] = tensor
     for name, weight in weights.items():

@@ -1,0 +1,69 @@
+"""The one call that runs a recipe, whatever it trains."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from openmmb.config import load
+from openmmb.recipes import find_recipe
+from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
+from openmmb.training.replies.config import Recipe
+from openmmb.training.run.log import Watch
+from openmmb.training.run.loop import TrainingResult, run
+
+AnyRecipe: TypeAlias = Recipe | ClassifierRecipe
+"""A recipe of a model that talks, or of a classifier of what may be said."""
+
+
+def train(
+    recipe: AnyRecipe | Path | str, *, watch: Watch = lambda _: None, workers: int | None = None
+) -> TrainingResult:
+    """Run a recipe to its end, or on to its end.
+
+    Ctrl-C or the signal SIGTERM end the run after the update at hand: its state is saved, and the
+    next call goes on from there, as if the run had not been stopped. Under ``torchrun`` all
+    processes train together.
+
+    Args:
+        recipe: A recipe, the path of one, or the name of a bundled one.
+        watch: Sees every record of the run's log as it is written.
+        workers: Processes that make batches ahead of time, 0 for a thread; by default as many as
+            the recipe says. It changes no batch.
+
+    Returns:
+        Where the best checkpoint lies, why the run ended, and how well it went.
+
+    Raises:
+        ConfigError: There is no such recipe, its parts do not fit each other or the run that is in
+            its folder, or another run is using the folder.
+        DataError: A data set or the image vectors are missing or malformed.
+        CheckpointError: ``start`` is not a checkpoint, or no state of the run is whole.
+        TrainingError: Loss or gradient were not finite ten times in a row, or the disk is full.
+    """
+    if isinstance(recipe, (str, Path)):
+        recipe = read_recipe(recipe)
+    if isinstance(recipe, ClassifierRecipe):
+        return _train_classifier(recipe, watch, workers or 0)
+    return _train_replies(recipe, watch, recipe.data.workers if workers is None else workers)
+
+
+def read_recipe(recipe: Path | str) -> AnyRecipe:
+    """Read a recipe, given as a path or by the name of a bundled one.
+
+    Raises:
+        ConfigError: There is no such recipe, or it does not fit together.
+    """
+    path = find_recipe(recipe)
+    return load(ClassifierRecipe if is_classifier_recipe(path) else Recipe, path)
+
+
+def _train_replies(recipe: Recipe, watch: Watch, workers: int) -> TrainingResult:
+    from openmmb.training.replies.objective import Replies
+    from openmmb.training.replies.prepare import prepare
+
+    return run(lambda: Replies(recipe, prepare(recipe)), recipe, watch=watch, workers=workers)
+
+
+def _train_classifier(recipe: ClassifierRecipe, watch: Watch, workers: int) -> TrainingResult:
+    from openmmb.training.classifier.prepare import prepare_verdicts
+
+    return run(lambda: prepare_verdicts(recipe), recipe, watch=watch, workers=workers)
