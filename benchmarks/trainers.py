@@ -92,10 +92,10 @@ def openmmb(job: Job) -> None:
     """Run a recipe; the log's records, one every 10 updates, are the turns."""
     from openmmb.config import parse
     from openmmb.training.replies.config import Recipe
-    from openmmb.training.replies.objective import train
     from openmmb.training.replies.prepare import prepare
     from openmmb.training.run.log import Record
     from openmmb.training.run.loop import LOG_EVERY
+    from openmmb.training.train import train
 
     assert job.updates == LOG_EVERY
     folder = Path(job.folder)

@@ -19,9 +19,9 @@ from openmmb import distributed
 from openmmb.config import dump
 from openmmb.errors import ConfigError
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.objective import train
 from openmmb.training.run.config import ScheduleConfig
 from openmmb.training.run.log import Record
+from openmmb.training.train import train
 from tests.build import run_script, tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe
 
@@ -32,7 +32,7 @@ import torch
 from openmmb.config import load
 from openmmb.errors import TrainingError
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.objective import train
+from openmmb.training.train import train
 
 torch.set_num_threads(1)
 folder, me = Path(sys.argv[1]), int(os.environ["RANK"])

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot, Reply, load
-    from openmmb.chat.conversation import Conversation, Turn
+    from openmmb.chat.conversation import Conversation, Picture, Turn
     from openmmb.errors import (
         CheckpointError,
         ConfigError,
         DataError,
         ImageError,
         OpenMMBError,
+        TrainingError,
     )
-    from openmmb.safety.guard import Guard
+    from openmmb.safety.guard import Guard, GuardConfig, open_guard
     from openmmb.safety.verdict import Verdict
     from openmmb.search.config import SearchConfig
     from openmmb.training.replies.config import Recipe
+    from openmmb.training.run.loop import TrainingResult
+    from openmmb.training.train import train
+    from openmmb.vision.encoders import ImageEncoder, open_encoder
 
 _HOMES = {
     "Bot": "openmmb.chat.bot",
@@ -31,14 +35,22 @@ _HOMES = {
     "Conversation": "openmmb.chat.conversation",
     "DataError": "openmmb.errors",
     "Guard": "openmmb.safety.guard",
+    "GuardConfig": "openmmb.safety.guard",
+    "ImageEncoder": "openmmb.vision.encoders",
     "ImageError": "openmmb.errors",
     "OpenMMBError": "openmmb.errors",
+    "Picture": "openmmb.chat.conversation",
     "Recipe": "openmmb.training.replies.config",
     "Reply": "openmmb.chat.bot",
     "SearchConfig": "openmmb.search.config",
+    "TrainingError": "openmmb.errors",
+    "TrainingResult": "openmmb.training.run.loop",
     "Turn": "openmmb.chat.conversation",
     "Verdict": "openmmb.safety.verdict",
     "load": "openmmb.chat.bot",
+    "open_encoder": "openmmb.vision.encoders",
+    "open_guard": "openmmb.safety.guard",
+    "train": "openmmb.training.train",
 }
 
 __all__ = [
@@ -48,14 +60,22 @@ __all__ = [
     "Conversation",
     "DataError",
     "Guard",
+    "GuardConfig",
+    "ImageEncoder",
     "ImageError",
     "OpenMMBError",
+    "Picture",
     "Recipe",
     "Reply",
     "SearchConfig",
+    "TrainingError",
+    "TrainingResult",
     "Turn",
     "Verdict",
     "load",
+    "open_encoder",
+    "open_guard",
+    "train",
 ]
 
 

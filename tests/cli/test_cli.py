@@ -25,6 +25,8 @@ from openmmb.errors import TrainingError
 from openmmb.recipes import FOLDER as RECIPES
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.training.replies.config import Recipe
+from openmmb.training.run.loop import TrainingResult
+from openmmb.training.run.schedule import EndReason
 from tests.build import tiny_checkpoint, tiny_config, tiny_features, tiny_image
 from tests.convert.build import as_text_model, copy_micro
 from tests.training.build import PICTURES, tiny_recipe
@@ -323,6 +325,12 @@ def test_features_of_nothing_are_one_line(tmp_path: Path, complaint: Callable[..
     assert "did you mean 'efficientnet_lite0'?" in complaint("features", "efficientnet", *flags)
 
 
+def ended(
+    folder: Path, checkpoint: Path | None, reason: EndReason = "all steps done"
+) -> TrainingResult:
+    return TrainingResult(folder, checkpoint, reason, steps=10, best=None)
+
+
 NAMES = [path.stem for path in sorted(RECIPES.glob("*.toml")) if not is_classifier_recipe(path)]
 
 
@@ -331,11 +339,11 @@ def test_the_recipe_of_the_classifier_trains_one(
 ) -> None:
     ran = list[ClassifierRecipe]()
 
-    def train(recipe: ClassifierRecipe, *, watch: object) -> Path:
+    def train(recipe: ClassifierRecipe, *, watch: object) -> TrainingResult:
         ran.append(recipe)
-        return tmp_path
+        return ended(tmp_path, tmp_path)
 
-    monkeypatch.setattr("openmmb.training.classifier.objective.train_classifier", train)
+    monkeypatch.setattr("openmmb.training.train.train", train)
     assert main(["train", "safety", "--optim.lr", "0.5"]) == 0
     assert [recipe.optim.lr for recipe in ran] == [0.5]
     assert capsys.readouterr().out == f"{tmp_path}\n"
@@ -347,11 +355,11 @@ def test_each_bundled_recipe_is_found_by_name(
 ) -> None:
     ran = list[Recipe]()
 
-    def train(recipe: Recipe, *, watch: object) -> Path:
+    def train(recipe: Recipe, *, watch: object) -> TrainingResult:
         ran.append(recipe)
-        return tmp_path
+        return ended(tmp_path, tmp_path)
 
-    monkeypatch.setattr("openmmb.training.replies.objective.train", train)
+    monkeypatch.setattr("openmmb.training.train.train", train)
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()  # a run of that name is no recipe
     assert main(["train", name, "--optim.lr", "0.5", "--tasks.0.weight", "3"]) == 0
@@ -361,26 +369,36 @@ def test_each_bundled_recipe_is_found_by_name(
     assert capsys.readouterr().out == f"{tmp_path}\n"
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("stopped", "stopped before there was a checkpoint; the same command goes on\n"),
+        (
+            "all steps done",
+            "all steps done, and no validation gave a number: there is no checkpoint\n",
+        ),
+    ],
+)
 def test_a_run_without_a_checkpoint_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    reason: EndReason,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(
-        "openmmb.training.replies.objective.train", lambda _, watch: tmp_path / "none"
-    )
+    result = ended(tmp_path, None, reason)
+    monkeypatch.setattr("openmmb.training.train.train", lambda _, watch: result)
     assert main(["train", "tiny-1-text"]) == 0
-    assert capsys.readouterr() == (
-        "",
-        "stopped before there was a checkpoint; the same command goes on\n",
-    )
+    assert capsys.readouterr() == ("", told)
 
 
 def test_a_run_that_cannot_go_on_is_one_line(
     monkeypatch: pytest.MonkeyPatch, complaint: Callable[..., str]
 ) -> None:
-    def fail(recipe: Recipe, *, watch: object) -> Path:
+    def fail(recipe: Recipe, *, watch: object) -> TrainingResult:
         raise TrainingError("runs/a: step 3: loss is not finite")
 
-    monkeypatch.setattr("openmmb.training.replies.objective.train", fail)
+    monkeypatch.setattr("openmmb.training.train.train", fail)
     assert "step 3" in complaint("train", "tiny-1-text")
 
 

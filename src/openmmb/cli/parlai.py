@@ -36,9 +36,6 @@ def parlai_with(args: Sequence[str]) -> None:
     from openmmb.cli.progress import waiting
     from openmmb.cli.train import run
     from openmmb.parlai.command import Console, run_command
-    from openmmb.training.replies.objective import train
 
-    console = Console(
-        show=print, note=complain, waiting=waiting, train=lambda recipe: run(train, recipe)
-    )
+    console = Console(show=print, note=complain, waiting=waiting, train=run)
     run_command(args, console)

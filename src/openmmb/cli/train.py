@@ -46,7 +46,9 @@ def run(recipe: "AnyRecipe") -> None:
         result = openmmb.train(recipe, watch=watch)
     if not first:
         return
-    if result.checkpoint is None:
+    if result.checkpoint is not None:
+        print(printable(str(result.checkpoint)))
+    elif result.reason == "stopped":
         complain("stopped before there was a checkpoint; the same command goes on")
     else:
-        print(printable(str(result.checkpoint)))
+        complain(f"{result.reason}, and no validation gave a number: there is no checkpoint")

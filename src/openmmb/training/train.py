@@ -53,7 +53,7 @@ def read_recipe(recipe: Path | str) -> AnyRecipe:
         ConfigError: There is no such recipe, or it does not fit together.
     """
     path = find_recipe(recipe)
-    return load(ClassifierRecipe if is_classifier_recipe(path) else Recipe, path)
+    return load(ClassifierRecipe, path) if is_classifier_recipe(path) else load(Recipe, path)
 
 
 def _train_replies(recipe: Recipe, watch: Watch, workers: int) -> TrainingResult:

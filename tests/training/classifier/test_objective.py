@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import ConfigError
+from openmmb.model.classifier import Classifier
 from openmmb.safety.classifier import open_classifier
 from openmmb.safety.reading import ReadConfig
 from openmmb.safety.trained import load_classifier
 from openmmb.tasks.labelled import LABELS
 from openmmb.training.classifier.config import ClassifierRecipe
-from openmmb.training.classifier.objective import prepare_verdicts, train_classifier
+from openmmb.training.classifier.prepare import prepare_verdicts
 from openmmb.training.run.log import Record
+from openmmb.training.run.loop import TrainingResult
+from openmmb.training.train import train
 from tests.training.classifier.build import tiny_classifier_recipe
 
 
@@ -23,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_was_learnt_is_told_apart(folder: Path) -> None:
     records: list[Record] = []
-    made = train_classifier(tiny_classifier_recipe(folder, out="whole"), watch=records.append)
+    made = train(tiny_classifier_recipe(folder, out="whole"), watch=records.append).checkpoint
+    assert made is not None
     check = open_classifier(made)
     assert check("you are an oaf 7", ()).score > check("i like dogs 8", ()).score + 0.3
     config = load_classifier(made).config
@@ -38,7 +42,7 @@ def test_what_was_learnt_is_told_apart(folder: Path) -> None:
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(folder: Path) -> None:
-    whole = train_classifier(tiny_classifier_recipe(folder, out="once", max_steps=20))
+    whole = train(tiny_classifier_recipe(folder, out="once", max_steps=20))
     parted = tiny_classifier_recipe(folder, out="twice", max_steps=20)
     seen: list[Record] = []
 
@@ -51,9 +55,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(folder: Path) -> N
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_classifier(parted, watch=watch)
-    resumed = train_classifier(parted)
-    one, two = (load_classifier(made).model.state_dict() for made in (whole, resumed))
+        train(parted, watch=watch)
+    resumed = train(parted)
+    one, two = (classifier_of(made).state_dict() for made in (whole, resumed))
     assert all(one[name].equal(two[name]) for name in one)
 
 
@@ -61,7 +65,7 @@ def test_a_batch_follows_from_its_step_alone(folder: Path) -> None:
     verdicts = prepare_verdicts(_prepared(tiny_classifier_recipe(folder, out="batches")))
     again = prepare_verdicts(tiny_classifier_recipe(folder, out="batches"))
     for step in (0, 3, 41):
-        (one,), (two,) = verdicts.batches(step), again.batches(step)
+        one, two = verdicts.loader.batch(step), again.loader.batch(step)
         assert one.ids.equal(two.ids)
         assert one.allowed.equal(two.allowed)
         assert one.allowed.any(1).all()
@@ -72,10 +76,15 @@ def test_a_batch_follows_from_its_step_alone(folder: Path) -> None:
 
 def test_every_text_is_drawn_in_an_epoch(folder: Path) -> None:
     verdicts = prepare_verdicts(_prepared(tiny_classifier_recipe(folder, out="epoch")))
-    steps = verdicts.sampler.steps_per_epoch
-    total = sum(len(batch) for step in range(steps) for batch in verdicts.batches(step))
-    counts = [round(s.weight * len(s.train)) for s in verdicts.sources]
+    steps = verdicts.loader.sampler.steps_per_epoch
+    total = sum(len(verdicts.loader.batch(step)) for step in range(steps))
+    counts = [round(s.weight * len(s.train)) for s in verdicts.loader.sources]
     assert 0 <= sum(counts) - total < 8
+
+
+def classifier_of(result: TrainingResult) -> Classifier:
+    assert result.checkpoint is not None
+    return load_classifier(result.checkpoint).model
 
 
 def _prepared(recipe: ClassifierRecipe) -> ClassifierRecipe:

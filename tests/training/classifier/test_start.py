@@ -9,7 +9,7 @@ import torch
 from openmmb.checkpoint import save_checkpoint
 from openmmb.errors import ConfigError
 from openmmb.training.classifier.config import ClassifierRecipe
-from openmmb.training.classifier.objective import prepare_verdicts
+from openmmb.training.classifier.prepare import prepare_verdicts
 from tests.build import tiny_checkpoint
 from tests.training.classifier.build import tiny_classifier_recipe
 
@@ -34,25 +34,25 @@ def test_it_can_begin_with_the_encoder_of_a_model_that_talks(folder: Path) -> No
     )
     recipe = _prepared(tiny_classifier_recipe(folder, out="begun", start=str(folder / "talks")))
     verdicts = prepare_verdicts(recipe)
-    given, taken = talking.state_dict(), verdicts.model.state_dict()
+    given, taken = talking.state_dict(), verdicts.build().state_dict()
     assert taken["encoder.layers.0.ffn.widen.weight"].equal(
         given["encoder.layers.0.ffn.widen.weight"]
     )
     assert taken["encoder.positions.weight"].equal(given["encoder.positions.weight"][:48])
     spelled = checkpoint.tokenizer.encode("dog")
-    token = verdicts.trained.tokenizer.encode("dog")
+    token = verdicts.loader.tokenizer.encode("dog")
     if len(token) == 1:
         expected = given["embeddings.weight"][spelled].mean(0)
         torch.testing.assert_close(taken["embeddings.weight"][token[0]], expected)
     wide = replace(recipe, shape=replace(recipe.shape, embed_dim=32))
     with pytest.raises(ConfigError, match=r"shape: encoder\..* is \(48, 32\), but .*talks has \("):
-        prepare_verdicts(wide)
+        prepare_verdicts(wide).build()
 
 
 def test_the_vocabulary_is_learnt_once_a_run(folder: Path) -> None:
     recipe = _prepared(tiny_classifier_recipe(folder, out="words"))
-    made = prepare_verdicts(recipe).trained.tokenizer
+    made = prepare_verdicts(recipe).loader.tokenizer
     assert (folder / "words" / "tokenizer.json").exists()
-    again = prepare_verdicts(replace(recipe, vocab_size=300)).trained.tokenizer
+    again = prepare_verdicts(replace(recipe, vocab_size=300)).loader.tokenizer
     assert again.to_json() == made.to_json()
     assert made.vocab_size == recipe.vocab_size

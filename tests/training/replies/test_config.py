@@ -22,7 +22,7 @@ MINIMAL: dict[str, Any] = {"name": "n", "out": "o", "tasks": [{"name": "convai2"
         ),
         (
             {"tasks": [{"name": "a", "split": "valid"}]},
-            "tasks: 'a' learns from split 'valid', so it needs a holdout",
+            "tasks: 'a' learns from split 'valid'; set its holdout above 0",
         ),
         ({"tasks": [{"name": "a", "weight": 0}]}, r"tasks\.0: weight must be above 0, got 0\.0"),
         ({"tasks": [{"name": "a", "weight": math.nan}]}, "weight must be above 0, got nan"),

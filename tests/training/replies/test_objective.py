@@ -17,11 +17,11 @@ from openmmb.data.batch import padding
 from openmmb.errors import ConfigError, DataError, TrainingError
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.objective import train
 from openmmb.training.replies.prepare import prepare
 from openmmb.training.run.config import ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.loop import MAX_SKIPPED
+from openmmb.training.train import train
 from tests.build import tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe
 
@@ -45,9 +45,9 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_a_run_learns_and_leaves_its_best_checkpoint(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, lr=1e-2, max_steps=60, dropout=0.0)
     seen: list[Record] = []
-    folder = train(recipe, watch=seen.append)
-    assert folder == Path(recipe.out) / "checkpoint"
-    valid = records(folder.parent, "valid")
+    result = train(recipe, watch=seen.append)
+    assert result.checkpoint == Path(recipe.out) / "checkpoint"
+    valid = records(result.folder, "valid")
     assert [record["step"] for record in valid] == [10, 20, 30, 40, 50, 60]
     assert valid[-1]["ppl"] < valid[0]["ppl"] / 2
     for record in valid:
@@ -56,12 +56,13 @@ def test_a_run_learns_and_leaves_its_best_checkpoint(tmp_path: Path) -> None:
     end = seen[-1]
     assert (end["kind"], end["step"], end["reason"]) == ("end", 60, "all steps done")
     assert end["best"] == min(record["ppl"] for record in valid)
-    assert load_checkpoint(folder).config.name == "tiny"
+    assert (result.reason, result.steps, result.best) == (end["reason"], 60, end["best"])
+    assert load_checkpoint(result.checkpoint).config.name == "tiny"
 
 
 def test_the_first_record_gives_the_sizes(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, max_steps=1, accumulate=2, batch_size=5)
-    start = records(train(recipe).parent, "start")[0]
+    start = records(train(recipe).folder, "start")[0]
     assert start.pop("parameters") > 1000
     assert start == {
         "kind": "start",
@@ -79,7 +80,7 @@ def test_pictures_and_text_are_learnt_together(tmp_path: Path) -> None:
     recipe = tiny_recipe(
         tmp_path, tasks=(*TEXT, *PICTURES), features=tiny_features(tmp_path), max_steps=10
     )
-    valid = records(train(recipe).parent, "valid")[-1]
+    valid = records(train(recipe).folder, "valid")[-1]
     assert {key for key in valid if key.startswith("ppl/")} == {
         f"ppl/{name}" for name in ("convai2", "dailydialog", "image_chat", "flickr8k")
     }
@@ -87,13 +88,14 @@ def test_pictures_and_text_are_learnt_together(tmp_path: Path) -> None:
 
 def test_a_second_stage_starts_from_the_first(tmp_path: Path) -> None:
     first = train(tiny_recipe(tmp_path, max_steps=20, lr=1e-2))
-    best = records(first.parent, "valid")[-1]["ppl"]
-    second = tiny_recipe(tmp_path, out="second", start=str(first), max_steps=1, lr=1e-12)
-    assert records(train(second).parent, "valid")[0]["ppl"] == pytest.approx(best, rel=0.01)
+    best = records(first.folder, "valid")[-1]["ppl"]
+    start = str(first.checkpoint)
+    second = tiny_recipe(tmp_path, out="second", start=start, max_steps=1, lr=1e-12)
+    assert records(train(second).folder, "valid")[0]["ppl"] == pytest.approx(best, rel=0.01)
 
 
 def test_step_records_are_means_over_their_updates(tmp_path: Path) -> None:
-    steps = records(train(tiny_recipe(tmp_path, max_steps=20)).parent, "step")
+    steps = records(train(tiny_recipe(tmp_path, max_steps=20)).folder, "step")
     assert [record["step"] for record in steps] == [10, 20]
     assert steps[1]["tokens"] > steps[0]["tokens"]
     assert all(4 < record["loss"] < 7 and record["norm"] > 0 for record in steps)
@@ -103,7 +105,7 @@ def test_step_records_are_means_over_their_updates(tmp_path: Path) -> None:
 def test_step_records_give_the_padding_of_their_batches(workers: int, tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, max_steps=20, accumulate=2)
     recipe = replace(recipe, data=replace(recipe.data, workers=workers))
-    steps = records(train(recipe).parent, "step")
+    steps = records(train(recipe).folder, "step")
     loader = prepare(recipe).loader
     expected = [padding(map(loader.batch, range(20 * at, 20 * at + 20))) for at in range(2)]
     assert [record["padding"] for record in steps] == expected
@@ -116,7 +118,7 @@ def test_a_run_that_is_asked_to_stop_goes_on_as_if_it_had_not(
 ) -> None:
     """It stops at update 14, between two records and two saves."""
     recipe = tiny_recipe(tmp_path, valid_every_steps=7)
-    straight = train(recipe).parent
+    straight = train(recipe).folder
 
     def ask(record: Record) -> None:
         if record["kind"] == "valid" and record["step"] == 14:
@@ -124,7 +126,7 @@ def test_a_run_that_is_asked_to_stop_goes_on_as_if_it_had_not(
 
     before = signal.getsignal(end)
     stopped = replace(recipe, out=str(tmp_path / "stopped"))
-    run = train(stopped, watch=ask).parent
+    run = train(stopped, watch=ask).folder
     assert signal.getsignal(end) == before
     assert records(run, "end")[0]["reason"] == "stopped"
     assert records(run)[-1]["step"] == 14
@@ -138,9 +140,10 @@ def test_a_run_may_be_stopped_before_it_has_a_checkpoint(tmp_path: Path) -> None
         if record["kind"] == "save" and record["step"] == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    folder = train(tiny_recipe(tmp_path, save_every_steps=3), watch=ask)
-    assert not folder.exists()
-    assert records(folder.parent)[-1]["step"] == 4
+    result = train(tiny_recipe(tmp_path, save_every_steps=3), watch=ask)
+    assert (result.checkpoint, result.reason, result.best) == (None, "stopped", None)
+    assert not (result.folder / "checkpoint").exists()
+    assert records(result.folder)[-1]["step"] == result.steps == 4
 
 
 KILLED = """
@@ -151,7 +154,7 @@ import torch._dynamo  # the first optimiser would import it, in every fork
 import openmmb.training.run.sharded
 from openmmb.config import load
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.objective import train
+from openmmb.training.train import train
 
 with contextlib.suppress(ImportError):
     import torch.utils.tensorboard
@@ -200,13 +203,13 @@ def test_a_run_that_is_killed_twenty_times_goes_on_as_if_it_had_not(tmp_path: Pa
     assert len(set(starts)) > 10, starts
     assert_same_run(tmp_path / "straight", run)
     names = {path.name for path in run.iterdir() if not path.name.startswith("state-")}
-    lasting = {"checkpoint", "lock", "log.jsonl", "recipe.toml", "tokenizer.json"}
+    lasting = {"checkpoint", "frozen", "lock", "log.jsonl", "recipe.toml", "tokenizer.json"}
     assert names - {"tensorboard"} == lasting
 
 
 def test_a_damaged_state_is_told_and_the_one_before_taken(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, max_steps=30)
-    run = train(recipe).parent
+    run = train(recipe).folder
     before = records(run, *DECIDED)
     weights = (run / "state-00000030" / "state.safetensors").read_bytes()
     path = run / "state-00000030" / "state.safetensors"
@@ -221,7 +224,7 @@ def test_a_damaged_state_is_told_and_the_one_before_taken(tmp_path: Path) -> Non
 
 def test_a_run_that_is_over_stays_over(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, max_steps=10)
-    run = train(recipe).parent
+    run = train(recipe).folder
     before = (run / "checkpoint" / "model.safetensors").stat().st_mtime_ns
     train(recipe)
     assert (run / "checkpoint" / "model.safetensors").stat().st_mtime_ns == before
@@ -230,7 +233,7 @@ def test_a_run_that_is_over_stays_over(tmp_path: Path) -> None:
 
 def test_a_run_gives_up_when_it_gets_no_better(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, lr=1.0, max_steps=500, valid_every_steps=5, patience=3)
-    run = train(recipe).parent
+    run = train(recipe).folder
     end, valid = records(run, "end")[0], records(run, "valid")
     assert end["reason"] == "no better for too long"
     assert end["step"] == valid[-1]["step"] < 500
@@ -264,14 +267,14 @@ def test_missing_data_is_told_before_anything_else_is_done(tmp_path: Path) -> No
 def test_accumulation_makes_larger_updates_of_the_same_stream(tmp_path: Path) -> None:
     one = tiny_recipe(tmp_path, out="one", max_steps=10)
     two = tiny_recipe(tmp_path, out="two", max_steps=5, accumulate=2)
-    tokens = [records(train(recipe).parent, "end")[0]["tokens"] for recipe in (one, two)]
+    tokens = [records(train(recipe).folder, "end")[0]["tokens"] for recipe in (one, two)]
     assert tokens[0] == tokens[1]
 
 
 def test_how_often_it_saves_changes_nothing(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, save_every_steps=4)
     other = replace(recipe, out=str(tmp_path / "other"), save_every_steps=30)
-    assert_same_run(train(recipe).parent, train(other).parent)
+    assert_same_run(train(recipe).folder, train(other).folder)
 
 
 def test_how_often_it_validates_changes_no_weight(tmp_path: Path) -> None:
@@ -283,6 +286,6 @@ def test_how_often_it_validates_changes_no_weight(tmp_path: Path) -> None:
         )
         for every in (3, 20)
     ]
-    states = [load_file(train(r).parent / "state-00000020/state.safetensors") for r in runs]
+    states = [load_file(train(r).folder / "state-00000020/state.safetensors") for r in runs]
     assert states[0].keys() == states[1].keys()
     assert all(states[0][name].equal(states[1][name]) for name in states[0])

@@ -3,32 +3,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from openmmb.checkpoint import Precision
-from openmmb.config import config
-from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
+from openmmb.data.batch import Shard, shard
+from openmmb.training.run.config import OptimConfig, RunConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.objective import Scores
 
 
-@config
-class LineSettings:
-    """What the loop asks for, and nothing else."""
-
-    out: str
-    seed: int = 0
-    precision: Precision = "fp32"
-    memory_efficient: bool = False
-    activation_checkpointing: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "cpu"
-    save_every_steps: int = 10
-    optim: OptimConfig = OptimConfig(lr=0.1, max_grad_norm=100.0)
-    schedule: ScheduleConfig = ScheduleConfig(kind="constant", warmup_steps=0, max_steps=20)
-    valid: ValidConfig = ValidConfig(every_steps=5, patience=100)
+def line_config(out: Path) -> RunConfig:
+    """Return the config of a run in ``out`` that takes a moment."""
+    return RunConfig(
+        name="line",
+        out=str(out),
+        device="cpu",
+        save_every_steps=10,
+        optim=OptimConfig(lr=0.1, max_grad_norm=100.0),
+        schedule=ScheduleConfig(kind="constant", warmup_steps=0, max_steps=20),
+        valid=ValidConfig(every_steps=5, patience=100),
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Line:
         model: Starts from zero.
         scores: What the next validations say; where there are none, the truth.
         bad_steps: Updates whose loss is no number.
-        validated: Grows by the number of weights seen at each validation.
+        rows: Points of a batch.
     """
 
     model: nn.Linear = field(default_factory=lambda: nn.Linear(2, 1))
@@ -68,27 +64,33 @@ class Line:
         nn.init.zeros_(self.model.weight)
         nn.init.zeros_(self.model.bias)
 
-    def batches(self, step: int) -> list[Points]:
-        """Return two batches."""
-        return [self._points(2 * step + part, bad=step in self.bad_steps) for part in range(2)]
+    def build(self) -> nn.Linear:
+        """Return the network."""
+        return self.model
 
-    def loss(self, batch: Points) -> tuple[Tensor, int]:
+    def batches(self, step: int, *, rank: int, world_size: int) -> list[Shard[Points]]:
+        """Return a process's rows of two batches."""
+        bad = step in self.bad_steps
+        whole = [self._points(2 * step + number, bad=bad) for number in range(2)]
+        return [shard(points, rank=rank, world_size=world_size) for points in whole]
+
+    def loss(self, model: nn.Linear, batch: Points) -> tuple[Tensor, int]:
         """Return the summed squared error, and the number of points."""
-        return (self.model(batch.x).float() - batch.y).square().sum(), len(batch.y)
+        return (model(batch.x).float() - batch.y).square().sum(), len(batch.y)
 
-    def validate(self) -> Scores:
+    def validate(self, model: nn.Linear) -> Scores:
         """Say what is scripted, or the error on other points."""
-        points = self._points(-1).to(self.model.weight.device)
-        error = self.loss(points)[0].item() / len(points.y)
+        points = self._points(-1).to(model.weight.device)
+        error = self.loss(model, points)[0].item() / len(points.y)
         score = self.scores.pop(0) if self.scores else error
         return Scores(score=score, numbers={"error": score})
 
-    def save(self, folder: Path) -> None:
+    def save(self, model: nn.Linear, folder: Path) -> None:
         """Write one file."""
         folder.mkdir(exist_ok=True)
-        (folder / "line.txt").write_text(str(self.model.weight.tolist()), encoding="utf-8")
+        (folder / "line.txt").write_text(str(model.weight.tolist()), encoding="utf-8")
 
-    def sizes(self) -> Record:
+    def sizes(self, model: nn.Linear) -> Record:
         """Say how long an epoch is."""
         return {"steps_per_epoch": 4.0}
 

@@ -8,27 +8,35 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
 
 from openmmb.config import dump
 from openmmb.errors import ConfigError, TrainingError
-from openmmb.training.replies.objective import train
-from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
-from openmmb.training.run.log import Record
-from openmmb.training.run.loop import MAX_SKIPPED, run
+from openmmb.training.run.config import OptimConfig, RunConfig, ScheduleConfig, ValidConfig
+from openmmb.training.run.counters import Progress
+from openmmb.training.run.log import Record, Watch
+from openmmb.training.run.loop import MAX_SKIPPED, TrainingResult
+from openmmb.training.run.loop import run as run_prepared
 from openmmb.training.run.run_folder import locked
-from openmmb.training.run.state import Progress, load_state, save_state
+from openmmb.training.run.state import load_state, save_state
+from openmmb.training.train import train
 from tests.training.build import records, tiny_recipe
-from tests.training.run.line import Line, LineSettings
+from tests.training.run.line import Line, line_config
 
 NO_WARMUP = ScheduleConfig(kind="constant", warmup_steps=0)
 
 
-def settings(folder: Path, out: str = "run") -> LineSettings:
-    return LineSettings(out=str(folder / out))
+def settings(folder: Path, out: str = "run") -> RunConfig:
+    return line_config(folder / out)
+
+
+def run(
+    line: Line, config: RunConfig, *, watch: Watch = lambda _: None, workers: int = 0
+) -> TrainingResult:
+    return run_prepared(lambda: line, config, watch=watch, workers=workers)
 
 
 def valid_steps(folder: Path) -> list[int]:
@@ -38,11 +46,14 @@ def valid_steps(folder: Path) -> list[int]:
 def test_any_objective_is_learnt(tmp_path: Path) -> None:
     line, asked = Line(), settings(tmp_path)
     seen: list[Record] = []
-    folder = run(
+    result = run(
         line, replace(asked, schedule=replace(NO_WARMUP, max_steps=200)), watch=seen.append
     )
-    assert folder == tmp_path / "run" / "checkpoint"
-    assert (folder / "line.txt").exists()
+    assert result.folder == tmp_path / "run"
+    assert result.checkpoint == tmp_path / "run" / "checkpoint"
+    assert (result.checkpoint / "line.txt").exists()
+    assert (result.reason, result.steps) == ("all steps done", 200)
+    assert result.best == seen[-1]["best"]
     torch.testing.assert_close(line.model.weight, torch.tensor([[3.0, -1.0]]), atol=0.1, rtol=0)
     assert seen[0] == {"kind": "start", "step": 0, "max_steps": 200, "steps_per_epoch": 4.0}
     assert {"error", "best", "step", "tokens", "seconds", "kind"} == set(
@@ -52,14 +63,13 @@ def test_any_objective_is_learnt(tmp_path: Path) -> None:
 
 
 class Late(Line):
-    """An objective that sees how many processes there are when its network is asked for."""
+    """An objective that sees how many processes there are when its network is built."""
 
     seen: ClassVar[list[int]] = []
 
-    def __getattribute__(self, name: str) -> Any:
-        if name == "model":
-            Late.seen.append(len(multiprocessing.active_children()))
-        return super().__getattribute__(name)
+    def build(self) -> torch.nn.Linear:
+        Late.seen.append(len(multiprocessing.active_children()))
+        return super().build()
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -67,7 +77,7 @@ def test_processes_that_make_batches_are_there_before_the_network(tmp_path: Path
     line = Late()
     Late.seen.clear()
     run(line, settings(tmp_path), workers=2)
-    assert Late.seen[0] == 2
+    assert Late.seen == [2]
     assert multiprocessing.active_children() == []
     run(Line(), settings(tmp_path, "alone"))
     assert records(tmp_path / "run", "valid") == records(tmp_path / "alone", "valid")
@@ -220,7 +230,7 @@ def test_on_a_full_disk_a_run_ends_with_one_line_and_keeps_its_state(tmp_path: P
     assert "File too large" in last
     assert (folder / "state-00000010" / "state.safetensors").read_bytes() == before
     assert not (folder / "state.partial").exists()
-    straight = train(replace(recipe, out=str(tmp_path / "straight"))).parent
+    straight = train(replace(recipe, out=str(tmp_path / "straight"))).folder
     train(recipe)
     for name in ("state-00000030/state.safetensors", "checkpoint/model.safetensors"):
         assert (folder / name).read_bytes() == (straight / name).read_bytes()
@@ -229,7 +239,7 @@ def test_on_a_full_disk_a_run_ends_with_one_line_and_keeps_its_state(tmp_path: P
 class NoRoom(Line):
     """An objective whose checkpoint no disk takes."""
 
-    def save(self, folder: Path) -> None:
+    def save(self, model: torch.nn.Linear, folder: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "line.txt"))
 
 

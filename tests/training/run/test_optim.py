@@ -84,7 +84,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
     optimizer = build_optimizer(model, OptimConfig())
     train_step([batch_of(ROWS)], loss_of(model), optimizer, max_grad_norm=1.0)
     weights = copy.deepcopy(model.state_dict())
-    moments = copy.deepcopy(optimizer.state_dict())
+    moments = copy.deepcopy(list(optimizer.state.values()))
 
     def one_bad_batch(batch: Batch) -> tuple[Tensor, int]:
         loss, tokens = loss_of(model)(batch)
@@ -94,7 +94,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
     update = train_step(batches, one_bad_batch, optimizer, max_grad_norm=1.0)
     assert update.skipped
     torch.testing.assert_close(model.state_dict(), weights, rtol=0, atol=0)
-    torch.testing.assert_close(optimizer.state_dict(), moments, rtol=0, atol=0)
+    torch.testing.assert_close(list(optimizer.state.values()), moments, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adafactor"])

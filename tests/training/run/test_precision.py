@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,17 +15,16 @@ from safetensors.torch import load_file
 
 from openmmb.checkpoint import Precision
 from openmmb.training.replies.config import Recipe
-from openmmb.training.replies.objective import train
 from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.log import Record
-from openmmb.training.run.optim import build_optimizer, train_step
+from openmmb.training.run.optim import build_optimizer, torch_optimizer, train_step
 from openmmb.training.run.precision import (
     CLEAN_UPDATES,
     LossScale,
-    WideSteps,
     autocast,
-    round_by_chance,
 )
+from openmmb.training.run.steps import OneByOne, round_by_chance
+from openmmb.training.train import train
 from tests.build import tiny_model
 from tests.training.build import records, tiny_recipe
 
@@ -78,7 +78,9 @@ def test_one_at_a_time_is_all_at_once(name: Name) -> None:
     config = OptimConfig(name=name, lr=0.1, weight_decay=0.1, amsgrad=name != "adafactor")
     models = [tiny_model(), tiny_model()]
     optimizers = [build_optimizer(model, config) for model in models]
-    optimizers[0] = WideSteps(optimizers[0], gather=False)
+    optimizers[0] = OneByOne(
+        partial(torch_optimizer, config), optimizers[0].param_groups, gather=False
+    )
     for step in range(3):
         for model, optimizer in zip(models, optimizers, strict=True):
             torch.manual_seed(step)
@@ -89,12 +91,6 @@ def test_one_at_a_time_is_all_at_once(name: Name) -> None:
     torch.testing.assert_close(models[0].state_dict(), models[1].state_dict(), rtol=0, atol=0)
 
 
-def test_an_update_takes_no_closure() -> None:
-    optimizer = WideSteps(build_optimizer(tiny_model(), OptimConfig()), gather=False)
-    with pytest.raises(ValueError, match="an update needs no closure"):
-        optimizer.step(lambda: 0.0)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_in_fewer_bits_take_the_fp32_update(dtype: torch.dtype) -> None:
     """fp16 goes to the nearest number; bf16, whose steps are 64 times an update, on average."""
@@ -103,7 +99,7 @@ def test_weights_in_fewer_bits_take_the_fp32_update(dtype: torch.dtype) -> None:
     narrow = torch.nn.Parameter(start.to(dtype))
     config = OptimConfig(lr=1e-4, betas=(0.0, 0.9))
     optimizers = [build_optimizer(torch.nn.ParameterList([w]), config) for w in (wide, narrow)]
-    assert isinstance(optimizers[1], WideSteps)
+    assert isinstance(optimizers[1], OneByOne)
     for _ in range(50):
         for weight, optimizer in zip((wide, narrow), optimizers, strict=True):
             weight.grad = torch.ones_like(weight)
@@ -157,9 +153,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(
             os.kill(os.getpid(), signal.SIGTERM)
 
     stopped = replace(recipe, out=str(tmp_path / "stopped"))
-    straight = train(recipe).parent
+    straight = train(recipe).folder
     train(stopped, watch=ask)
-    run = train(stopped).parent
+    run = train(stopped).folder
     assert len(records(run, "start")) == 2
     assert records(straight, "step", "valid", "skip") == records(run, "step", "valid", "skip")
     states = [load_file(path / "state-00000010" / "state.safetensors") for path in (straight, run)]
@@ -170,7 +166,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
 
 
 def end_of(recipe: Recipe, folder: Path) -> dict[str, torch.Tensor]:
-    run = train(replace(recipe, out=str(folder))).parent
+    run = train(replace(recipe, out=str(folder))).folder
     return load_file(run / "state-00000008" / "state.safetensors")
 
 

@@ -45,8 +45,9 @@ def test_a_changed_recipe_is_refused_by_its_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as info:
         claim(other, run)
     message = str(info.value)
-    assert message.startswith(f"{run}: holds a run of another recipe: tasks.1.weight was 3.0, now")
+    assert message.startswith(f"{run}: holds a run of another recipe: seed was 0, now is 1; ")
     for part in (
+        "tasks.1.weight was 3.0, now is 9.0",
         "tasks.2.name was 'not there', now is 'chitchat'",
         "start was None, now is 'somewhere'",
         "seed was 0, now is 1",

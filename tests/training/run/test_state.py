@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from openmmb.errors import CheckpointError
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.training.run.config import OptimConfig
+from openmmb.training.run.counters import Progress
 from openmmb.training.run.optim import build_optimizer
-from openmmb.training.run.state import Progress, load_state, save_state
+from openmmb.training.run.placement import choose_trainable
+from openmmb.training.run.state import load_state, save_state
+from openmmb.training.run.steps import Steps
 from tests.build import tiny_config, tiny_model
 
-Trained = tuple[Seq2Seq, torch.optim.Optimizer]
+Trained = tuple[Seq2Seq, Steps]
 
 
 def fresh(seed: int = 0, *, amsgrad: bool = False) -> Trained:
@@ -24,6 +29,15 @@ def fresh(seed: int = 0, *, amsgrad: bool = False) -> Trained:
 def assert_same(found: object, expected: object) -> None:
     """Compare tensors in whatever holds them, bit for bit."""
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def by_name(model: Seq2Seq, optimizer: Steps) -> dict[str, dict[str, Tensor]]:
+    """What an optimiser remembers of each weight."""
+    return {name: optimizer.state.get(w, {}) for name, w in model.named_parameters()}
+
+
+def state_names(run: Path) -> list[str]:
+    return sorted(path.name for path in run.iterdir() if path.name != "frozen")
 
 
 def moved(trained: Trained) -> Trained:
@@ -43,8 +57,7 @@ def test_load_inverts_save(amsgrad: bool, tmp_path: Path) -> None:
     other, its_optimizer = fresh(seed=1, amsgrad=amsgrad)
     assert load_state(tmp_path, other, its_optimizer) == (progress, ())
     assert_same(other.state_dict(), model.state_dict())
-    saved, loaded = optimizer.state_dict(), its_optimizer.state_dict()
-    assert_same(loaded["state"], saved["state"])
+    assert_same(by_name(other, its_optimizer), by_name(model, optimizer))
     moved((model, optimizer))
     moved((other, its_optimizer))
     assert_same(other.state_dict(), model.state_dict())
@@ -57,14 +70,14 @@ def test_without_a_state_a_run_begins(tmp_path: Path) -> None:
 def test_the_newest_two_stay(tmp_path: Path) -> None:
     for step in (5, 10, 9999):
         save_state(tmp_path, Progress(step=step), *fresh())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state-00000010", "state-00009999"]
+    assert state_names(tmp_path) == ["state-00000010", "state-00009999"]
 
 
 def test_a_state_replaces_that_of_the_same_step(tmp_path: Path) -> None:
     save_state(tmp_path, Progress(step=5, tokens=1), *fresh())
     save_state(tmp_path, Progress(step=5, tokens=2), *fresh())
     assert load_state(tmp_path, *fresh())[0].tokens == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["state-00000005"]
+    assert state_names(tmp_path) == ["state-00000005"]
 
 
 def cut_tensors(state: Path) -> None:
@@ -123,7 +136,7 @@ def test_of_a_damaged_state_the_one_before_is_taken(damage, tmp_path: Path) -> N
     assert damaged[0].startswith("state-00000010/state.")
     assert_same(model.state_dict(), moved(fresh())[0].state_dict())
     save_state(tmp_path, Progress(step=7), model, optimizer)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state-00000005", "state-00000007"]
+    assert state_names(tmp_path) == ["state-00000005", "state-00000007"]
 
 
 def test_if_every_state_is_damaged_nothing_is_guessed(tmp_path: Path) -> None:
@@ -148,3 +161,58 @@ def test_a_state_without_hash_and_later_numbers_is_read(tmp_path: Path) -> None:
     first = ("step", "tokens", "seconds", "best", "best_step", "bad_validations")
     path.write_text(json.dumps({key: numbers[key] for key in first}), encoding="utf-8")
     assert load_state(tmp_path, *fresh()) == (Progress(step=5, tokens=8), ())
+
+
+def frozen(seed: int = 0) -> Trained:
+    """A network of which only the decoder learns."""
+    model = tiny_model(seed=seed)
+    choose_trainable(model, ["decoder.*"])
+    return model, build_optimizer(model, OptimConfig())
+
+
+def test_what_does_not_learn_is_written_once(tmp_path: Path) -> None:
+    model, optimizer = moved(frozen())
+    save_state(tmp_path, Progress(step=5), model, optimizer)
+    before = (tmp_path / "frozen" / "state.safetensors").stat().st_mtime_ns
+    moved((model, optimizer))
+    save_state(tmp_path, Progress(step=10), model, optimizer)
+    assert (tmp_path / "frozen" / "state.safetensors").stat().st_mtime_ns == before
+    learnt = load_file(tmp_path / "state-00000010" / "state.safetensors")
+    rest = load_file(tmp_path / "frozen" / "state.safetensors")
+    weights = {key.removeprefix("model.") for key in learnt if key.startswith("model.")}
+    assert weights == {name for name, w in model.named_parameters() if w.requires_grad}
+    assert {key.removeprefix("model.") for key in rest} == model.state_dict().keys() - weights
+    other, its_optimizer = frozen(seed=1)
+    load_state(tmp_path, other, its_optimizer)
+    assert_same(other.state_dict(), model.state_dict())
+    assert_same(by_name(other, its_optimizer), by_name(model, optimizer))
+
+
+def test_frozen_weights_that_are_damaged_are_no_weights(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *frozen())
+    flip_one_bit(tmp_path / "frozen")
+    message = r"no state is whole: frozen/state\.safetensors: its hash is not that of state\.json; "
+    with pytest.raises(CheckpointError, match=message):
+        load_state(tmp_path, *frozen())
+
+
+def test_frozen_weights_without_a_state_are_of_a_run_that_never_was(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *frozen())
+    (tmp_path / "state-00000005").rename(tmp_path / "gone")
+    assert load_state(tmp_path, *frozen())[0] == Progress()
+    assert not (tmp_path / "frozen").exists()
+
+
+def test_a_state_that_holds_all_weights_is_read(tmp_path: Path) -> None:
+    """As states did before frozen weights were written apart."""
+    model, optimizer = moved(frozen())
+    save_state(tmp_path, Progress(step=5), model, optimizer)
+    path = tmp_path / "state-00000005" / "state.safetensors"
+    save_file({**load_file(path), **load_file(tmp_path / "frozen" / path.name)}, path)
+    numbers = json.loads((path.parent / "state.json").read_text(encoding="utf-8"))
+    del numbers["sha256"]
+    (path.parent / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
+    (tmp_path / "frozen").rename(tmp_path / "gone")
+    other, its_optimizer = frozen(seed=1)
+    load_state(tmp_path, other, its_optimizer)
+    assert_same(other.state_dict(), model.state_dict())

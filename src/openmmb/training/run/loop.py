@@ -109,7 +109,7 @@ def run(
     """
     folder = Path(config.out)
     device = open_device(config.device)
-    with _opened(config, device):
+    with opened(config, device):
         objective = prepare()
         batches = partial(_batches, objective, rank(), world_size())
         with makers(batches, workers=workers) as made:  # before there is a network to copy
@@ -134,7 +134,7 @@ def run(
 
 
 @contextmanager
-def _opened(config: RunConfig, device: torch.device) -> Iterator[None]:
+def opened(config: RunConfig, device: torch.device) -> Iterator[None]:
     """Meet the run's other processes and hold its folder, which then belongs to this config."""
     folder = Path(config.out)
     with process_group(device):

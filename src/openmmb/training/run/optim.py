@@ -30,7 +30,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Steps:
         {"params": [w for w in trainable if w.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [w for w in trainable if w.ndim < 2], "weight_decay": 0.0},
     ]
-    build = partial(_build, config)
+    build = partial(torch_optimizer, config)
     narrow = any(weight.dtype != torch.float32 for weight in trainable)
     gather = config.name == "adafactor" and world_size() > 1
     if narrow or gather:
@@ -38,7 +38,8 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Steps:
     return AllAtOnce(build, groups)
 
 
-def _build(config: OptimConfig, groups: list[Group]) -> torch.optim.Optimizer:
+def torch_optimizer(config: OptimConfig, groups: list[Group]) -> torch.optim.Optimizer:
+    """Return PyTorch's optimiser of these weights."""
     if config.name == "adafactor":
         return torch.optim.Adafactor(groups, lr=config.lr, eps=(config.eps, 1e-3))
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
