@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from openmmb.convert.adopt import FRESH
 from openmmb.convert.names import HUGGING_FACE, PARLAI, Naming
-from openmmb.convert.weights import FRESH
 from openmmb.model.config import SIZES, ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
 

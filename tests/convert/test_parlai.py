@@ -227,7 +227,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         set_weight("decoder.embeddings.weight", torch.zeros(592, 32)),
-        r"decoder\.embeddings\.weight differs from embeddings\.weight; only models that share one",
+        r"decoder\.embeddings\.weight differs from embeddings\.weight; expected one",
     ),
     (lambda f: change_options(f, model="bart"), r"model\.opt: model is 'bart'; expected one of"),
     (lambda f: change_options(f, embedding_size=None), r"model\.opt: embedding_size is missing"),

@@ -115,5 +115,5 @@ def test_a_bad_list_is_named(tmp_path: Path) -> None:
         load_gender_words(tmp_path / "absent.txt", good)
     with pytest.raises(DataError, match=r"empty.txt: no words; expected one a line"):
         load_gender_words(good, empty)
-    with pytest.raises(DataError, match=r"binary.txt: not a text file"):
+    with pytest.raises(DataError, match=r"binary.txt: expected text in UTF-8"):
         load_gender_words(binary, good)

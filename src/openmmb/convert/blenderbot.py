@@ -9,10 +9,10 @@ import torch
 
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
+from openmmb.convert.adopt import image_shape
 from openmmb.convert.bpe import HF_SPECIALS, PARLAI_SPECIALS
 from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, Naming
 from openmmb.convert.objects import read_object, write_object
-from openmmb.convert.weights import image_shape
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import Variant
 

@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import CONFIG, DTYPES, TOKENIZER, WEIGHTS, Precision, convert_weight
+from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Precision
 from openmmb.config import dump, parse
+from openmmb.convert.adopt import adopt, shapes_of
 from openmmb.convert.names import PARLAI
-from openmmb.convert.stream import NAMES, Weight, write_safetensors
+from openmmb.convert.stream import Weight, write_safetensors
 from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import new_folder
 from openmmb.errors import CheckpointError, ConfigError
@@ -177,45 +178,30 @@ def _threshold(values: Mapping[str, Any]) -> Any:
 
 
 def _adopt(
-    found: Mapping[str, Weight],
+    published: Mapping[str, Weight],
     shape: ClassifierShape,
     words: Subwords,
     path: Path,
     precision: Precision | None,
 ) -> dict[str, Weight]:
     """Return every weight of the network, to be read one by one."""
-    with torch.device("meta"):
-        wanted = {name: tuple(w.shape) for name, w in Classifier(shape).state_dict().items()}
+    wanted = shapes_of(Classifier, shape)
     sources = {name: _sources(name) for name in wanted}
-    needed = {key for keys in sources.values() for key in keys}
-    missing, unknown = sorted(needed - found.keys()), sorted(found.keys() - needed)
-    if missing or unknown:
-        parts = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        parts += [f"has unknown {', '.join(unknown[:3])}"] if unknown else []
-        raise CheckpointError(f"{path}: {' and '.join(parts)}")
-    rows = torch.tensor(words.rows)
-    known = max(words.rows) + 1  # the dictionary's tokens
-    adopted = {}
-    for name, size in wanted.items():
-        parts_size = (size[0] // len(sources[name]), *size[1:])
-        parts_size = (known, *size[1:]) if name == EMBEDDINGS else parts_size
-        tensors = [found[key] for key in sources[name]]
-        for key, tensor in zip(sources[name], tensors, strict=True):
-            if tensor.shape != parts_size or tensor.dtype not in NAMES:
-                raise CheckpointError(
-                    f"{path}: {key} is {tensor.dtype} {tensor.shape}, expected {parts_size}"
-                )
-        kept = next(kind for kind, dtype in DTYPES.items() if dtype == tensors[0].dtype)
-        read = partial(
-            _read, tensors, rows if name == EMBEDDINGS else None, name, precision or kept
-        )
-        adopted[name] = Weight(size, DTYPES[precision or kept], read)
-    return adopted
+    table = f"{PREFIX}.{EMBEDDINGS}"
+    arranged = dict(published)
+    if table in published:
+        expected = (max(words.rows) + 1, shape.embed_dim)  # the dictionary's tokens
+        if published[table].shape != expected:
+            raise CheckpointError(
+                f"{path}: {table} is {published[table].shape}, expected {expected}"
+            )
+        read = partial(_rows, published[table], torch.tensor(words.rows))
+        arranged[table] = replace(published[table], shape=wanted[EMBEDDINGS], read=read)
+    return adopt(arranged, wanted, sources, path, precision=precision)
 
 
-def _read(parts: list[Weight], rows: Tensor | None, name: str, precision: Precision) -> Tensor:
-    whole = torch.cat([part.read() for part in parts])
-    return convert_weight(name, whole if rows is None else whole[rows], precision)
+def _rows(table: Weight, rows: Tensor) -> Tensor:
+    return table.read()[rows]
 
 
 def _sources(name: str) -> tuple[str, ...]:

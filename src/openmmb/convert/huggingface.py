@@ -12,7 +12,6 @@ only such a model goes back. Hugging Face's networks are ParlAI's, ``prelayernor
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from openmmb.checkpoint import (
     WEIGHTS,
     CheckpointConfig,
     Precision,
-    convert_weight,
 )
 from openmmb.config import load as load_config
+from openmmb.convert.adopt import FRESH, adopt_network, in_precision, untrained_pictures
 from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
 from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
@@ -40,7 +39,6 @@ from openmmb.convert.stream import (
     pickled_weights,
     write_safetensors,
 )
-from openmmb.convert.weights import FRESH, adopt
 from openmmb.convert.write import Converted, new_folder, write_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
@@ -76,20 +74,16 @@ def convert(
     data = read_object(source / "config.json")
     kind = find_kind(data, source)
     read_vocabulary = read_hf_dictionary if kind.has_pieces else read_hf_vocabulary
-    with _open_weights(source) as found:
-        weights = dict(found)
+    with _open_weights(source) as published:
+        weights = dict(published)
         _check_bias(weights.pop(BIAS, None), source)
         config = read_settings(kind, data, source, encoder, learned=_are_learned(weights))
         tokenizer = read_vocabulary(source, size=config.model.vocab_size)
-        adopted = adopt(
+        adopted = adopt_network(
             weights, kind.naming, config.seq2seq, source, precision=precision, fresh=True
         )
         write_checkpoint(out, config, tokenizer, adopted)
-    note = (
-        f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
-        "untrained"
-    )
-    return Converted(folder=out, config=config, notes=(note,))
+    return Converted(folder=out, config=config, notes=(untrained_pictures(encoder),))
 
 
 def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -> None:
@@ -115,7 +109,7 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
         _check_exportable(kind, config, weights, checkpoint)
         with new_folder(out) as partial:
             write_vocabulary(tokenizer, partial)
-            split = _split(weights, kind.naming, config.seq2seq, precision)
+            split = _split(weights, kind.naming, config.seq2seq, checkpoint / WEIGHTS, precision)
             write_safetensors(partial / FILES[0], split)
             stored = DTYPES[precision] if precision else weights["embeddings.weight"].dtype
             write_settings(kind, config, partial, stored)
@@ -194,7 +188,11 @@ def _check_exportable(
 
 
 def _split(
-    weights: Mapping[str, Weight], naming: Naming, model: ModelConfig, precision: Precision | None
+    weights: Mapping[str, Weight],
+    naming: Naming,
+    model: ModelConfig,
+    path: Path,
+    precision: Precision | None,
 ) -> dict[str, Weight]:
     """Return the weights under their names; queries, keys and values apart again."""
     split: dict[str, Weight] = {}
@@ -207,7 +205,7 @@ def _split(
             part = Weight(
                 (rows, *weight.shape[1:]), weight.dtype, _rows(weight, number * rows, rows)
             )
-            split[source] = _in_precision(source, part, precision)
+            split[source] = in_precision(source, part, precision, path)
     table = split[naming.embeddings]
     zeros = Weight((1, model.vocab_size), table.dtype, _zeros(model.vocab_size, table.dtype))
     return {**split, BIAS: zeros}
@@ -225,13 +223,3 @@ def _zeros(count: int, dtype: torch.dtype) -> Any:
         return torch.zeros(1, count, dtype=dtype)
 
     return read
-
-
-def _in_precision(name: str, weight: Weight, precision: Precision | None) -> Weight:
-    if precision is None:
-        return weight
-
-    def read() -> Tensor:
-        return convert_weight(name, weight.read(), precision)
-
-    return replace(weight, dtype=DTYPES[precision], read=read)

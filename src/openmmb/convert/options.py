@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
-from openmmb.convert.weights import image_shape
+from openmmb.convert.adopt import image_shape
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig

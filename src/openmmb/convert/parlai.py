@@ -15,6 +15,7 @@ said before.
 from pathlib import Path
 
 from openmmb.checkpoint import Precision
+from openmmb.convert.adopt import adopt_network, untrained_pictures
 from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
@@ -23,7 +24,6 @@ from openmmb.convert.names import PARLAI
 from openmmb.convert.objects import read_object
 from openmmb.convert.options import Options
 from openmmb.convert.stream import Weight, pickled_weights
-from openmmb.convert.weights import adopt
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
@@ -66,20 +66,12 @@ def convert(
     config = options.checkpoint(_name(path), encoder=encoder)
     read_vocabulary = read_parlai_dictionary if options.has_pieces else read_parlai_vocabulary
     tokenizer = read_vocabulary(Path(f"{path}.dict"), size=vocab_size)
-    adopted = adopt(
+    adopted = adopt_network(
         weights, PARLAI, config.seq2seq, path, precision=precision, fresh=not options.has_image
     )
     write_checkpoint(out, config, tokenizer, adopted)
-    return Converted(folder=out, config=config, notes=(*_notes(options, encoder), *options.notes()))
-
-
-def _notes(options: Options, encoder: str) -> tuple[str, ...]:
-    if options.has_image:
-        return ()
-    return (
-        f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
-        "untrained",
-    )
+    pictures = () if options.has_image else (untrained_pictures(encoder),)
+    return Converted(folder=out, config=config, notes=(*pictures, *options.notes()))
 
 
 def _name(path: Path) -> str:

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from openmmb.errors import DataError
+from openmmb.files import read_text
 
 GENDER_TOKENS = ("f0m0", "f0m1", "f1m0", "f1m1")
 """Every control token, in the order of their names."""
@@ -72,8 +73,8 @@ def gender_token(text: str, words: GenderWords | None = None) -> str:
         text: One reply.
         words: The lists; the bundled ones when None.
     """
-    found = {form for word in _WORD.findall(_plain(text)) for form in _forms(word)}
-    return _token(found, words or bundled_gender_words())
+    forms = {form for word in _WORD.findall(_plain(text)) for form in _forms(word)}
+    return _token(forms, words or bundled_gender_words())
 
 
 def parlai_gender_token(text: str, words: GenderWords | None = None) -> str:
@@ -100,9 +101,9 @@ GENDER_RULES: dict[str, Callable[[str, GenderWords | None], str]] = {
 """The two rules by the names that a setting gives them."""
 
 
-def _token(found: set[str], words: GenderWords) -> str:
-    has_female = not words.female.isdisjoint(found)
-    has_male = not words.male.isdisjoint(found)
+def _token(forms: set[str], words: GenderWords) -> str:
+    has_female = not words.female.isdisjoint(forms)
+    has_male = not words.male.isdisjoint(forms)
     return f"f{int(has_female)}m{int(has_male)}"
 
 
@@ -120,12 +121,7 @@ def _forms(word: str) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> frozenset[str]:
-    try:
-        words = _words(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file: {error.reason}") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+    words = _words(read_text(path, error=DataError))
     if not words:
         raise DataError(f"{path}: no words; expected one a line")
     return words

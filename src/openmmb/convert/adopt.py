@@ -1,0 +1,209 @@
+"""From another project's weights to this project's, checked by name and shape.
+
+Sizes: I image vectors, F features in each, D model width.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from openmmb.checkpoint import DTYPES, Precision, convert_weight
+from openmmb.convert.names import Naming
+from openmmb.convert.stream import NAMES, Read, Weight
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.config import ModelConfig
+from openmmb.model.seq2seq import Seq2Seq
+from openmmb.vision.encoders import ENCODERS, find_encoder
+
+FRESH = ("encoder.image_projector.", "encoder.segments.")
+"""Weights that a model of text alone does not have."""
+
+C = TypeVar("C")
+
+
+def image_shape(encoder: str) -> tuple[int, int]:
+    """Return I and F of a picture encoder.
+
+    Raises:
+        CheckpointError: None of that name is known, or its weights decide.
+    """
+    try:
+        shape = ENCODERS[find_encoder(encoder)].shape
+    except ConfigError as error:
+        raise CheckpointError(f"encoder: {error}") from error
+    if shape is None:
+        raise CheckpointError(
+            f"encoder: {encoder}: only its weights know how many vectors it has; use another one"
+        )
+    return shape
+
+
+def untrained_pictures(encoder: str) -> str:
+    """Return what to say of a model of text alone."""
+    return (
+        f"pictures: this model has never seen one; its projection of the vectors of {encoder} is "
+        "untrained"
+    )
+
+
+def adopt(
+    published: Mapping[str, Weight],
+    wanted: Mapping[str, tuple[int, ...]],
+    sources: Mapping[str, tuple[str, ...]],
+    path: Path,
+    *,
+    precision: Precision | None,
+    spare: Collection[str] = (),
+) -> dict[str, Weight]:
+    """Return every weight of a network of this project, to be read one by one.
+
+    Args:
+        published: All weights of the other project's file.
+        wanted: The shape of each weight here.
+        sources: The names that each weight has there; what has several is put together from them
+            along its first dimension.
+        path: The file, for messages.
+        precision: Precision of the weights; None keeps what is stored.
+        spare: Names that may be in the file and are not needed.
+
+    Raises:
+        CheckpointError: A weight is missing, unknown or misshapen.
+    """
+    needed = {key for name in wanted for key in sources[name]}
+    _check_names(published.keys(), needed, spare, path)
+    adopted = {}
+    for name, shape in wanted.items():
+        parts = _parts(published, sources[name], shape, path)
+        weight = Weight(shape, parts[0].dtype, _join(parts))
+        adopted[name] = in_precision(name, weight, precision, path)
+    return adopted
+
+
+def adopt_network(
+    published: Mapping[str, Weight],
+    naming: Naming,
+    config: ModelConfig,
+    path: Path,
+    *,
+    precision: Precision | None,
+    fresh: bool,
+) -> dict[str, Weight]:
+    """Return every weight of Multi-Modal BlenderBot's network, to be read one by one.
+
+    Args:
+        published: All weights of the other project's file.
+        naming: Its names.
+        config: The network's shape.
+        path: The file, for messages.
+        precision: Precision of the weights; None keeps what is stored.
+        fresh: The weights for pictures are not among ``published`` but begin anew: the projection
+            random, the segments zero, so that words mean what they meant.
+
+    Raises:
+        CheckpointError: A weight is missing, unknown or misshapen, or a copy of the embeddings
+            differs from them.
+    """
+    shapes = shapes_of(Seq2Seq, config)
+    begun = {name for name in shapes if fresh and name.startswith(FRESH)}
+    trained = {name: size for name, size in shapes.items() if name not in begun}
+    sources = {name: naming.sources(name) for name in trained}
+    spare = (*naming.copies, *naming.ignored)
+    adopted = adopt(published, trained, sources, path, precision=precision, spare=spare)
+    _check_copies(published, naming, path)
+    dtype = published[naming.embeddings].dtype
+    for name, size in shapes.items():
+        if name in begun:
+            start = Weight(size, dtype, _start(name, size, dtype))
+            adopted[name] = in_precision(name, start, precision, path)
+    return {name: adopted[name] for name in shapes}
+
+
+def in_precision(name: str, weight: Weight, precision: Precision | None, path: Path) -> Weight:
+    """Return a weight that is read in another precision; None keeps its own.
+
+    Reading it raises CheckpointError where it is too large for the precision.
+    """
+    kept = next(kind for kind, dtype in DTYPES.items() if dtype == weight.dtype)
+    wanted = precision or kept
+
+    def read() -> Tensor:
+        return convert_weight(f"{path}: {name}", weight.read(), wanted)
+
+    return replace(weight, dtype=DTYPES[wanted], read=read)
+
+
+def shapes_of(network: Callable[[C], nn.Module], config: C) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a network, without making it."""
+    with torch.device("meta"):
+        return {name: tuple(w.shape) for name, w in network(config).state_dict().items()}
+
+
+def _check_names(
+    published: Collection[str], needed: Collection[str], spare: Collection[str], path: Path
+) -> None:
+    missing = sorted(set(needed) - set(published))
+    unknown = sorted(set(published) - set(needed) - set(spare))
+    if missing or unknown:
+        problems = [f"lacks {_list(missing)}"] if missing else []
+        problems += [f"has unknown {_list(unknown)}"] if unknown else []
+        raise CheckpointError(f"{path}: {' and '.join(problems)}")
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _check_copies(published: Mapping[str, Weight], naming: Naming, path: Path) -> None:
+    """See that input and output embeddings are one table, as they are here."""
+    table = published[naming.embeddings].read()
+    for name in naming.copies:
+        if name in published:
+            copy = published[name].read()
+            if copy.data_ptr() != table.data_ptr() and not copy.equal(table):
+                raise CheckpointError(
+                    f"{path}: {name} differs from {naming.embeddings}; expected one table for "
+                    "input and output"
+                )
+
+
+def _parts(
+    published: Mapping[str, Weight], keys: tuple[str, ...], shape: tuple[int, ...], path: Path
+) -> list[Weight]:
+    """Return the weights that are put together to one of ``shape``."""
+    expected = (shape[0] // len(keys), *shape[1:])
+    parts = [published[key] for key in keys]
+    for key, part in zip(keys, parts, strict=True):
+        if part.shape != expected:
+            raise CheckpointError(f"{path}: {key} is {part.shape}, expected {expected}")
+        if part.dtype not in NAMES or part.dtype != parts[0].dtype:
+            raise CheckpointError(
+                f"{path}: {key} is {part.dtype}, expected {parts[0].dtype}, one of "
+                f"{', '.join(map(str, NAMES))}"
+            )
+    return parts
+
+
+def _join(parts: list[Weight]) -> Read:
+    def read() -> Tensor:
+        tensors = [part.read() for part in parts]
+        return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+
+    return read
+
+
+def _start(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Read:
+    """Begin a weight as an untrained network has it; the same every time."""
+
+    def read() -> Tensor:
+        tensor = torch.zeros(shape)
+        if name.startswith("encoder.image_projector.") and len(shape) == 2:
+            source = torch.Generator().manual_seed(0)
+            nn.init.xavier_uniform_(tensor, generator=source)
+        return tensor.to(dtype)
+
+    return read
