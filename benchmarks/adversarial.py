@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
-from openmmb.chat.bot import MAX_CHARACTERS, load
+from openmmb.chat.bot import load
 from openmmb.chat.session import Session
+from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import OpenMMBError
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
@@ -187,7 +188,7 @@ def main() -> None:
         shown = [turn.text for turn in session.conversation.turns if turn.speaker == "bot"]
         kind.conversations += 1
         kind.messages += len(messages)
-        kind.refused += sum(counts.heard.refused.values())
+        kind.refused += sum(counts.messages.refused.values())
         kind.refused += sum(line.startswith("refused: ") for line in screen.lines)
         kind.replies += len(shown)
         kind.next_best += counts.next_best

@@ -16,6 +16,7 @@ import torch
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Conversation, Picture, Turn
+from openmmb.chat.exchange import to_example
 from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.data.encode import EncodeConfig, Layout, encode_context
 from openmmb.data.example import Example
@@ -109,7 +110,8 @@ def specials_read(conversation: Conversation, bot: Bot, layout: Layout) -> list[
         max_pinned=50_000 if layout == "openmmb" else 0,
         max_reply=8,
     )
-    ids = encode_context(bot._example(conversation), tokenizer, roomy)
+    example = to_example(conversation, gender=bot.gender, image_style=None)
+    ids = encode_context(example, tokenizer, roomy)
     return [token for token in ids if token in set(tokenizer.special_ids())]
 
 
@@ -197,14 +199,19 @@ def test_the_name_of_a_picture_is_not_read(bot: Bot, tmp_path: Path) -> None:
 def test_a_saved_conversation_says_only_words(bot: Bot) -> None:
     for payload in PAYLOADS:
         for _, conversation in ways_in(payload):
-            saved = json.loads(conversation.to_json())
-            assert set(saved) == {"style", "persona", "picture", "turns"}
-            again = Conversation(
-                turns=tuple(Turn(turn["speaker"], turn["text"]) for turn in saved["turns"]),
-                persona=tuple(saved["persona"]),
-                style=saved["style"],
-            )
-            assert again == conversation
+            saved = conversation.to_json()
+            assert set(json.loads(saved)) == {"style", "persona", "picture", "turns"}
+            assert Conversation.from_json(saved) == conversation
+
+
+def test_a_conversation_from_a_file_is_put_on_lines_before_it_is_used(bot: Bot) -> None:
+    for payload in PAYLOADS[::4]:
+        for way, conversation in ways_in(payload):
+            admitted = bot.admit_conversation(Conversation.from_json(conversation.to_json()))
+            texts = (*admitted.texts(), *admitted.persona, admitted.style or "")
+            assert not any(re.search("[\x00-\x1f\u200b-\u200f\u202a-\u202e]", t) for t in texts)
+            found = specials_read(admitted, bot, "openmmb")
+            assert found == specials_read(plain(conversation), bot, "openmmb"), (way, payload)
 
 
 def test_the_model_cannot_say_a_special_token_either(bot: Bot) -> None:

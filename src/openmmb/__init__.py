@@ -10,8 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openmmb.chat.bot import Bot, Reply, load
+    from openmmb.chat.bot import Bot, load
     from openmmb.chat.conversation import Conversation, Picture, Turn
+    from openmmb.chat.request import Reply, Request
     from openmmb.errors import (
         CheckpointError,
         ConfigError,
@@ -41,7 +42,8 @@ _HOMES = {
     "OpenMMBError": "openmmb.errors",
     "Picture": "openmmb.chat.conversation",
     "Recipe": "openmmb.training.replies.config",
-    "Reply": "openmmb.chat.bot",
+    "Reply": "openmmb.chat.request",
+    "Request": "openmmb.chat.request",
     "SearchConfig": "openmmb.search.config",
     "TrainingError": "openmmb.errors",
     "TrainingResult": "openmmb.training.run.loop",
@@ -67,6 +69,7 @@ __all__ = [
     "Picture",
     "Recipe",
     "Reply",
+    "Request",
     "SearchConfig",
     "TrainingError",
     "TrainingResult",

@@ -11,8 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openmmb.chat.bot import MAX_CHARACTERS, Bot, load
+from openmmb.chat.bot import Bot, load
 from openmmb.chat.conversation import EMPTY, NO_STYLE, Conversation
+from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.checkpoint import Checkpoint, save_checkpoint
 from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.encode import encode_context
@@ -67,6 +68,7 @@ def test_a_reply_goes_on_from_the_conversation_and_leaves_it_as_it_was(bot: Bot)
     )
     assert len(first.conversation.turns) == 2
     assert not first.refused
+    assert first.origin == "model"
     assert first.tokens > 0
     assert first.seconds > 0
 
@@ -79,7 +81,7 @@ def test_the_same_question_gets_the_same_answer_whatever_was_asked_between(bot: 
 
 def test_without_a_message_the_bot_speaks_first(bot: Bot) -> None:
     reply = bot.reply()
-    assert reply.heard is None
+    assert reply.message_verdict is None
     assert [turn.speaker for turn in reply.conversation.turns] == ["bot"]
     assert bot.reply("\u200b \n").conversation == reply.conversation  # nothing anyone can see
 
@@ -118,7 +120,7 @@ def test_a_picture_that_cannot_be_read_is_the_callers_error(bot: Bot, tmp_path: 
 
 def test_an_encoder_that_does_not_fit_the_model_is_named(bot: Bot) -> None:
     checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I + 1, image_dim=TINY_F)
-    with pytest.raises(CheckpointError, match=r"tiny have the shape \(4, 8\).*takes \(5, 8\)"):
+    with pytest.raises(CheckpointError, match=r"expected .* \(5, 8\), .* gives \(4, 8\)"):
         Bot(checkpoint, guard=bot.guard).look(tiny_image())
 
 
@@ -164,11 +166,11 @@ def test_an_unsafe_message_is_refused_with_its_reason_and_never_said(bot: Bot) -
     before = bot.reply("Hello.").conversation
     reply = bot.reply("You are a fucking fool", conversation=before)
     assert reply.refused
-    assert reply.heard is not None
-    assert reply.heard.words == ("fucking",)
+    assert reply.message_verdict is not None
+    assert reply.message_verdict.words == ("fucking",)
     assert '"fucking" is swearing' in reply.text
     assert reply.conversation == before
-    assert (reply.said, reply.tokens) == (None, 0)
+    assert (reply.reply_verdict, reply.tokens, reply.origin) == (None, 0, "refused")
 
 
 def test_a_refused_message_still_shows_its_picture(bot: Bot) -> None:
@@ -189,8 +191,10 @@ def test_an_unsafe_reply_gives_way_to_the_next_best(bot: Bot) -> None:
     bot.guard = banning(likeliest)
     reply = bot.reply("Hello.")
     assert reply.text not in (likeliest, *SUBJECTS)
-    assert reply.said == Verdict(safe=False, score=0.9, check="mine")
+    assert reply.reply_verdict == Verdict(safe=False, score=0.9, check="mine")
+    assert reply.origin == "next_best"
     assert not reply.refused
+    assert reply.tokens > 0
     assert reply.conversation.texts() == ("Hello.", reply.text)
 
 
@@ -201,8 +205,8 @@ def test_where_no_reply_is_safe_the_bot_changes_the_subject(bot: Bot) -> None:
     bot.guard = Guard(checks=(check,))
     reply = bot.reply("Hello.")
     assert reply.text in SUBJECTS
-    assert reply.tokens == 0
-    assert reply.said == Verdict(safe=False)
+    assert (reply.tokens, reply.origin) == (0, "changed_subject")
+    assert reply.reply_verdict == Verdict(safe=False)
     assert reply.conversation.texts() == ("Hello.", reply.text)
 
 
@@ -214,7 +218,7 @@ def test_the_guard_is_told_what_was_said_before(bot: Bot) -> None:
         return Verdict(safe=True)
 
     bot.guard = Guard(checks=(check,))
-    bot.reply("And you?", conversation=EMPTY.said("bot", "I sail."))
+    bot.reply("And you?", conversation=EMPTY.add("bot", "I sail."))
     assert told == [("I sail.",), ("I sail.", "And you?")]
 
 
@@ -233,13 +237,13 @@ def test_the_seed_decides_what_is_drawn(bot: Bot) -> None:
     drawn = [bot.reply("Hello.", seed=seed).text for seed in range(4)]
     assert [bot.reply("Hello.", seed=seed).text for seed in range(4)] == drawn
     assert len(set(drawn)) > 1
-    with pytest.raises(ConfigError, match="seed: 9223372036854775808 does not fit"):
+    with pytest.raises(ConfigError, match=r"seed: expected .*, got 9223372036854775808"):
         bot.reply("Hello.", seed=2**63)
 
 
 def test_a_message_has_a_longest_length(bot: Bot) -> None:
     assert bot.reply("a " * (MAX_CHARACTERS // 2)).text
-    with pytest.raises(ConfigError, match="message: over 20000 characters"):
+    with pytest.raises(ConfigError, match="message: expected at most 20000 characters"):
         bot.reply("a" * (MAX_CHARACTERS + 1))
 
 
@@ -319,7 +323,7 @@ def test_a_bot_is_loaded_from_its_folder(tmp_path: Path) -> None:
     assert bot.gender == "f0m0"
     assert bot.search == checkpoint.config.search
     assert bot.reply("You are a fucking fool").refused
-    other = load(str(tmp_path / "tiny"), gender=None, search=SAMPLING, guard=Guard(checks=()))
+    other = load(str(tmp_path / "tiny"), gender="none", search=SAMPLING, guard=Guard(checks=()))
     assert other.gender is None
     assert other.search == SAMPLING
     assert not other.reply("You are a fucking fool").refused
@@ -329,10 +333,10 @@ def test_loading_refuses_what_is_not_there(tmp_path: Path) -> None:
     save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
     with pytest.raises(CheckpointError, match="no such folder"):
         load(tmp_path / "none")
-    with pytest.raises(ConfigError, match="gender: no control '__end__'; there are: f0m0"):
+    with pytest.raises(ConfigError, match="gender: no control '__end__'; expected one of f0m0, "):
         load(tmp_path / "tiny", gender="__end__")
     for device in ("toaster", "cuda:99"):
-        with pytest.raises(ConfigError, match=f"device '{device}'"):
+        with pytest.raises(ConfigError, match=f"device: .*{device}"):
             load(tmp_path / "tiny", device=device)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from openmmb.chat.bot import MAX_CHARACTERS, Bot
+from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Turn
 from openmmb.chat.session import COMMANDS, HELP, Quit, Session, parse_path
+from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import ConfigError, ImageError, OpenMMBError
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
@@ -171,7 +172,7 @@ def test_a_saved_conversation_is_json(session: Session, screen: Pages, tmp_path:
 def test_a_conversation_that_cannot_be_saved_is_not_lost(session: Session, tmp_path: Path) -> None:
     session.handle("Hello.")
     before = session.conversation
-    with pytest.raises(ConfigError, match=r"/save: .*none.chat\.json: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"/save: .*none: no such folder"):
         session.handle(f"/save {tmp_path / 'none' / 'chat.json'}")
     with pytest.raises(ConfigError, match=r"/save: a\0b: embedded null byte"):
         session.handle("/save a\0b")
@@ -179,6 +180,48 @@ def test_a_conversation_that_cannot_be_saved_is_not_lost(session: Session, tmp_p
         session.handle(f"/save {tmp_path}")
     with pytest.raises(ConfigError, match="/save: no file name"):
         session.handle("/save")
+    assert session.conversation == before
+
+
+def test_a_saved_conversation_goes_on_where_it_was(
+    session: Session, screen: Pages, picture: Path, tmp_path: Path
+) -> None:
+    session.handle("/style Curious")
+    session.handle(f"/image {picture}")
+    session.handle("Hello.")
+    session.handle(f"/save {tmp_path / 'chat.json'}")
+    saved = session.conversation
+    other = Session(session.bot, screen)
+    other.handle(f"/load {tmp_path / 'chat.json'}")
+    assert other.conversation == saved
+    assert screen.noted[-1] == f"loaded from {tmp_path / 'chat.json'}"
+    session.handle("And now?")
+    other.handle("And now?")
+    assert other.conversation == session.conversation
+
+
+def test_a_file_that_is_no_harmless_conversation_changes_nothing(
+    session: Session, tmp_path: Path
+) -> None:
+    session.handle("Hello.")
+    before = session.conversation
+    path = tmp_path / "chat.json"
+    for content, message in (
+        ("Hello.", "conversation: expected JSON: "),
+        ('{"turns": [{"speaker": "bot", "text": "fuck"}]}', 'turns.0: may not be said: "fuck" is'),
+        (b"\xff", "chat.json: expected text in UTF-8"),
+    ):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        with pytest.raises(ConfigError, match=message):
+            session.handle(f"/load {path}")
+    with pytest.raises(ConfigError, match=r"none\.json: No such file or directory"):
+        session.handle(f"/load {tmp_path / 'none.json'}")
+    with pytest.raises(ConfigError, match=r"/load: .*: expected a file"):
+        session.handle(f"/load {tmp_path}")
+    with pytest.raises(ConfigError, match=r"/load: a\0b: embedded null byte"):
+        session.handle("/load a\0b")
+    with pytest.raises(ConfigError, match="/load: no file name; use /load FILE"):
+        session.handle("/load")
     assert session.conversation == before
 
 
@@ -197,16 +240,16 @@ def test_quit_leaves(session: Session) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("/imgae a.png", "/imgae: no such command; did you mean /image?"),
-        ("/x\x1b[2J", "/x\x1b[2J: no such command; there are: /image, /style"),
-        ("/", "/: no such command; there are: /image"),
-        ("/a/b.png", "/a/b.png: no such command; did you mean /image /a/b.png?"),
-        ("a" * (MAX_CHARACTERS + 1), "message: over 20000 characters"),
-        ("/image " + "a" * MAX_CHARACTERS, "message: over 20000 characters"),
+        ("/imgae a.png", "no command '/imgae'; did you mean '/image'?"),
+        ("/x\x1b[2J", r"no command '/x\x1b[2J'; expected one of /guard, /help"),
+        ("/", "no command '/'; expected one of /guard"),
+        ("/a/b.png", "no command '/a/b.png'; did you mean /image /a/b.png?"),
+        ("a" * (MAX_CHARACTERS + 1), "message: expected at most 20000 characters"),
+        ("/image " + "a" * MAX_CHARACTERS, "message: expected at most 20000 characters"),
         ("/image " + "a" * 300, f"{'a' * 300}: File name too long"),
     ],
 )
-def test_a_line_that_cannot_be_done_says_what_would_be_right(
+def test_a_line_that_cannot_be_done_says_what_to_do(
     session: Session, line: str, message: str
 ) -> None:
     with pytest.raises(OpenMMBError) as error:
@@ -237,8 +280,8 @@ def test_what_the_guard_judged_is_counted_and_shown(
     session.handle("Hello.")
     session.handle("You are a fucking fool")
     session.handle(f"/image {picture}")
-    assert session.counts.heard.judged == session.counts.said.judged == 2
-    assert session.counts.heard.refused == {"words": 1}
+    assert session.counts.messages.judged == session.counts.replies.judged == 2
+    assert session.counts.messages.refused == {"words": 1}
     session.handle("/guard")
     assert screen.noted[-1] == (
         "your messages: 2 judged, 1 refused (words 1)\nthe bot's replies: 2 judged, 0 refused"
@@ -254,7 +297,7 @@ def test_a_reply_that_was_held_back_is_counted(bot: Bot, screen: Pages) -> None:
     session.handle("Hello.")
     session.handle("Hello.")
     assert (session.counts.changed, session.counts.next_best) == (2, 0)
-    assert session.counts.said.refused == {"mine": 2}
+    assert session.counts.replies.refused == {"mine": 2}
     # Neither the conversation nor what frames it is lost.
     assert len(session.conversation.turns) == 4
     assert session.conversation.persona == ("Hello.",)

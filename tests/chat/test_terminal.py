@@ -13,7 +13,8 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from openmmb.chat.bot import MAX_CHARACTERS, Bot
+from openmmb.chat.bot import Bot
+from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.chat.terminal import Completions, History, chat_with
 from openmmb.checkpoint import save_checkpoint
 from openmmb.search.config import SearchConfig
@@ -87,7 +88,7 @@ def test_a_person_chats_on_a_terminal(folder: Path) -> None:
     child.send("/help\r")
     answered(child, "/save FILE")
     child.send("/nonsense\r")
-    answered(child, "no such command")
+    answered(child, "no command")
     child.send("/image tiny\r")
     answered(child, "tiny: not a file")
     child.send("/save chat.json\r")
@@ -156,8 +157,8 @@ def test_on_a_pipe_only_replies_are_output(
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 1
     assert shown.err.splitlines()[-2:] == [
-        "/nonsense: no such command; there are: "
-        "/image, /style, /persona, /reset, /save, /guard, /help, /quit",
+        "no command '/nonsense'; expected one of "
+        "/guard, /help, /image, /load, /persona, /quit, /reset, /save, /style",
         "none.png: No such file or directory",
     ]
 
@@ -175,7 +176,7 @@ def test_a_line_of_any_length_is_one_complaint(
 ) -> None:
     pipe.send("a" * 5 * MAX_CHARACTERS + end)
     shown = capsys.readouterr()
-    assert shown.err == f"message: over {MAX_CHARACTERS} characters; a shorter one would be right\n"
+    assert shown.err == f"message: expected at most {MAX_CHARACTERS} characters\n"
     assert len(shown.out.splitlines()) == end.count("Hello.")
 
 

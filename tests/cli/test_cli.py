@@ -151,7 +151,7 @@ def test_a_reply_as_json_says_how_it_came_about(
     text = capsys.readouterr().out.removesuffix("\n")
     assert main(["reply", "Hello.", tiny, "--json", "--seed", "5"]) == 0
     reply = json.loads(capsys.readouterr().out)
-    assert set(reply) == {"text", "seconds", "tokens", "seed", "refused", "guard"}
+    assert set(reply) == {"text", "seconds", "tokens", "seed", "origin", "refused", "guard"}
     assert (reply["text"], reply["seed"], reply["refused"]) == (text, 5, False)
     assert reply["guard"]["user"]["safe"]
     assert reply["guard"]["reply"]["safe"]
@@ -261,7 +261,7 @@ def test_a_flag_that_cannot_be_is_one_line(
 
 
 def test_a_message_has_a_longest_length(tiny: str, complaint: Callable[..., str]) -> None:
-    assert "message: over 20000 characters" in complaint("reply", "a" * 20_001, tiny)
+    assert "message: expected at most 20000 characters" in complaint("reply", "a" * 20_001, tiny)
 
 
 def test_what_the_machine_refuses_is_one_line(

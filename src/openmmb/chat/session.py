@@ -1,6 +1,5 @@
 """A person's chat: what each line that they enter does to their conversation."""
 
-import difflib
 import os.path
 import re
 from collections.abc import Callable
@@ -9,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from openmmb.chat.bot import Bot, Reply, tidied
+from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
-from openmmb.errors import ConfigError
+from openmmb.chat.request import Reply, tidy_entry
+from openmmb.errors import ConfigError, shorten, unknown
+from openmmb.files import read_text, write_whole
 from openmmb.safety.counts import Counts
 
 HELP = """\
@@ -21,6 +22,7 @@ HELP = """\
 /persona LINE   add a line about who the bot is; /persona none forgets them all
 /reset          start over; picture, style and persona stay
 /save FILE      write the conversation to a file, as JSON
+/load FILE      go on with a conversation from such a file
 /guard          how much the guard judged and refused
 /help           this text
 /quit           leave; so do Ctrl-C and Ctrl-D
@@ -80,7 +82,7 @@ class Session:
             OpenMMBError: The line asks for what cannot be; nothing has changed then.
             Quit: The person wants to leave.
         """
-        text = tidied(line)
+        text = tidy_entry(line)
         if text.startswith("/"):
             # What follows the command stays as it is: a path may contain what tidying removes.
             command, *rest = line[line.index("/") :].split(maxsplit=1)
@@ -97,7 +99,7 @@ class Session:
         with self.screen.thinking():
             reply = self.bot.reply(conversation=replace(self.conversation, turns=()))
         self._count(reply)
-        self.conversation = self.conversation.said("bot", reply.text)
+        self.conversation = self.conversation.add("bot", reply.text)
         self.screen.say(reply.text)
 
     def image(self, path: str) -> None:
@@ -134,15 +136,32 @@ class Session:
     def save(self, path: str) -> None:
         """Write the conversation to a file."""
         if not path:
-            raise ConfigError("/save: no file name; /save FILE would be right")
+            raise ConfigError("/save: no file name; use /save FILE")
         target = parse_path(path)
         try:
-            target.write_text(self.conversation.to_json() + "\n", encoding="utf-8")
+            if not target.parent.exists():  # rather than to make a folder that has a typo
+                raise ConfigError(f"/save: {target.parent}: no such folder")
+            write_whole(target, self.conversation.to_json() + "\n")
         except OSError as error:
             raise ConfigError(f"/save: {target}: {error.strerror}") from error
         except ValueError as error:  # a path with a null byte
             raise ConfigError(f"/save: {target}: {error}") from error
         self.screen.note(f"saved to {target}")
+
+    def load(self, path: str) -> None:
+        """Go on with a conversation from a file, if the guard lets all of it pass."""
+        if not path:
+            raise ConfigError("/load: no file name; use /load FILE")
+        source = parse_path(path)
+        try:
+            if source.exists() and not source.is_file():  # reading a device may not end
+                raise ConfigError(f"/load: {source}: expected a file")
+            text = read_text(source)
+        except ValueError as error:  # a path with a null byte
+            raise ConfigError(f"/load: {source}: {error}") from error
+        with self.screen.thinking():
+            self.conversation = self.bot.admit_conversation(Conversation.from_json(text))
+        self.screen.note(f"loaded from {source}")
 
     def guard(self, _: str) -> None:
         """Show what the guard judged and refused."""
@@ -157,7 +176,9 @@ class Session:
         raise Quit
 
     def _count(self, reply: Reply) -> None:
-        self.counts = self.counts.add(heard=reply.heard, said=reply.said, tokens=reply.tokens)
+        self.counts = self.counts.add(
+            message=reply.message_verdict, reply=reply.reply_verdict, origin=reply.origin
+        )
 
 
 COMMANDS: dict[str, Callable[[Session, str], None]] = {
@@ -166,6 +187,7 @@ COMMANDS: dict[str, Callable[[Session, str], None]] = {
     "/persona": Session.persona,
     "/reset": Session.reset,
     "/save": Session.save,
+    "/load": Session.load,
     "/guard": Session.guard,
     "/help": Session.help,
     "/quit": Session.quit,
@@ -188,7 +210,5 @@ def _find_command(name: str) -> Callable[[Session, str], None]:
     if name in COMMANDS:
         return COMMANDS[name]
     if "/" in name[1:]:  # a picture that was dropped on the terminal
-        raise ConfigError(f"{name}: no such command; did you mean /image {name}?")
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
-    raise ConfigError(f"{name}: no such command; {hint}")
+        raise ConfigError(f"no command {shorten(name)!r}; did you mean /image {name}?")
+    raise ConfigError(unknown("command", name, COMMANDS))

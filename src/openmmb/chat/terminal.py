@@ -17,14 +17,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openmmb.chat.bot import MAX_CHARACTERS, Bot
+from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.session import COMMANDS, Quit, Session
+from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import OpenMMBError
 from openmmb.text.printable import printable
 
-PATH_COMMANDS = ("/image", "/save")
-"""What a file name follows."""
+PATH_COMMANDS = ("/image", "/save", "/load")
+"""Commands that take a file name."""
 
 
 class PipeScreen:
@@ -131,7 +132,7 @@ def chat_with(bot: Bot, conversation: Conversation = EMPTY) -> None:
 
 def _tell_refused(session: Session) -> None:
     """Show what the guard counted, if it refused anything."""
-    if session.counts.heard.refused or session.counts.said.refused:
+    if session.counts.messages.refused or session.counts.replies.refused:
         session.guard("")
 
 

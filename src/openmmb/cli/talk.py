@@ -23,8 +23,9 @@ from openmmb.cli.safety import DEFAULT_GUARD, GuardArg
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
-    from openmmb.chat.bot import Bot, Reply
+    from openmmb.chat.bot import Bot
     from openmmb.chat.conversation import Conversation
+    from openmmb.chat.request import Reply
     from openmmb.safety.guard import GuardConfig
 
 
@@ -137,7 +138,7 @@ def _load(
 
         bot = load(
             checkpoint,
-            gender=None if gender == "none" else gender,
+            gender=None if gender == "checkpoint" else gender,
             ban_gendered_words=ban or None,
             guard=open_guard(guard),
             device=device,
@@ -161,13 +162,14 @@ def _begin(bot: "Bot", style: str | None, persona: Sequence[str]) -> "Conversati
 def _as_json(reply: "Reply") -> str:
     from dataclasses import asdict
 
-    verdicts = {"user": reply.heard, "reply": reply.said}
+    verdicts = {"user": reply.message_verdict, "reply": reply.reply_verdict}
     return json_format.dumps(
         {
             "text": reply.text,
             "seconds": round(reply.seconds, 3),
             "tokens": reply.tokens,
             "seed": reply.seed,
+            "origin": reply.origin,
             "refused": reply.refused,
             "guard": {side: v and asdict(v) for side, v in verdicts.items()},
         },

@@ -137,7 +137,7 @@ def _talk(command: ChatCommand, search: SearchConfig, console: Console) -> None:
         bot = load(
             command.checkpoint,
             search=search,
-            gender=None if command.gender == "none" else command.gender,
+            gender=None if command.gender == "checkpoint" else command.gender,
             guard=open_guard(GuardConfig(enabled=command.guard)),
         )
     persona: tuple[str, ...] = ()

@@ -1,12 +1,18 @@
-"""What to say in place of what may not be said.
+"""Where a reply comes from, and what to say in place of what may not be said.
 
 To a person: why their words were refused. For the bot: a change of subject, since a reply that
 was held back must not leave a hole in the conversation.
 """
 
 import random
+from typing import Literal
 
 from openmmb.safety.verdict import Verdict
+
+Origin = Literal["model", "next_best", "changed_subject", "refused"]
+"""Where a reply comes from: the likeliest of the model's; another of the model's, since the guard
+refused what was likelier; the program, since the guard refused all of the model's; or the program,
+since the guard refused the message."""
 
 REASONS = {
     "slur": "a slur",
@@ -24,8 +30,7 @@ REASONS = {
     "toxicity_agreement": "agreement with something harmful",
     "biased_opinion": "prejudiced",
 }
-"""How each category of the lists and of the bundled classifier is called in conversation; one of
-somebody's own list is just on a list."""
+"""What each category of the lists and of the bundled classifier is called in conversation."""
 
 HELP = (
     "It sounds as if you may be going through something very hard, and I am only a program. "
@@ -51,7 +56,7 @@ SUBJECTS = (
 """Changes of subject, each fit to follow anything."""
 
 MAX_QUOTED = 3
-"""At most this many of the words that were found are quoted back."""
+"""Most of the refused words that are quoted back."""
 
 
 def explain(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from openmmb.safety.answers import Origin
 from openmmb.safety.verdict import Verdict
 
 
@@ -39,32 +40,32 @@ class Counts:
     """The verdicts of a chat; each reply makes a new one.
 
     Attributes:
-        heard: Of what the person said.
-        said: Of what the model would have said first.
-        next_best: How often another reply of the model's took the place of that.
+        messages: On the person's messages.
+        replies: On the model's likeliest replies.
+        next_best: How often another reply of the model's took the place of a refused one.
         changed: How often the subject was changed instead, since the model had no safe reply.
     """
 
-    heard: Tally = Tally()
-    said: Tally = Tally()
+    messages: Tally = Tally()
+    replies: Tally = Tally()
     next_best: int = 0
     changed: int = 0
 
-    def add(self, *, heard: Verdict | None, said: Verdict | None, tokens: int) -> "Counts":
+    def add(self, *, message: Verdict | None, reply: Verdict | None, origin: Origin) -> "Counts":
         """Return the counts with one reply more.
 
         Args:
-            heard: On the person's message; None where there was none.
-            said: On the model's likeliest reply; None where it did not get to reply.
-            tokens: Length of the model's reply that was shown; 0 where none was.
+            message: On the person's message; None where there was none.
+            reply: On the model's likeliest reply; None where the message was refused.
+            origin: Where the reply that was shown comes from.
         """
-        held_back = said is not None and not said.safe
+        refused = reply is not None and not reply.safe
         return replace(
             self,
-            heard=self.heard.add(heard),
-            said=self.said.add(said),
-            next_best=self.next_best + int(held_back and tokens > 0),
-            changed=self.changed + int(held_back and tokens == 0),
+            messages=self.messages.add(message),
+            replies=self.replies.add(reply),
+            next_best=self.next_best + int(refused and origin == "next_best"),
+            changed=self.changed + int(refused and origin == "changed_subject"),
         )
 
     def __str__(self) -> str:
@@ -72,5 +73,5 @@ class Counts:
         replaced = (
             f"; {self.next_best} replaced by the next best, {self.changed} by another subject"
         )
-        shown = replaced if self.said.refused else ""
-        return f"your messages: {self.heard}\nthe bot's replies: {self.said}{shown}"
+        shown = replaced if self.replies.refused else ""
+        return f"your messages: {self.messages}\nthe bot's replies: {self.replies}{shown}"

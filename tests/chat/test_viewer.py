@@ -1,0 +1,178 @@
+"""Whatever shows a picture, its pixels are encoded once, and what is no picture is named."""
+
+import io
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from openmmb.chat.conversation import Picture
+from openmmb.chat.viewer import Viewer
+from openmmb.checkpoint import CheckpointConfig
+from openmmb.errors import ImageError
+from openmmb.vision.encoders import ENCODERS, Entry
+from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+
+
+@dataclass(frozen=True)
+class CountingEncoder(TinyEncoder):
+    """The tiny encoder, with a list of how many pictures it was given at a time."""
+
+    calls: list[int] = field(default_factory=list)
+
+    def encode(self, images: Sequence[Image.Image]) -> Tensor:
+        time.sleep(0.01)
+        self.calls.append(len(images))
+        return super().encode(images)
+
+
+@pytest.fixture
+def encoder(monkeypatch: pytest.MonkeyPatch) -> CountingEncoder:
+    encoder = CountingEncoder()
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: encoder, (TINY_I, TINY_F), "none"))
+    return encoder
+
+
+@pytest.fixture
+def config() -> CheckpointConfig:
+    return tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F).config
+
+
+@pytest.fixture
+def viewer(encoder: CountingEncoder, config: CheckpointConfig) -> Viewer:
+    return Viewer(config, device=torch.device("cpu"), capacity=3)
+
+
+def forms(path: Path) -> dict[str, Any]:
+    """Return the picture of a file in every form that it may come in."""
+    image = Image.open(path).convert("RGB")
+    pixels = np.asarray(image)
+    return {
+        "path": path,
+        "string": str(path),
+        "bytes": path.read_bytes(),
+        "bytearray": bytearray(path.read_bytes()),
+        "pillow": image,
+        "file of pillow": Image.open(path),
+        "array": pixels,
+        "slice of an array": np.flip(np.flip(pixels, 1).copy(), 1),
+        "tensor": torch.from_numpy(pixels.copy()),
+        "tensor of channels": torch.from_numpy(pixels.copy()).permute(2, 0, 1),
+    }
+
+
+def test_every_form_of_a_picture_is_the_same_picture_and_is_encoded_once(
+    viewer: Viewer, encoder: CountingEncoder, picture: Path
+) -> None:
+    first = viewer.look(picture)
+    for name, form in forms(picture).items():
+        seen = viewer.look(form)
+        named = "a boat.png" if isinstance(form, str | Path) else "picture"
+        assert seen == replace(first, name=named), name
+        assert torch.equal(seen.vectors, first.vectors)
+    assert viewer.look(first) is first
+    assert encoder.calls == [1]
+    assert torch.equal(first.vectors, TinyEncoder().encode([tiny_image()])[0])
+
+
+def test_the_pixels_count_and_not_the_file(
+    viewer: Viewer, encoder: CountingEncoder, picture: Path
+) -> None:
+    other = io.BytesIO()
+    tiny_image().save(other, "BMP")
+    assert viewer.look(picture).digest == viewer.look(other.getvalue()).digest
+    assert encoder.calls == [1]
+    turned = viewer.look(np.ascontiguousarray(np.asarray(tiny_image()).transpose(1, 0, 2)))
+    assert turned.digest != viewer.look(picture).digest
+    changed = np.array(tiny_image())
+    changed[0, 0, 0] ^= 1
+    assert viewer.look(changed).digest != viewer.look(picture).digest
+    assert len(encoder.calls) == 3
+
+
+def test_only_the_latest_pictures_are_kept(viewer: Viewer, encoder: CountingEncoder) -> None:
+    def look(seed: int) -> int:
+        before = len(encoder.calls)
+        viewer.look(tiny_image(seed=seed))
+        return len(encoder.calls) - before
+
+    assert [look(seed) for seed in (0, 1, 2, 0)] == [1, 1, 1, 0]
+    assert look(3) == 1  # 1 was looked at longest ago, so it goes
+    assert [look(seed) for seed in (0, 2, 3)] == [0, 0, 0]
+    assert look(1) == 1
+
+
+def test_threads_that_show_the_same_pictures_encode_each_once(
+    viewer: Viewer, encoder: CountingEncoder
+) -> None:
+    expected = [TinyEncoder().encode([tiny_image(seed=seed)])[0] for seed in range(3)]
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda at: viewer.look(tiny_image(seed=at % 3)), range(24)))
+    assert all(torch.equal(one.vectors, expected[at % 3]) for at, one in enumerate(seen))
+    assert len(encoder.calls) == 3
+
+
+def test_a_picture_that_could_not_be_encoded_is_tried_again(
+    viewer: Viewer, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(TinyEncoder, "encode", lambda *_: torch.zeros(1).view(2))
+        with pytest.raises(RuntimeError):
+            viewer.look(tiny_image())
+    assert viewer.look(tiny_image()).vectors.shape == (TINY_I, TINY_F)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 5, 3)), "image: expected pixels of type uint8, 0 to 255, got float64"),
+        (torch.zeros(4, 5, 3), "image: expected pixels of type uint8, 0 to 255, got torch.float32"),
+        (
+            np.zeros((4, 5), np.uint8),
+            r"image: expected pixels of shape \(height, width, 3\), got \(4, 5\)",
+        ),
+        (np.zeros((2, 4, 5, 3), np.uint8), r"got \(2, 4, 5, 3\)"),
+        (np.zeros((4, 5, 4), np.uint8), r"got \(4, 5, 4\)"),
+        (np.zeros((0, 5, 3), np.uint8), r"got \(0, 5, 3\)"),
+        (
+            np.broadcast_to(np.uint8(0), (8001, 8000, 3)),
+            "image: expected at most 64000000 pixels, got 8000 x 8001",
+        ),
+        ([tiny_image(), tiny_image()], "image: expected one picture, got a list; use one request"),
+        ((tiny_image(),), "image: expected one picture, got a tuple"),
+        (3, "image: expected a path, the bytes of a file, a Pillow image .* got int"),
+        (io.BytesIO(b""), "image: expected a path, .* got BytesIO"),
+        (Image.new("RGB", (0, 4)), "image: expected pixels, got 0 x 4"),
+        (b"GIF? no.", "picture: not a picture"),
+    ],
+)
+def test_what_is_no_picture_is_named(
+    viewer: Viewer, encoder: CountingEncoder, image: Any, message: str
+) -> None:
+    with pytest.raises(ImageError, match=message):
+        viewer.look(image)
+    assert encoder.calls == []
+
+
+def test_a_damaged_file_that_pillow_has_open_is_named(viewer: Viewer, picture: Path) -> None:
+    data = picture.read_bytes()
+    with pytest.raises(ImageError, match="image: damaged picture: "):
+        viewer.look(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+def test_a_picture_of_another_encoder_or_shape_is_refused(viewer: Viewer) -> None:
+    vectors = torch.zeros(TINY_I, TINY_F)
+    for name in ("", "tiny"):
+        viewer.check(Picture("mine", vectors, encoder=name))
+    with pytest.raises(ImageError, match="picture: expected vectors of tiny, got vectors of huge"):
+        viewer.look(Picture("mine", vectors, encoder="huge"))
+    with pytest.raises(ImageError, match=r"expected vectors of shape \(4, 8\), got \(5, 8\)"):
+        viewer.check(Picture("mine", torch.zeros(TINY_I + 1, TINY_F)))
