@@ -63,7 +63,7 @@ def test_there_is_no_test_split(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("1 hi\tho\nho ho\n", r"line 2: 'ho ho'; expected '1 text'"),
-        ("2 hi\tho\n", r"line 1: starts at 2, expected 1"),
+        ("2 hi\tho\n", r"line 1: begins with number 2, expected 1"),
         ("1 hi there\n", r"line 1: '1 hi there'; expected a tab and a reply"),
     ],
 )

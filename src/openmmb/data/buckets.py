@@ -10,9 +10,9 @@ EDGE = 8
 
 
 def buckets(lengths: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Part rows into groups of ``size`` that pad little; one group may be smaller.
+    """Divide rows into groups of ``size`` that pad little; one group may be smaller.
 
-    Rows are cut in two, and each part again, where that saves the most padding: among all cuts
+    Rows are cut in two, and each half again, where that saves the most padding: among all cuts
     that fall between groups when the rows are sorted by one of their lengths. Sorting by one
     number alone, such as the sum, puts short contexts with long replies beside the opposite.
 
@@ -21,15 +21,15 @@ def buckets(lengths: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[n
         size: Rows of a group.
 
     Yields:
-        The places of the rows of each group.
+        The indices of the rows of each group.
     """
-    parts = [np.arange(len(lengths))] if len(lengths) else []
-    while parts:
-        rows = parts.pop()
+    halves = [np.arange(len(lengths))] if len(lengths) else []
+    while halves:
+        rows = halves.pop()
         if len(rows) <= size:
             yield rows
         else:
-            parts += _cut(rows, lengths[rows], size)
+            halves += _cut(rows, lengths[rows], size)
 
 
 def _cut(
@@ -38,14 +38,14 @@ def _cut(
     """Cut rows in two after a multiple of ``size``, where what is padded is least."""
     count = -(-len(rows) // size)
     margin = max(1, count // EDGE)
-    places = np.arange(margin, count - margin + 1) * size
+    cuts_at = np.arange(margin, count - margin + 1) * size
     cuts = []
     for kind in range(lengths.shape[1]):
         order = lengths[:, kind].argsort(kind="stable")
         longest = np.maximum.accumulate(lengths[order]).sum(axis=1)
         longest_after = np.maximum.accumulate(lengths[order][::-1])[::-1].sum(axis=1)
-        padded = places * longest[places - 1] + (len(rows) - places) * longest_after[places]
+        padded = cuts_at * longest[cuts_at - 1] + (len(rows) - cuts_at) * longest_after[cuts_at]
         best = padded.argmin()
-        cuts.append((int(padded[best]), kind, rows[order], int(places[best])))
-    _, _, order, place = min(cuts, key=lambda cut: cut[:2])
-    return order[:place], order[place:]
+        cuts.append((int(padded[best]), kind, rows[order], int(cuts_at[best])))
+    _, _, order, cut_at = min(cuts, key=lambda cut: cut[:2])
+    return order[:cut_at], order[cut_at:]

@@ -1,4 +1,4 @@
-"""Chance as a pure function: the same key gives the same draw, on any machine, in any order."""
+"""Choices as pure functions: the same key gives the same draw, on any machine, in any order."""
 
 import hashlib
 from collections.abc import Sequence

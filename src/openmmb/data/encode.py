@@ -112,8 +112,8 @@ def encode_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig)
         pinned += [tokenizer.special_id(PERSONA), *tokenizer.encode(line), *delimiter]
     pinned = pinned[: config.max_pinned]
     control = [] if example.gender is None else [tokenizer.special_id(example.gender)]
-    room = config.max_context - len(pinned) - len(control) - 1
-    turns = _last_tokens(example.context, room, tokenizer, delimiter)
+    space = config.max_context - len(pinned) - len(control) - 1
+    turns = _last_tokens(example.context, space, tokenizer, delimiter)
     return [*pinned, *turns, *control, tokenizer.end_id]
 
 
@@ -162,8 +162,8 @@ def _parlai_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig
     else:
         ids = []
         delimiter = tokenizer.encode(config.delimiter)
-        for place, text in enumerate((*frame, *example.context)):
-            ids += [*(delimiter if place else ()), *tokenizer.encode(text)]
+        for index, text in enumerate((*frame, *example.context)):
+            ids += [*(delimiter if index else ()), *tokenizer.encode(text)]
     ids += control
     return [*ids, tokenizer.end_id] if ids and config.end_context else ids
 
@@ -175,12 +175,12 @@ def _flatten(frame: Sequence[str], turns: Sequence[str], delimiter: str) -> str:
 
 
 def _last_tokens(
-    turns: Sequence[str], room: int, tokenizer: Tokenizer, delimiter: list[int]
+    turns: Sequence[str], space: int, tokenizer: Tokenizer, delimiter: list[int]
 ) -> list[int]:
-    """Return the last ``room`` tokens of the turns; turns that cannot reach it are not encoded."""
+    """Return the last ``space`` tokens of the turns; turns that cannot reach it are not encoded."""
     ids: list[int] = []
     for turn in reversed(turns):
-        if len(ids) >= room:
+        if len(ids) >= space:
             break
         ids = [*tokenizer.encode(turn), *(delimiter if ids else ()), *ids]
-    return ids[max(0, len(ids) - room) :]
+    return ids[max(0, len(ids) - space) :]

@@ -77,8 +77,8 @@ def calibration_error(
 ) -> float:
     """Return the expected calibration error over ``bins`` equal parts of 0 to 1."""
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(unsafe, dtype=np.float64)
-    places = np.minimum((values * bins).astype(np.int64), bins - 1)
-    sums = np.bincount(places, values - truth, minlength=bins)
+    bin_numbers = np.minimum((values * bins).astype(np.int64), bins - 1)
+    sums = np.bincount(bin_numbers, values - truth, minlength=bins)
     return float(np.abs(sums).sum() / len(values))
 
 

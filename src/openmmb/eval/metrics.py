@@ -94,8 +94,8 @@ def rouge_l(candidate: str, references: Sequence[str]) -> float:
     Raises:
         ConfigError: NLTK is not installed.
     """
-    said = _stems(candidate)
-    return max(_recall(said, _stems(text)) for text in references)
+    stems = _stems(candidate)
+    return max(_recall(stems, _stems(text)) for text in references)
 
 
 def _f1(candidate: Sequence[str], reference: Sequence[str]) -> float:

@@ -35,11 +35,11 @@ class SavedReplies:
     def __init__(self, path: Path, model: str) -> None:
         self.path = path
         self._known: dict[str, str] = {}
-        whole = _whole_lines(path)
-        if not whole:
+        lines = _whole_lines(path)
+        if not lines:
             self._write({"model": model}, mode="w")
             return
-        rows = [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
+        rows = [_parse(path, number, line) for number, line in enumerate(lines, start=1)]
         if rows[0].get("model") != model:
             raise DataError(
                 f"{path}: has replies of another model, or found by another search; use another "

@@ -1,4 +1,11 @@
-"""Data sets by name. To add one: write ``tasks/<name>.py``, then add its line below."""
+"""Data sets by name.
+
+To add one, write ``tasks/<name>.py`` and name it in three places: in this file; in
+``tasks/catalogue.py``, which says what it is, its licence, and how to get it unless
+``tasks/download/sources.py`` can fetch it; and in ``BUILD`` of ``tests/tasks/build.py``, which
+writes the smallest file that it reads, for the tests that every data set has to pass.
+``docs/data.md`` shows the steps.
+"""
 
 import re
 from collections.abc import Callable
@@ -91,7 +98,7 @@ def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
         return WHOLE[name](root)
     if _OWN.fullmatch(name):
         return JsonLines(root, name)
-    room, _, kind = name.partition("/")
-    if room == "written" and kind in KINDS:
+    parent, _, kind = name.partition("/")
+    if parent == "written" and kind in KINDS:
         return Written(root, kind)
     raise ConfigError(unknown("data set", name, [*TASKS, "jsonl/NAME", "written/KIND"]))

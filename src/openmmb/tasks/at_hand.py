@@ -16,14 +16,14 @@ def splits_at_hand(name: str, root: Path) -> list[Split]:
     if name not in TASKS:
         return []
     task = TASKS[name](root)
-    found: list[Split] = []
+    splits: list[Split] = []
     for split in SPLITS:
         try:
             task.files(split)
         except DataError:
             continue
-        found.append(split)
-    return found
+        splits.append(split)
+    return splits
 
 
 def count_at_hand(name: str, root: Path) -> Iterator[str]:

@@ -119,12 +119,12 @@ COCO's and Flickr8k's follow from their splits, Topical-Chat's from the table in
 """
 
 
-def completeness(found: int, published: int | None) -> str:
+def completeness(count: int, published: int | None) -> str:
     """Say how many examples there are, and whether these are all."""
     if published is None:
-        return f"{found:,} examples"
-    if found == published:
-        return f"complete ({found:,} examples as published)"
-    if found < published:
-        return f"{found:,} of {published:,} examples as published"
-    return f"{found:,} examples, where {published:,} were published"
+        return f"{count:,} examples"
+    if count == published:
+        return f"complete ({count:,} examples as published)"
+    if count < published:
+        return f"{count:,} of {published:,} examples as published"
+    return f"{count:,} examples, where {published:,} were published"

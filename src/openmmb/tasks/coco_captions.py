@@ -100,9 +100,9 @@ class CocoCaptions:
         """
         (path,) = self.files(split)
         pictures = read_json(path, Karpathy).images
-        for part in _parts(split, restval=self.restval):
+        for published in _published_splits(split, restval=self.restval):
             for picture in pictures:
-                if picture.split == part:
+                if picture.split == published:
                     captions = [tidy(sentence.raw) for sentence in picture.sentences]
                     yield _example(path, picture.filename, captions, self.task)
 
@@ -125,8 +125,8 @@ class CocoCaptions2017:
                 "coco_captions_2017: the captions of the test split were never published; use "
                 "'valid'"
             )
-        part = "train" if split == "train" else "val"
-        return (find_file(self.root / "coco_captions", f"captions_{part}2017.json"),)
+        published = "train" if split == "train" else "val"
+        return (find_file(self.root / "coco_captions", f"captions_{published}2017.json"),)
 
     def examples(self, split: Split) -> Iterator[Example]:
         """Yield one example a caption, with the picture's other captions as references.
@@ -155,7 +155,7 @@ class CocoCaptions2017:
                 yield _example(path, names[row.image_id], around, "coco_captions_2017")
 
 
-def _parts(split: Split, *, restval: bool) -> tuple[str, ...]:
+def _published_splits(split: Split, *, restval: bool) -> tuple[str, ...]:
     match split:
         case "train":
             return ("train", "restval") if restval else ("train",)

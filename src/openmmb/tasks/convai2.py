@@ -64,13 +64,13 @@ class ConvAI2:
         conversations = _read(first)
         for path in others:
             _add_partners(conversations, path)
-        for number, said in enumerate(conversations):
+        for number, conversation in enumerate(conversations):
             yield from turn_examples(
-                said.turns,
-                range(1, len(said.turns), 1 if self.both_sides else 2),
+                conversation.turns,
+                range(1, len(conversation.turns), 1 if self.both_sides else 2),
                 task="convai2",
                 conversation=f"{split}:{number}",
-                personas=(tuple(said.partner_persona), tuple(said.own_persona)),
+                personas=(tuple(conversation.partner_persona), tuple(conversation.own_persona)),
             )
 
 
@@ -78,11 +78,11 @@ def _add_partners(conversations: list[_Conversation], path: Path) -> None:
     """Fill in the partners' personas from the file that has them."""
     others = _read(path)
     # The files differ in small ways ("i'm", "i am"), so only the shape can be compared.
-    if [len(said.turns) for said in others] != [len(said.turns) for said in conversations]:
+    if [len(one.turns) for one in others] != [len(one.turns) for one in conversations]:
         name = path.name.replace("_other_", "_self_").removesuffix(".txt")
         raise DataError(f"{path}: its conversations are not those of {name}")
-    for said, other in zip(conversations, others, strict=True):
-        said.partner_persona = other.partner_persona
+    for conversation, other in zip(conversations, others, strict=True):
+        conversation.partner_persona = other.partner_persona
 
 
 def _names(split: Split, persona: str) -> tuple[str, str]:
@@ -95,19 +95,19 @@ def _read(path: Path) -> list[_Conversation]:
         match = _LINE.fullmatch(line)
         if match is None:
             raise DataError(f"{path}: line {number}: {line[:60]!r}; expected '1 text'")
-        place, whose, text = match.groups()
-        if place == "1":
+        number_in_it, whose, text = match.groups()
+        if number_in_it == "1":
             conversations.append(_Conversation())
         elif not conversations:
-            raise DataError(f"{path}: line {number}: starts at {place}, expected 1")
-        said = conversations[-1]
+            raise DataError(f"{path}: line {number}: begins with number {number_in_it}, expected 1")
+        conversation = conversations[-1]
         if whose == "your":
-            said.own_persona.append(normalize_reply(text))
+            conversation.own_persona.append(normalize_reply(text))
         elif whose:
-            said.partner_persona.append(normalize_reply(text))
+            conversation.partner_persona.append(normalize_reply(text))
         else:
             turns = text.split("\t")[:2]
             if len(turns) < 2:
                 raise DataError(f"{path}: line {number}: {line[:60]!r}; expected a tab and a reply")
-            said.turns += map(normalize_reply, turns)
+            conversation.turns += map(normalize_reply, turns)
     return conversations

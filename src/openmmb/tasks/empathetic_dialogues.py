@@ -22,7 +22,7 @@ _HEADER = "conv_id,utterance_idx,"
 
 class _Row(NamedTuple):
     conversation: str
-    place: int
+    number: int
     utterance: str
 
 
@@ -85,10 +85,10 @@ def _read(path: Path) -> Iterator[_Row]:
 
 def _in_order(path: Path, rows: list[_Row]) -> list[str]:
     """Return the utterances; they alternate only if they are numbered without a gap."""
-    places = [row.place for row in rows]
-    if places != list(range(1, len(rows) + 1)):
+    numbers = [row.number for row in rows]
+    if numbers != list(range(1, len(rows) + 1)):
         raise DataError(
-            f"{path}: conversation {rows[0].conversation!r}: utterances numbered {places}; "
+            f"{path}: conversation {rows[0].conversation!r}: utterances numbered {numbers}; "
             f"expected 1 to {len(rows)}"
         )
     return [row.utterance for row in rows]

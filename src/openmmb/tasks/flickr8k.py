@@ -66,8 +66,8 @@ def _captions(paths: tuple[Path, ...]) -> Iterator[tuple[str, str]]:
     tokens, split = paths
     wanted = {name.strip() for _, name in read_lines(split)}
     for number, line in read_lines(tokens):
-        place, tab, caption = line.partition("\t")
-        picture, hash_, _ = place.partition("#")
+        key, tab, caption = line.partition("\t")
+        picture, hash_, _ = key.partition("#")
         if not (tab and hash_):
             raise DataError(
                 f"{tokens}: line {number}: {shorten(repr(line))}; expected 'x.jpg#0', a tab and "

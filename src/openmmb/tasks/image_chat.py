@@ -47,16 +47,16 @@ class ImageChat:
         """
         (path,) = self.files(split)
         for number, row in enumerate(read_rows(path, Raw)):
-            said: tuple[str, ...] = ()
+            before: tuple[str, ...] = ()
             for style, utterance in row.dialog:
                 if not (reply := tidy(utterance)):
                     continue
                 yield Example(
-                    context=said,
+                    context=before,
                     reply=reply,
                     task="image_chat",
                     conversation=f"{split}:{number}",
                     image_id=row.image_hash,
                     style=tidy(style) or None,
                 )
-                said = (*said, reply)
+                before = (*before, reply)

@@ -82,7 +82,9 @@ class Conversation:
                     )
         if self.references and len(self.turns) > 1:
             raise ValueError(f"references need a single turn, got {len(self.turns)} turns")
-        if not any(_is_learnt(self, at, said) for at, said in enumerate(_said(self))):
+        if not any(
+            _is_learnt(self, at, utterance) for at, utterance in enumerate(_utterances(self))
+        ):
             raise ValueError(
                 f"nothing to learn: {len(self.turns)} turns, learn is {self.learn}; the turn that "
                 "opens a conversation is learnt only where there is an image"
@@ -131,43 +133,44 @@ def read_conversations(path: Path, *, task: str, group: str) -> Iterator[Example
         DataError: The file is missing, or a line is not a ``Conversation``; says which.
     """
     for number, row in read_json_lines(path, Conversation):
-        turns = _said(row)
-        for at, said in enumerate(turns):
-            if not _is_learnt(row, at, said):
+        turns = _utterances(row)
+        for at, utterance in enumerate(turns):
+            if not _is_learnt(row, at, utterance):
                 continue
-            persona = (row.persona or {}).get(said.speaker, ())
+            persona = (row.persona or {}).get(utterance.speaker, ())
             yield Example(
                 context=tuple(before.text for before in turns[:at]),
-                reply=said.text,
+                reply=utterance.text,
                 task=task,
                 conversation=f"{group}:{number}",
-                image_id=said.image_id,
+                image_id=utterance.image_id,
                 references=tuple(filter(None, map(tidy, row.references))),
                 persona=tuple(filter(None, map(tidy, persona))),
-                style=tidy((row.style or {}).get(said.speaker, "")) or None,
+                style=tidy((row.style or {}).get(utterance.speaker, "")) or None,
             )
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What a speaker says until another one speaks, and the picture that is seen by then."""
+class _Utterance:
+    """All that a speaker says until another one speaks, and the picture that is seen by then."""
 
     speaker: str
     text: str
     image_id: str | None
 
 
-def _said(row: Conversation) -> list[_Said]:
-    seen, found = row.image, []
+def _utterances(row: Conversation) -> list[_Utterance]:
+    seen = row.image
+    utterances: list[_Utterance] = []
     for speaker, group in groupby(row.turns, key=lambda turn: turn.speaker):
         turns = list(group)
         for turn in turns:
             seen = turn.image or seen
         text = tidy(" ".join(turn.text for turn in turns))
-        found.append(_Said(speaker, text, None if seen is None else image_id_of(seen)))
-    return found
+        utterances.append(_Utterance(speaker, text, None if seen is None else image_id_of(seen)))
+    return utterances
 
 
-def _is_learnt(row: Conversation, at: int, said: _Said) -> bool:
-    opens = at == 0 and said.image_id is None
-    return not opens and (row.learn is None or said.speaker in row.learn)
+def _is_learnt(row: Conversation, at: int, utterance: _Utterance) -> bool:
+    opens = at == 0 and utterance.image_id is None
+    return not opens and (row.learn is None or utterance.speaker in row.learn)

@@ -165,15 +165,15 @@ class _Stream:
 
     def take(self, *marks: str, or_nothing: bool = False) -> str:
         """Go past the mark that is next and return it."""
-        found = self._peek()
-        if found in marks:
+        character = self._peek()
+        if character in marks:
             self._at += 1
         elif or_nothing:
             return ""
         else:
             what = f"Expecting {' or '.join(map(repr, marks))}"
             raise json.JSONDecodeError(what, self._text, self._at)
-        return found
+        return character
 
     def _peek(self) -> str:
         """Return the next character that is not blank; nothing at the end."""

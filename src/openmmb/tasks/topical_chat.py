@@ -54,8 +54,8 @@ class TopicalChat:
         for path in self.files(split):
             for conversation, row in read_json(path, dict[str, Raw]).items():
                 turns = [
-                    tidy(" ".join(message.message for message in said))
-                    for _, said in groupby(row.content, key=lambda message: message.agent)
+                    tidy(" ".join(message.message for message in messages))
+                    for _, messages in groupby(row.content, key=lambda message: message.agent)
                 ]
                 yield from turn_examples(
                     turns, range(1, len(turns)), task="topical_chat", conversation=conversation

@@ -110,7 +110,7 @@ def test_what_another_file_left_is_thrown_away(fetch: Fetch, left: bytes) -> Non
 
 def test_another_content_is_refused_and_not_kept(fetch: Fetch) -> None:
     wrong = f"sha256:{'0' * 64}"
-    with pytest.raises(DataError, match=rf"/file: its content has {DIGEST}, published was {wrong}"):
+    with pytest.raises(DataError, match=rf"/file: its content has {DIGEST}, expected {wrong}"):
         fetch(digest=wrong)
     assert not fetch.path.exists()
     assert not fetch.partial.exists()
@@ -225,14 +225,14 @@ def test_a_redirect_to_another_server_is_followed(fetch: Fetch) -> None:
 
 @pytest.mark.parametrize("faults", [(), (without_length,)])
 def test_more_than_the_limit_is_not_fetched(fetch: Fetch, faults: tuple[Fault, ...]) -> None:
-    with pytest.raises(DataError, match=r"/file: 10240 bytes; at most 9000 are fetched"):
+    with pytest.raises(DataError, match=r"/file: 10240 bytes; expected at most 9000"):
         fetch(*faults, limit=9000)
     assert not fetch.partial.exists()
 
 
 def test_a_disk_that_is_too_small_is_named(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(DataError, match=r"/file: 10240 bytes, but .* has room for 10"):
+    with pytest.raises(DataError, match=r"/file: 10240 bytes, but .* has 10 left"):
         fetch()
 
 

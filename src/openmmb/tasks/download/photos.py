@@ -75,11 +75,11 @@ def fetch_photos(
     pool = ThreadPoolExecutor(workers)
     try:
         for start in range(0, len(absent), AT_ONCE):
-            part = absent[start : start + AT_ONCE]
-            reasons = zip(part, pool.map(one, part), strict=True)
+            chunk = absent[start : start + AT_ONCE]
+            reasons = zip(chunk, pool.map(one, chunk), strict=True)
             missing |= {image_id: reason for image_id, reason in reasons if reason is not None}
             if progress is not None:
-                progress(before + start + len(part), len(wanted))
+                progress(before + start + len(chunk), len(wanted))
     finally:
         pool.shutdown(cancel_futures=True)
         _write_report(folder / REPORT, missing)

@@ -74,12 +74,12 @@ def download(
     while begun:
         begun = partial.exists()
         receive(url, partial, limit=limit, progress=progress, wait=wait)
-        found = digest_of(partial, digest.partition(":")[0])
-        if found == digest:
+        actual = digest_of(partial, digest.partition(":")[0])
+        if actual == digest:
             partial.replace(path)
             return
         partial.unlink()
-    raise DataError(f"{url}: its content has {found}, published was {digest}; nothing was kept")
+    raise DataError(f"{url}: its content has {actual}, expected {digest}; nothing was kept")
 
 
 def receive(
@@ -168,7 +168,7 @@ def _append(
     total = start + int(length) if length.isdecimal() else None
     free = shutil.disk_usage(partial.parent).free
     if total is not None and total - start > free:
-        raise DataError(f"{url}: {total} bytes, but {partial.parent} has room for {free}")
+        raise DataError(f"{url}: {total} bytes, but {partial.parent} has {free} left")
     done = start
     with partial.open("ab" if start else "wb") as file:
         while done <= limit and (chunk := response.read(CHUNK)):
@@ -178,7 +178,7 @@ def _append(
                 progress(done, done if total is None else total)
     if max(done, total or 0) > limit:
         partial.unlink()
-        raise DataError(f"{url}: {max(done, total or 0)} bytes; at most {limit} are fetched")
+        raise DataError(f"{url}: {max(done, total or 0)} bytes; expected at most {limit}")
     if total is not None and done < total:
         raise _BrokenError(f"the connection broke off after {done} of {total} bytes")
 
@@ -213,12 +213,12 @@ def _goes_on_at(response: http.client.HTTPResponse, start: int) -> bool:
 
 def _refuse(url: str, error: urllib.error.HTTPError) -> None:
     """Raise what an answer of the server means."""
-    said = f"the server says {error.code} {error.reason}".rstrip()
+    answer = f"the server says {error.code} {error.reason}".rstrip()
     if error.code in TRY_AGAIN:
-        raise _BrokenError(said) from error
+        raise _BrokenError(answer) from error
     if error.code in NOT_THERE:
-        raise MissingError(f"{url}: {said}") from error
-    raise DataError(f"{url}: {said}") from error
+        raise MissingError(f"{url}: {answer}") from error
+    raise DataError(f"{url}: {answer}") from error
 
 
 def _give_up(url: str, reason: str | BaseException) -> None:

@@ -65,11 +65,11 @@ class Photos:
 
 
 def _coco_pictures(url: str, sha256: str) -> Source:
-    part = url.rpartition("/")[2].removesuffix(".zip")
+    name = url.rpartition("/")[2].removesuffix(".zip")
     return Source(
         url=url,
         digest=f"sha256:{sha256}",
-        folder=f"coco_captions/{part}",
+        folder=f"coco_captions/{name}",
         keep=("*.jpg",),
         limit=40 * GIB,
         pictures=True,

@@ -80,18 +80,18 @@ def _take(archive: Path, folder: Path, keep: Sequence[str], limit: int) -> dict[
         stream = member.open()
         if stream is None:
             raise DataError(f"{archive}: {member.name!r} has no content")
-        room = limit - sum(sizes.values())
+        limit_left = limit - sum(sizes.values())
         with stream, (folder / name).open("wb") as file:
-            sizes[name] = _copy(stream, file, room)
-        if sizes[name] > room:
+            sizes[name] = _copy(stream, file, limit_left)
+        if sizes[name] > limit_left:
             raise DataError(f"{archive}: more than {limit} bytes in it; it is not unpacked")
     return sizes
 
 
-def _copy(stream: IO[bytes], file: IO[bytes], room: int) -> int:
-    """Copy until the end, or until there is more than ``room``; return how much there was."""
+def _copy(stream: IO[bytes], file: IO[bytes], limit_left: int) -> int:
+    """Copy until the end, or until there is more than ``limit_left``; return how much there was."""
     done = 0
-    while done <= room and (chunk := stream.read(_CHUNK)):
+    while done <= limit_left and (chunk := stream.read(_CHUNK)):
         file.write(chunk)
         done += len(chunk)
     return done
