@@ -31,6 +31,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.text.adopted import adopt_tokenizer
 from openmmb.text.tokenizer import END, PAD, START, Tokenizer, train_tokenizer
 from openmmb.vision.features.extract import extract
+from openmmb.vision.objects import ObjectWord
 from tests.tasks.build import BUILD
 
 SENTENCES = (
@@ -201,6 +202,11 @@ class TinyEncoder:
     num_vectors: int = TINY_I
     feature_dim: int = TINY_F
     fingerprint: str = "stripes"
+    has_words: bool = False
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
+        """Say nothing."""
+        return ()
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """Pictures -> (B, I, F), from 0 to 1."""

@@ -9,12 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from openmmb.pickles import load_pickle
 from openmmb.vision.efficientnet import (
     FEATURE_DIM,
     NUM_VECTORS,
     EfficientNetLite0,
     load_efficientnet,
+    load_object_head,
     preprocess,
+    weights_path,
 )
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "efficientnet_lite0.json").read_text())
@@ -67,6 +70,17 @@ def test_positions_go_row_by_row(network: EfficientNetLite0):
         change = (network(changed) - network(pixels)).abs().sum(-1)
     grid = change.view(7, 7)
     assert grid[:3, 4:].sum() > 10 * grid[4:, :3].sum()
+
+
+@pytest.mark.parametrize(
+    ("number", "label"),
+    [(2, "great white shark"), (386, "African bush elephant"), (779, "school bus")],
+)
+def test_the_head_names_its_classes(number: int, label: str):
+    weights = load_pickle(weights_path())["_fc.weight"][number]
+    (best, *_) = load_object_head().words(weights.expand(NUM_VECTORS, -1) * 20)
+    assert best.label == label
+    assert best.probability > 0.9
 
 
 def test_the_network_can_be_trained():

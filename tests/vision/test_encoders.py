@@ -88,6 +88,14 @@ def test_the_pictures_before_do_not_matter(encoder: ImageEncoder):
     assert torch.equal(encoder.encode([noise(0)]), before)
 
 
+def test_words_are_few_and_the_likeliest_comes_first(encoder: ImageEncoder):
+    words = encoder.words(encoder.encode([noise(0)])[0])
+    assert encoder.has_words == (len(words) > 0) == (encoder.name == "efficientnet_lite0")
+    assert [word.probability for word in words] == sorted(
+        (word.probability for word in words), reverse=True
+    )
+
+
 def test_a_mirrored_picture_has_other_vectors(encoder: ImageEncoder):
     image = noise(0)
     mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from openmmb.pickles import load_pickle
+from openmmb.vision.objects import IMAGENET, ObjectHead, read_labels
 
 SIDE: Final = 224
 """Height and width of the pictures that the network was trained on."""
@@ -34,6 +35,7 @@ FEATURE_DIM: Final = 1280
 PREPROCESSING: Final = "rgb; squash to 224x224, bicubic, antialias; (x - 127) / 128"
 """What ``preprocess`` does; part of the encoder's fingerprint, so change both together."""
 
+_HEAD: Final = "_fc."
 _STEM_DIM: Final = 32
 _STAGES: Final = (  # kernel, stride of the first block, expansion, output channels, blocks
     (3, 1, 1, 16, 1),
@@ -47,7 +49,7 @@ _STAGES: Final = (  # kernel, stride of the first block, expansion, output chann
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to its last grid of features; the classifier is left out."""
+    """The network up to its last grid of features; the classifier is ``load_object_head``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,8 +130,14 @@ def load_efficientnet() -> EfficientNetLite0:
     """Build the network with its published weights, in evaluation mode."""
     state = load_pickle(weights_path())
     network = EfficientNetLite0()
-    network.load_state_dict({k: v for k, v in state.items() if not k.startswith("_fc.")})
+    network.load_state_dict({k: v for k, v in state.items() if not k.startswith(_HEAD)})
     return network.eval()
+
+
+def load_object_head() -> ObjectHead:
+    """Return the classifier of ImageNet that the network was trained with."""
+    state = load_pickle(weights_path())
+    return ObjectHead(state[f"{_HEAD}weight"], state[f"{_HEAD}bias"], read_labels(IMAGENET))
 
 
 def preprocess(images: Sequence[Image.Image]) -> Tensor:

@@ -17,10 +17,14 @@ from torch import Tensor
 from openmmb.distributed import open_device
 from openmmb.errors import ConfigError, unknown
 from openmmb.vision import efficientnet, resnext, siglip
+from openmmb.vision.objects import ObjectHead, ObjectWord
 
 
 class ImageEncoder(Protocol):
-    """Turns pictures into image vectors."""
+    """Turns pictures into image vectors, and perhaps into words for what they show.
+
+    Any object with these attributes and methods is one, such as what ``open_encoder`` returns.
+    """
 
     @property
     def name(self) -> str:
@@ -42,11 +46,23 @@ class ImageEncoder(Protocol):
         """Changes when the weights or the preprocessing do; equal ones give equal vectors."""
         ...
 
+    @property
+    def has_words(self) -> bool:
+        """It names what pictures show."""
+        ...
+
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """Turn at least one RGB picture into (B, I, F) float32 on the CPU.
 
         Raises:
             ValueError: There is no picture, or one is not RGB.
+        """
+        ...
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
+        """Name what the picture of these vectors (I, F) shows, the likeliest first.
+
+        An encoder that has no words says nothing.
         """
         ...
 
@@ -62,6 +78,12 @@ class GridEncoder:
     preprocess: Callable[[Sequence[Image.Image]], Tensor]
     network: Callable[[Tensor], Tensor]
     device: torch.device
+    head: ObjectHead | None = None
+
+    @property
+    def has_words(self) -> bool:
+        """It names what pictures show."""
+        return self.head is not None
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """Turn at least one RGB picture into (B, I, F) float32 on the CPU.
@@ -77,6 +99,10 @@ class GridEncoder:
         with torch.inference_mode():
             vectors = self.network(self.preprocess(images).to(self.device))
         return vectors.float().cpu()
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
+        """Name what the picture of these vectors (I, F) shows, the likeliest first."""
+        return () if self.head is None else self.head.words(vectors)
 
 
 @dataclass(frozen=True)
@@ -114,7 +140,7 @@ class Entry:
 
 
 def open_efficientnet_lite0(options: EncoderOptions) -> ImageEncoder:
-    """Open the 7 x 7 grid of EfficientNet-Lite0: 49 vectors of 1280 features, 0 to 6."""
+    """Open the 7 x 7 grid of EfficientNet-Lite0: 49 vectors of 1280 features, 0 to 6, and words."""
     network = efficientnet.load_efficientnet()
     network.fold_batch_norms()
     network.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -126,6 +152,7 @@ def open_efficientnet_lite0(options: EncoderOptions) -> ImageEncoder:
         preprocess=efficientnet.preprocess,
         network=network,
         device=options.device,
+        head=efficientnet.load_object_head(),
     )
 
 

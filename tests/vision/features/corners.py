@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from openmmb.vision.features.vectors import Features
+from openmmb.vision.objects import ObjectWord
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Corners:
     fails_after: int = 10**9
     dies_after: int = 10**9
     seen: list[Image.Image] = field(default_factory=list)
+    has_words: bool = False
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         self.seen.extend(images)
@@ -33,6 +35,10 @@ class Corners:
             os.kill(os.getpid(), signal.SIGKILL)
         sides = [[image.getpixel((0, 0)), image.getpixel((1, 0))] for image in images]
         return torch.tensor(sides, dtype=torch.float32) / 3
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
+        red = vectors[0, 0].item() * 3
+        return (ObjectWord(f"red {red:.0f}", 0.75), ObjectWord("right", 0.25))
 
 
 def paint(folder: Path, count: int) -> dict[str, Image.Image]:

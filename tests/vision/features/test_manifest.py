@@ -1,5 +1,6 @@
 """A folder says what made it, and lets nothing else in."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,19 @@ def test_a_claim_is_read_back_and_can_be_repeated(tmp_path: Path, kind: str) -> 
         claim(folder, MADE)
     assert read_manifest(folder) == MADE
     assert MADE.image_shape == (2, 3)
+
+
+def test_a_folder_that_was_begun_without_words_goes_on_without(tmp_path: Path) -> None:
+    folder = open_location(tmp_path)
+    with_words = replace(MADE, words=True)
+    claim(folder, MADE)
+    assert claim(folder, with_words) == MADE
+    path = tmp_path / "manifest.json"
+    before_there_were_words = json.loads(path.read_text())
+    del before_there_were_words["words"]
+    path.write_text(json.dumps(before_there_were_words))
+    assert claim(folder, with_words) == read_manifest(folder) == MADE
+    assert claim(folder / "new", with_words) == with_words
 
 
 @pytest.mark.parametrize(

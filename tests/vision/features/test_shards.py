@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from openmmb.errors import DataError
 from openmmb.vision.features.locations import Location, open_location
+from openmmb.vision.features.manifest import Manifest
 from openmmb.vision.features.shards import (
     Catalogue,
     list_shards,
@@ -22,11 +24,12 @@ from openmmb.vision.features.shards import (
 )
 
 SHAPE = (2, 3)
+MANIFEST = Manifest(encoder="a", fingerprint="1", num_vectors=2, feature_dim=3)
 
 
 def write(folder: Location, ids: str) -> None:
     """Write a shard of one picture a letter, in batches of two."""
-    with new_shard(folder, SHAPE, Catalogue(folder)) as shard:
+    with new_shard(folder, MANIFEST, Catalogue(folder)) as shard:
         for start in range(0, len(ids), 2):
             letters = ids[start : start + 2]
             vectors = torch.tensor([ord(letter) for letter in letters], dtype=torch.float32)
@@ -39,9 +42,10 @@ def letters_in(folder: Location) -> str:
     for name in list_shards(folder):
         path = folder / name
         assert path.local is not None
-        for ids, vectors in read_shard(path, path.local, SHAPE):
-            found += "".join(ids)
-            assert [set(rows.reshape(-1)) for rows in vectors] == [{ord(key)} for key in ids]
+        for rows in read_shard(path, path.local, MANIFEST):
+            found += "".join(rows.ids)
+            numbers = [set(vectors.reshape(-1)) for vectors in rows.vectors]
+            assert numbers == [{ord(key)} for key in rows.ids]
     return found
 
 
@@ -80,15 +84,16 @@ def test_a_shard_of_other_vectors_is_refused(tmp_path: Path) -> None:
     folder = open_location(tmp_path)
     write(folder, "ab")
     (name,) = list_shards(folder)
+    other = replace(MANIFEST, num_vectors=3, feature_dim=2)
     with pytest.raises(DataError, match=r"not the vectors of shape \(3, 2\) that the manifest"):
-        list(read_shard(folder / name, tmp_path / name, (3, 2)))
+        list(read_shard(folder / name, tmp_path / name, other))
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     folder = open_location(tmp_path)
     with (
         pytest.raises(ValueError, match="beyond float16 or not numbers: nan"),
-        new_shard(folder, SHAPE, Catalogue(folder)) as shard,
+        new_shard(folder, MANIFEST, Catalogue(folder)) as shard,
     ):
         shard.add(["a"], torch.full((1, *SHAPE), torch.nan))
     assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ import torch
 from openmmb.errors import DataError
 from openmmb.vision.features.extract import extract
 from openmmb.vision.features.vectors import Features
+from openmmb.vision.features.verify import verify
 from tests.vision.features.corners import Corners, expect, paint
 
 
@@ -23,6 +24,41 @@ def test_features_come_back(tmp_path: Path) -> None:
     assert "p4" in found
     assert "p5" not in found
     assert found["p0"].dtype == torch.float32
+
+
+def test_words_come_back_beside_the_vectors(tmp_path: Path) -> None:
+    images = paint(tmp_path / "in", 5)
+    encoder = Corners(has_words=True)
+    extract(encoder, [tmp_path / "in"], tmp_path / "out", batch_size=2)
+    found = Features(tmp_path / "out")
+    expect(found, images)
+    assert found.manifest.words
+    for image_id, image in images.items():
+        assert found.words(image_id) == encoder.words(encoder.encode([image])[0])
+    with pytest.raises(DataError, match=r"out: no picture 'p9' among its 5$"):
+        found.words("p9")
+    assert verify(tmp_path / "out", [tmp_path / "in"], encoder="corners").whole
+
+
+def test_a_folder_without_words_has_none_and_goes_on(tmp_path: Path) -> None:
+    paint(tmp_path / "in", 2)
+    extract(Corners(), [tmp_path / "in"], tmp_path / "out")
+    images = paint(tmp_path / "in", 4)
+    extract(Corners(has_words=True), [tmp_path / "in"], tmp_path / "out")
+    found = Features(tmp_path / "out")
+    expect(found, images)
+    assert [found.words(image_id) for image_id in images] == [()] * 4
+
+
+def test_a_folder_with_words_is_a_data_set_too(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    paint(tmp_path / "in", 1)
+    extract(Corners(has_words=True), [tmp_path / "in"], tmp_path / "out")
+    (row,) = datasets.load_from_disk(str(tmp_path / "out"))
+    assert row["words"] == [
+        {"label": "red 0", "probability": 0.75},
+        {"label": "right", "probability": 0.25},
+    ]
 
 
 def test_a_pickle_is_a_path(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from openmmb.errors import ConfigError, DataError
 from openmmb.vision.features import shards
 from openmmb.vision.features.extract import extract
 from openmmb.vision.features.locations import open_location
+from openmmb.vision.features.manifest import read_manifest
 from openmmb.vision.features.shards import Catalogue, new_shard
 from openmmb.vision.features.verify import Findings, verify
 from tests.vision.features.corners import Corners, paint
@@ -113,7 +114,7 @@ def test_a_shard_cut_short_or_without_index_is_found(out: Path) -> None:
 
 def test_numbers_that_are_none_are_found(out: Path) -> None:
     folder = open_location(out)
-    with new_shard(folder, (2, 3), Catalogue(folder)) as shard:
+    with new_shard(folder, read_manifest(folder), Catalogue(folder)) as shard:
         shard.add(["q"], torch.full((1, 2, 3), 3.0))
     path = max(out.glob("*.arrow"))
     three, infinity = b"\x00\x42", b"\x00\x7c"

@@ -18,6 +18,7 @@ from openmmb.vision.detector.faster_rcnn import X152, FasterRCNN, Precision, Sha
 from openmmb.vision.detector.preprocess import PREPROCESSING, preprocess
 from openmmb.vision.detector.regions import NUM_REGIONS, Regions
 from openmmb.vision.detector.weights import load_faster_rcnn
+from openmmb.vision.objects import ObjectWord
 
 NAME: Final = "faster_rcnn_x152"
 
@@ -35,6 +36,7 @@ class RegionEncoder:
     feature_dim: int
     fingerprint: str
     network: FasterRCNN
+    has_words: bool = False
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """Turn at least one RGB picture into (B, I, F) float32 on the CPU.
@@ -46,6 +48,10 @@ class RegionEncoder:
             raise ValueError("cannot encode zero pictures")
         # One by one: a canvas shared with a larger picture would change what is found.
         return torch.stack([self.regions(image).features for image in images])
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:  # noqa: ARG002 as encoders have it
+        """Return nothing: the file of weights does not name its classes."""
+        return ()
 
     def regions(self, image: Image.Image) -> Regions:
         """Find the regions of an RGB picture.

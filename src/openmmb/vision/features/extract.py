@@ -97,8 +97,7 @@ def extract(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     pictures, others = list_pictures(sources)
     folder = open_location(out)
-    manifest = _manifest_of(encoder, flip=flip)
-    claim(folder, manifest)
+    manifest = claim(folder, _manifest_of(encoder, flip=flip))
     catalogue = shards.Catalogue(folder)
     mine = [picture for picture in pictures if picture.image_id in share]
     have = catalogue.ids()
@@ -108,12 +107,14 @@ def extract(
     with ThreadPoolExecutor(LOADERS) as pool:
         load = partial(_load, limits=limits, flip=flip)
         for group in _chunks(missing, shards.SHARD_SIZE):
-            with shards.new_shard(folder, manifest.image_shape, catalogue) as shard:
+            with shards.new_shard(folder, manifest, catalogue) as shard:
                 for loaded in _load_ahead(pool, load, _chunks(group, batch_size)):
                     unreadable += (one for one in loaded if isinstance(one, Unreadable))
                     images = dict(one for one in loaded if not isinstance(one, Unreadable))
                     if images:
-                        shard.add(list(images), encoder.encode(list(images.values())))
+                        vectors = encoder.encode(list(images.values()))
+                        words = [encoder.words(one) for one in vectors] if manifest.words else None
+                        shard.add(list(images), vectors, words)
                     done += len(loaded)
                     if progress is not None:
                         progress(done, len(missing))
@@ -137,6 +138,7 @@ def _manifest_of(encoder: ImageEncoder, *, flip: bool) -> Manifest:
         num_vectors=encoder.num_vectors,
         feature_dim=encoder.feature_dim,
         flip=flip,
+        words=encoder.has_words,
     )
 
 

@@ -31,6 +31,9 @@ class Manifest:
     flip: bool = False
     """The pictures were mirrored left to right."""
 
+    words: bool = False
+    """Beside its vectors, a picture has words for what it shows."""
+
     @property
     def image_shape(self) -> tuple[int, int]:
         """(I, F) of every picture."""
@@ -50,8 +53,13 @@ def read_manifest(folder: Location) -> Manifest:
         raise DataError(f"{folder}: not a folder of features: {error}") from error
 
 
-def claim(folder: Location, manifest: Manifest) -> None:
+def claim(folder: Location, manifest: Manifest) -> Manifest:
     """Say in ``folder``, made if missing, what makes it, or check that it says the same.
+
+    A folder that was begun without words goes on without them.
+
+    Returns:
+        What the folder says.
 
     Raises:
         ConfigError: Another encoder or other settings made it.
@@ -64,7 +72,8 @@ def claim(folder: Location, manifest: Manifest) -> None:
     before = read_manifest(folder)  # another process may have come first
     for field in dataclasses.fields(Manifest):
         old, new = getattr(before, field.name), getattr(manifest, field.name)
-        if old != new:
+        if old != new and field.name != "words":
             raise ConfigError(
                 f"{folder}: made with {field.name} {old!r}, now {new!r}; choose another folder"
             )
+    return before

@@ -1,9 +1,10 @@
 """The shards of a folder of features: how they are written, listed and read.
 
 ``<number>-<digest>.arrow`` is an Arrow stream with two columns: ``id``, a string, and ``image``,
-I x F float16. The digest begins the SHA-256 of its bytes: two processes never write different
-shards of one name. Beside it, and written before it, ``<number>-<digest>.ids.json`` lists the
-pictures, so that a run continues without reading any vectors, and what the bytes must be.
+I x F float16; and a third one where the manifest says so: ``words``, a list of ``label``, a string,
+and ``probability``, float32. The digest begins the SHA-256 of its bytes: two processes never write
+different shards of one name. Beside it, and written before it, ``<number>-<digest>.ids.json`` lists
+the pictures, so that a run continues without reading any vectors, and what the bytes must be.
 
 Sizes: B pictures at a time, I image vectors, F features in each.
 """
@@ -24,7 +25,9 @@ from torch import Tensor
 from openmmb.config import config, parse
 from openmmb.errors import ConfigError, DataError
 from openmmb.vision.features.locations import Location
+from openmmb.vision.features.manifest import Manifest
 from openmmb.vision.features.transfer import put, scratch, write
+from openmmb.vision.objects import ObjectWord
 
 SHARD_SIZE: Final = 1000
 """Pictures in a shard, and so the most that a killed process loses."""
@@ -106,8 +109,13 @@ class NewShard:
     _schema: Any
     ids: list[str] = field(default_factory=list)
 
-    def add(self, ids: Sequence[str], vectors: Tensor) -> None:
-        """Add pictures with their vectors (B, I, F).
+    def add(
+        self,
+        ids: Sequence[str],
+        vectors: Tensor,
+        words: Sequence[Sequence[ObjectWord]] | None = None,
+    ) -> None:
+        """Add pictures with their vectors (B, I, F), and their words if the folder has words.
 
         Raises:
             ValueError: Numbers are beyond float16 or none at all.
@@ -117,13 +125,17 @@ class NewShard:
         image = self._schema.field("image").type
         for kind in (image.value_type, image):
             column = pa.FixedSizeListArray.from_arrays(column, type=kind)
-        batch = pa.record_batch([pa.array(ids), column], schema=self._schema)
+        columns = [pa.array(ids), column]
+        if words is not None:
+            rows = [[word._asdict() for word in one] for one in words]
+            columns.append(pa.array(rows, type=self._schema.field("words").type))
+        batch = pa.record_batch(columns, schema=self._schema)
         self._writer.write_batch(batch)
         self.ids.extend(ids)
 
 
 @contextmanager
-def new_shard(folder: Location, shape: tuple[int, int], catalogue: Catalogue) -> Iterator[NewShard]:
+def new_shard(folder: Location, manifest: Manifest, catalogue: Catalogue) -> Iterator[NewShard]:
     """Open one more shard of ``folder``.
 
     It is kept when the block ends without an error, unless it is empty. What other processes have
@@ -133,7 +145,7 @@ def new_shard(folder: Location, shape: tuple[int, int], catalogue: Catalogue) ->
     Raises:
         ConfigError: pyarrow is not installed.
     """
-    schema = shard_schema(shape)
+    schema = shard_schema(manifest)
     with scratch(folder) as temporary:
         with temporary.open("wb") as file, _pyarrow().ipc.new_stream(file, schema) as writer:
             shard = NewShard(writer, schema)
@@ -164,15 +176,28 @@ def _keep(folder: Location, temporary: Path, ids: Sequence[str]) -> None:
     put(temporary, folder / shard)
 
 
-def read_shard(
-    location: Location, path: Path, shape: tuple[int, int]
-) -> Iterator[tuple[list[str], NDArray[np.float16]]]:
-    """Yield B ids and their vectors (B, I, F), which stay on disk until they are looked at.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """B pictures of a shard, which stay on disk until they are looked at.
+
+    Attributes:
+        ids: Their image ids.
+        vectors: (B, I, F).
+        words: An Arrow array, for each picture a list of its words; None in a folder without.
+    """
+
+    ids: list[str]
+    vectors: NDArray[np.float16]
+    words: Any
+
+
+def read_shard(location: Location, path: Path, manifest: Manifest) -> Iterator[Rows]:
+    """Yield the pictures of a shard, some at a time.
 
     Args:
         location: The shard, for messages.
         path: Where its bytes are on this machine.
-        shape: (I, F) of every picture.
+        manifest: Of its folder.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -181,27 +206,36 @@ def read_shard(
     pa = _pyarrow()
     try:
         with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
-            right = stream.schema.equals(shard_schema(shape))
+            right = stream.schema.equals(shard_schema(manifest))
             batches = list(stream) if right else []
     except (OSError, pa.ArrowException) as error:
         raise damaged(location, str(error)) from error
     if not right:
+        shape = manifest.image_shape
         raise damaged(location, f"not the vectors of shape {shape} that the manifest promises")
     for batch in batches:
         # The formatting layer of `datasets` takes thirty times as long for a row.
         flat = batch.column("image").flatten().flatten().to_numpy(zero_copy_only=True)
-        yield batch.column("id").to_pylist(), flat.reshape(-1, *shape)
+        yield Rows(
+            ids=batch.column("id").to_pylist(),
+            vectors=flat.reshape(-1, *manifest.image_shape),
+            words=batch.column("words") if manifest.words else None,
+        )
 
 
-def shard_schema(shape: tuple[int, int]) -> Any:
-    """Return the Arrow schema of shards with (I, F) features a picture.
+def shard_schema(manifest: Manifest) -> Any:
+    """Return the Arrow schema of the shards of a folder.
 
     Raises:
         ConfigError: pyarrow is not installed.
     """
     pa = _pyarrow()
-    image = pa.list_(pa.list_(pa.float16(), shape[1]), shape[0])
-    return pa.schema({"id": pa.string(), "image": image})
+    num_vectors, feature_dim = manifest.image_shape
+    image = pa.list_(pa.list_(pa.float16(), feature_dim), num_vectors)
+    columns = {"id": pa.string(), "image": image}
+    if manifest.words:
+        columns["words"] = pa.list_(pa.struct({"label": pa.string(), "probability": pa.float32()}))
+    return pa.schema(columns)
 
 
 def write_state(folder: Location) -> None:

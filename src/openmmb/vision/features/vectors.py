@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import read_manifest
 from openmmb.vision.features.shards import list_shards, read_shard
 from openmmb.vision.features.transfer import local_copy
+from openmmb.vision.objects import ObjectWord
 
 
 class Features:
@@ -37,11 +39,14 @@ class Features:
         source = open_location(folder)
         self.manifest = read_manifest(source)
         self._vectors: dict[str, NDArray[np.float16]] = {}
+        self._words: dict[str, Any] = {}  # Arrow scalars, which look when they are asked
         for shard, size in list_shards(source).items():
             location = source / shard
             path = local_copy(location, size)
-            for ids, vectors in read_shard(location, path, self.image_shape):
-                self._vectors.update(zip(ids, vectors, strict=True))
+            for rows in read_shard(location, path, self.manifest):
+                self._vectors.update(zip(rows.ids, rows.vectors, strict=True))
+                if rows.words is not None:
+                    self._words.update(zip(rows.ids, rows.words, strict=True))
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -64,10 +69,27 @@ class Features:
         Raises:
             DataError: There is no such picture.
         """
-        if image_id not in self._vectors:
-            raise DataError(f"{self.folder}: no picture {image_id!r} among its {len(self)}")
+        self._check(image_id)
         # Two copies are quick: PyTorch converts fifty times as fast as NumPy, but wants to own it.
         return torch.from_numpy(self._vectors[image_id].copy()).float()
+
+    def words(self, image_id: str) -> tuple[ObjectWord, ...]:
+        """Return the words for what a picture shows, the likeliest first.
+
+        There are none in a folder whose encoder has no words, or that was made before it had.
+
+        Raises:
+            DataError: There is no such picture.
+        """
+        self._check(image_id)
+        if image_id not in self._words:
+            return ()
+        rows = self._words[image_id].as_py()
+        return tuple(ObjectWord(row["label"], row["probability"]) for row in rows)
+
+    def _check(self, image_id: str) -> None:
+        if image_id not in self._vectors:
+            raise DataError(f"{self.folder}: no picture {image_id!r} among its {len(self)}")
 
     def __reduce__(self) -> tuple[type["Features"], tuple[Path | str]]:
         """Pickle as the path: a worker process maps the files again instead of copying them."""

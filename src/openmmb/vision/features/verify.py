@@ -128,9 +128,9 @@ def _check_shard(folder: Location, shard: str, size: int, manifest: Manifest) ->
         if digest != index.sha256:
             raise damaged(location, f"SHA-256 {digest}, expected {index.sha256}")
         ids: list[str] = []
-        for names, vectors in read_shard(location, path, manifest.image_shape):
-            ids += names
-            if not np.isfinite(vectors).all():
+        for rows in read_shard(location, path, manifest):
+            ids += rows.ids
+            if not np.isfinite(rows.vectors).all():
                 raise damaged(location, "not all of its numbers are finite")
     if ids != list(index.ids):
         raise damaged(location, "other pictures than its index lists")
