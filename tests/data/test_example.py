@@ -1,12 +1,14 @@
 """Examples of a conversation can be put together, and every reply is learnt exactly once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.data.example import Example, packed_replies
+from openmmb.data.example import Example, one_caption, packed_replies, with_following
 from tests.build import tiny_example
+from tests.data.build import caption
 
 
 def replies(turns: list[str], *, conversation: str = "c", both: bool = True) -> list[Example]:
@@ -62,3 +64,57 @@ def test_another_persona_begins_a_new_row() -> None:
 def test_a_picture_with_captions_is_never_packed() -> None:
     captions = [replace(tiny_example(context=(), reply="a"), references=("b",)) for _ in range(2)]
     assert list(packed_replies(captions)) == captions
+
+
+@given(st.integers(1, 99), st.integers(0, 5))
+def test_captions_take_turns_from_pass_to_pass(number: int, start: int) -> None:
+    example = caption(number)
+    taken = [one_caption(example, epoch).reply for epoch in range(start, start + 3)]
+    assert sorted(taken) == sorted([example.reply, *example.references])
+    assert one_caption(example, start + 3).reply == taken[0]
+
+
+def test_not_every_picture_starts_with_its_first_caption() -> None:
+    firsts = {one_caption(caption(number), 0).reply.split()[1] for number in range(30)}
+    assert firsts == {"dogs", "cats", "boats"}
+
+
+def test_a_reply_without_others_stays() -> None:
+    assert one_caption(tiny_example(), 7) == tiny_example()
+
+
+def slow_following(examples: Sequence[Example]) -> list[tuple[str, ...]]:
+    """The plain twin: the replies after this one in its conversation."""
+    return [
+        tuple(
+            other.reply
+            for other in examples[at + 1 :]
+            if other.conversation == example.conversation
+        )
+        for at, example in enumerate(examples)
+    ]
+
+
+@given(st.lists(st.integers(1, 5), max_size=4), st.integers(0, 2))
+def test_each_reply_is_followed_by_the_rest_of_its_conversation(
+    turns: list[int], opening: int
+) -> None:
+    said = [tuple(f"{number}.{turn}" for turn in range(9)) for number in range(len(turns))]
+    examples = [
+        tiny_example(
+            context=said[number][: opening + turn],
+            reply=said[number][opening + turn],
+            conversation=str(number),
+        )
+        for number, count in enumerate(turns)
+        for turn in range(count)
+    ]
+    found = list(with_following(examples))
+    assert [replace(example, following=()) for example in found] == examples
+    assert [example.following for example in found] == slow_following(examples)
+
+
+def test_where_one_speaker_is_learnt_the_other_still_speaks_on() -> None:
+    said = ("a", "b", "c", "d")
+    examples = [tiny_example(context=said[:at], reply=said[at]) for at in (1, 3)]
+    assert [example.following for example in with_following(examples)] == [("c", "d"), ()]
