@@ -33,16 +33,15 @@ class GuardFlags:
     """What the guard refuses."""
 
     guard_words: Files = ()
-    """One more list of what to refuse, a phrase a line; once for each file."""
+    """One more list of phrases to refuse, one on each line; once for each file."""
     guard_allow: Files = ()
-    """One more list of what to let pass although a listed phrase is in it; once for each file."""
+    """One more list of phrases that pass although they contain a listed one; once for each file."""
     guard_threshold: Share = None
     """Refuse listed phrases that score at least this: 0.5 all, 0.65 all but swearing."""
     classifier: Folder = None
-    """Folder of the classifier that is asked after the lists, the name of a bundled one, or
-    none."""
+    """Folder or bundled name of the classifier that is asked after the lists, or none."""
     classifier_threshold: Share = None
-    """Refuse what the classifier takes for unsafe at least so likely; by default as it says."""
+    """Probability of being unsafe from which a text is refused; by default as its folder says."""
 
     def config(self, *, enabled: bool = True) -> "GuardConfig":
         """Return the settings of the guard.
@@ -78,13 +77,13 @@ def safety(
 ) -> None:
     """Judge a text as the guard of a chat does, and say why.
 
-    Exit code 0: safe, or all lines are; 1: not; 2: a mistake.
+    Exit code 0: all texts are safe; 1: one is not; 2: an error.
 
     Args:
-        text: What to judge; - judges each line of standard input.
-        context: Something that was said before it, oldest first; once for each turn.
-        guard: What is refused.
-        json: Print an object a text.
+        text: Text to judge; - judges each line of standard input.
+        context: A turn before it, oldest first; once for each turn.
+        guard: What the guard refuses.
+        json: Print one object for each text.
     """
     from openmmb.safety.guard import open_guard
     from openmmb.text.normalize import tidy
@@ -126,6 +125,6 @@ def _as_text(text: str, verdicts: tuple["Verdict", ...]) -> str:
 
 def _as_line(verdict: "Verdict") -> str:
     limit = "" if verdict.threshold is None else f", refuses from {verdict.threshold:.2f}"
-    found = f", {verdict.category}" if verdict.category else ""
+    category = f", {verdict.category}" if verdict.category else ""
     words = ": " + ", ".join(f'"{word}"' for word in verdict.words) if verdict.words else ""
-    return f"  {verdict.check}: score {verdict.score:.2f}{limit}{found}{words}"
+    return f"  {verdict.check}: score {verdict.score:.2f}{limit}{category}{words}"
