@@ -249,7 +249,7 @@ def test_a_checkpoint_that_is_none_is_one_line(name: str, complaint: Callable[..
     ("flags", "reason"),
     [
         (["--seed", str(2**70)], "seed: "),
-        (["--device", "cuda"], "device 'cuda'"),
+        (["--device", "cuda"], "device: no graphics card"),
         (["--style", "a fucking fool"], "is swearing"),
         (["--persona", "I sail.", "--persona", "a fucking fool"], "is swearing"),
     ],
