@@ -41,12 +41,15 @@ def shorten(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def unknown(what: str, name: str, known: Collection[str]) -> str:
+def unknown(what: str, name: str, known: Collection[str], *, many: str = "") -> str:
     """Say that there is no ``what`` called ``name``, with the nearest name or with all there are.
+
+    Where these are too many to list, ``many`` says instead where they are listed.
 
     >>> unknown("data set", "convai", ["convai2", "flickr8k"])
     "no data set 'convai'; did you mean 'convai2'?"
     """
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known))}"
+    listed = many or f"expected one of {', '.join(sorted(known))}"
+    hint = f"did you mean {near[0]!r}?" if near else listed
     return f"no {what} {shorten(name)!r}" + (f"; {hint}" if known else "")

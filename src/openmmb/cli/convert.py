@@ -21,14 +21,15 @@ def convert(
 ) -> None:
     """Turn another program's checkpoint into one of ours, or ours into theirs.
 
-    No pickle that would run code is opened. What begins untrained is said at the end.
+    No pickle that would run code is opened. What is not carried over, or begins untrained, is
+    listed at the end.
 
     Args:
-        kind: parlai or huggingface: whose checkpoint it is, or is to be.
-        source: Its folder.
-        out: Folder of the new checkpoint; one that is there is replaced.
+        kind: parlai or huggingface: whose checkpoint it is, or shall be.
+        source: Folder of the checkpoint to convert.
+        out: Folder of the new checkpoint; an existing one is replaced.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
-        precision: Of the weights, as they are stored by default.
+        precision: Precision of the weights; by default, as they are stored.
         encoder: Picture encoder that a model of text alone is prepared for.
     """
     from openmmb.checkpoint import find_checkpoint
@@ -37,10 +38,10 @@ def convert(
     stored = None if precision == "stored" else precision
     if to == "huggingface":
         if kind == "parlai":
-            raise ConfigError("--to huggingface: of a checkpoint of ours; convert parlai first")
+            raise ConfigError("--to huggingface: expected a checkpoint of ours; use convert parlai first")
         huggingface.export(find_checkpoint(source), out, precision=stored)
     else:
-        room = parlai if kind == "parlai" else huggingface
-        for note in room.convert(source, out, precision=stored, encoder=encoder).notes:
+        convert_it = parlai.convert if kind == "parlai" else huggingface.convert
+        for note in convert_it(source, out, precision=stored, encoder=encoder).notes:
             complain(note)
     print(printable(str(out)))

@@ -5,12 +5,11 @@ A flag is known by its long name without dashes, ``batchsize``; ``-bs``, ``--bat
 flag is given twice, the last one counts.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openmmb.errors import ConfigError, shorten
+from openmmb.errors import ConfigError, shorten, unknown
 from openmmb.parlai.flag_table import FLAGS, SHORT, Flag
 
 
@@ -90,9 +89,9 @@ def long_name(written: str) -> str:
     if written.lstrip("-") == "im":
         raise ConfigError("-im: two of ParlAI's flags; use --image-mode or --init-model")
     if name not in FLAGS:
-        near = difflib.get_close_matches(name, FLAGS, n=1)
-        hint = f"did you mean --{near[0]}?" if near else "openmmb parlai tm --help lists them"
-        raise ConfigError(f"{written}: no such flag of ParlAI's is known; {hint}")
+        known = [f"--{flag}" for flag in FLAGS]
+        many = "openmmb parlai tm --help lists them"
+        raise ConfigError(unknown("known flag of ParlAI's", written, known, many=many))
     return name
 
 
