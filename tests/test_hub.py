@@ -44,6 +44,7 @@ def test_a_folder_and_a_bundled_model_come_first(tmp_path: Path, server: Hub, fo
     assert hub.resolve("org/tiny") == Path("org/tiny")
     for path in ("none", "a/b/c", "/org/tiny", "org/tiny@", "../org/tiny"):
         assert hub.resolve(path) == Path(path)
+    assert hub.find_here("org/other") == Path("org/other")
     assert server.asked == []
 
 

@@ -53,11 +53,23 @@ _MARKERS: Final = (CHECKPOINT.marker, TRANSFORMERS.marker)
 _NAME: Final = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?", re.ASCII)
 
 
-def resolve(name: Path | str, *kinds: Kind) -> Path:
-    """Return the folder of a model.
+def find_here(name: Path | str) -> Path:
+    """Return the folder of a model, given as a path or by the name of a bundled one; no hub's.
 
     A folder of that name counts before a bundled model, if it has settings in it: one that only
-    happens to be called ``safety`` is no obstacle. Anything of that name counts before the hub.
+    happens to be called ``safety`` is no obstacle.
+    """
+    folder = Path(name).expanduser()
+    if any((folder / marker).is_file() for marker in _MARKERS):
+        return folder
+    bundled = {path.name: path for path in BUNDLED.iterdir() if path.is_dir()}
+    return bundled.get(str(name), folder)
+
+
+def resolve(name: Path | str, *kinds: Kind) -> Path:
+    """Return the folder of a model: of ``find_here``, or else the hub's.
+
+    Anything of that name counts before the hub.
 
     Args:
         name: Path of a folder, which need not exist; name of a bundled model; or name on the hub.
@@ -67,12 +79,7 @@ def resolve(name: Path | str, *kinds: Kind) -> Path:
         CheckpointError: There is no such folder, and the hub has no such model, lets nobody read
             it, or cannot be reached; or it is of another kind.
     """
-    folder = Path(name).expanduser()
-    if any((folder / marker).is_file() for marker in _MARKERS):
-        return folder
-    bundled = {path.name: path for path in BUNDLED.iterdir() if path.is_dir()}
-    if str(name) in bundled:
-        return bundled[str(name)]
+    folder = find_here(name)
     match = _NAME.fullmatch(str(name))
     if match is None or folder.exists():
         return folder

@@ -84,8 +84,8 @@ def test_a_value_is_what_parlai_takes_it_for(words: list[str], values: dict[str,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--batchsiz", "3"], r"--batchsiz: no such flag .*; did you mean --batchsize\?"),
-        (["--qqqqqq", "3"], "--qqqqqq: no such flag .*; openmmb parlai tm --help"),
+        (["--batchsiz", "3"], r"no known ParlAI flag '--batchsiz'; did you mean '--batchsize'\?"),
+        (["--qqqqqq", "3"], "no known ParlAI flag '--qqqqqq'; openmmb parlai tm --help"),
         (["-im", "raw"], "-im: two of ParlAI's flags; use"),
         (["train"], "train: is no flag"),
         (["-bs"], "-bs: expected a value behind it"),

@@ -38,7 +38,7 @@ def convert(
     stored = None if precision == "stored" else precision
     if to == "huggingface":
         if kind == "parlai":
-            raise ConfigError("--to huggingface: expected a checkpoint of ours; use convert parlai first")
+            raise ConfigError("--to huggingface: expected one of ours; convert parlai first")
         huggingface.export(find_checkpoint(source), out, precision=stored)
     else:
         convert_it = parlai.convert if kind == "parlai" else huggingface.convert

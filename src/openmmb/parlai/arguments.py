@@ -91,7 +91,7 @@ def long_name(written: str) -> str:
     if name not in FLAGS:
         known = [f"--{flag}" for flag in FLAGS]
         many = "openmmb parlai tm --help lists them"
-        raise ConfigError(unknown("known flag of ParlAI's", written, known, many=many))
+        raise ConfigError(unknown("known ParlAI flag", written, known, many=many))
     return name
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
+from openmmb.checkpoint import CONFIG, CheckpointConfig
 from openmmb.config import load
 from openmmb.errors import ConfigError
+from openmmb.hub import find_here
 from openmmb.parlai.flag_table import FLAGS
 from openmmb.parlai.train_flags import DROPOUTS, TrainCommand
 from openmmb.vision.encoders import ALIASES
@@ -24,7 +25,7 @@ def read_start(folder: str) -> CheckpointConfig | None:
     Raises:
         ConfigError: Its settings are damaged.
     """
-    path = find_checkpoint(folder) / CONFIG
+    path = find_here(folder) / CONFIG
     return load(CheckpointConfig, path) if path.is_file() else None
 
 

@@ -6,8 +6,9 @@ ParlAI downloads what begins with ``zoo:``. Here a model is converted once, into
 
 from pathlib import Path
 
-from openmmb.checkpoint import CONFIG, find_checkpoint
+from openmmb.checkpoint import CONFIG
 from openmmb.errors import ConfigError, unknown
+from openmmb.hub import find_here
 
 PREFIX = "zoo:"
 ARCHIVES = {
@@ -37,7 +38,7 @@ def find_model(name: str) -> str:
     """
     if name.startswith(PREFIX):
         return f"converted/{_zoo_name(name).rpartition('/')[2]}"
-    folder = find_checkpoint(name)
+    folder = find_here(name)
     if (folder / CONFIG).is_file():
         return name
     if folder.is_file() or Path(f"{folder}.opt").is_file():
