@@ -6,9 +6,9 @@ Two processes on the CPU stand for any number of graphics cards; the device is a
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import torch
@@ -52,21 +52,9 @@ for name in sys.argv[2:]:
 NOISELESS = ("plain", "pictures", "one_row", "checkpointed", "adafactor")
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A batch of one tensor."""
-
-    x: Tensor
-
-    def to(self, device: torch.device) -> Self:
-        """Copy it."""
-        return replace(self, x=self.x.to(device))
-
-
 def test_alone_everything_is_as_it_is() -> None:
-    batch, model = Rows(torch.arange(3)), nn.Linear(2, 2)
+    model = nn.Linear(2, 2)
     assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
-    assert distributed.local_rows(batch) == (batch, True)
     assert distributed.all_reduce_sum([1.5, 2.0]) == [1.5, 2.0]
     assert distributed.any_rank(holds=True)
     assert not distributed.any_rank(holds=False)
@@ -80,7 +68,7 @@ def test_alone_everything_is_as_it_is() -> None:
     distributed.shard_model(model, torch.device("cpu"), None)
     assert distributed.full_tensor(model.weight) is model.weight
     assert distributed.to_local(model.weight) is model.weight
-    assert distributed.local_share(model.bias, model.bias) is model.bias
+    assert distributed.local_shard(model.bias, model.bias) is model.bias
     weights = distributed.full_state_dict(model)
     assert all(torch.equal(weights[name], weight) for name, weight in model.named_parameters())
 

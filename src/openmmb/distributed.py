@@ -1,16 +1,15 @@
-"""One run on many processes: who is who, and what all of them agree on.
+"""One run on many processes: ranks, collectives, sharding, and the device of each process.
 
-``torchrun`` starts the processes; without it there is one, and everything here is as if it were
-not there. What only many need is imported by those who are many: it takes more than a second.
+``torchrun`` starts the processes; without it there is one, and each function here does what it
+means for one. What only several processes need is imported by them: it takes more than a second.
 """
 
 import atexit
-import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,19 +22,6 @@ MOMENT = 0.1
 """Seconds that a process gives gloo's threads before it ends."""
 
 T = TypeVar("T")
-
-
-class Rows(Protocol):
-    """A dataclass of tensors, each with the rows of a batch as its first size."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def to(self, device: torch.device) -> Self:
-        """Copy every tensor to ``device``."""
-        ...
-
-
-B = TypeVar("B", bound=Rows)
 
 
 def open_device(name: str, *, shared: bool = False) -> torch.device:
@@ -114,10 +100,10 @@ def _read_environment(name: str, default: int) -> int:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Meet the other processes that ``torchrun`` has started; alone, do nothing.
+    """Join the process group of the processes that ``torchrun`` has started; alone, do nothing.
 
-    They stay together until they end, since they cannot meet twice. An error leaves without a
-    goodbye, for which the others would keep it waiting.
+    The group lasts until the processes end, since it cannot be joined twice. After an error a
+    process leaves without waiting for the others.
     """
     if environment_world_size() == 1 or dist.is_initialized():
         yield
@@ -125,21 +111,21 @@ def process_group(device: torch.device) -> Iterator[None]:
     # Weights and gradients pass between graphics cards; all that is small goes over the CPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     yield
-    atexit.register(_part)
+    atexit.register(_leave)
 
 
-def _part() -> None:
-    """Leave the other processes while Python is still whole.
+def _leave() -> None:
+    """Leave the process group while Python still runs.
 
-    A thread of gloo lets go of the last tensors that were sent a moment after they have arrived.
-    It needs the interpreter for that; were that already ending, the process would abort.
+    A thread of gloo frees the last tensors that were sent a moment after they have arrived. It
+    needs the interpreter for that; were that already shutting down, the process would abort.
     """
     dist.destroy_process_group()
     time.sleep(MOMENT)
 
 
 def rank() -> int:
-    """Return this process's number, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -149,18 +135,18 @@ def world_size() -> int:
 
 
 def is_main() -> bool:
-    """Say whether this process is the one that writes files and tells people."""
+    """Say whether this is rank 0, the process that writes files and talks to people."""
     return rank() == 0
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process has come here."""
     all_reduce_sum([])
 
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """Let the first process do something, then the others."""
+    """Let rank 0 do something first, then the others."""
     if not is_main():
         barrier()
     yield
@@ -168,23 +154,8 @@ def main_first() -> Iterator[None]:
         barrier()
 
 
-def local_rows(batch: B) -> tuple[B, bool]:
-    """Return this process's rows of a batch, and whether they count.
-
-    The rows are dealt out one by one, so that each process gets as many, long and short. One that
-    gets none takes the first, which then does not count: every process must run the network as
-    often as the others, since they pass its weights to each other.
-    """
-    if world_size() == 1:
-        return batch, True
-    tensors = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-    some = all(len(tensor) > rank() for tensor in tensors.values())
-    rows = slice(rank(), None, world_size()) if some else slice(1)
-    return dataclasses.replace(batch, **{name: t[rows] for name, t in tensors.items()}), some
-
-
 def all_reduce_sum(numbers: Sequence[float]) -> list[float]:
-    """Add up each number over the processes; all get the same."""
+    """Sum each number over the processes; all get the same."""
     if world_size() == 1:
         return list(numbers)
     total = torch.tensor([*numbers, 0.0], dtype=torch.float64)
@@ -198,7 +169,7 @@ def any_rank(*, holds: bool) -> bool:
 
 
 def broadcast_object(value: T) -> T:
-    """Return what the first process has."""
+    """Return the value that rank 0 has."""
     if world_size() == 1:
         return value
     box = [value]
@@ -207,7 +178,7 @@ def broadcast_object(value: T) -> T:
 
 
 def all_gather_object(value: T) -> list[T]:
-    """Return what each process has, in order; all get the same."""
+    """Return the value of each process, by rank; all get the same."""
     if world_size() == 1:
         return [value]
     values = [value] * world_size()
@@ -216,18 +187,18 @@ def all_gather_object(value: T) -> list[T]:
 
 
 def shard_model(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
-    """Deal a network out over the processes, in place; alone, only bring it to ``device``.
+    """Shard a network over the processes, in place; alone, only bring it to ``device``.
 
-    Each process keeps a share of every weight, its gradient and the optimiser's moments, and gets
-    a layer's other shares while it computes with it (FSDP2). A layer is what a ``ModuleList``
-    holds; all else, the tied embeddings among it, is one unit that stays whole from the forward
-    pass through the backward.
+    Each process keeps a shard of every weight, its gradient and the optimiser's moments, and
+    gathers the other shards of a layer while it computes with it (FSDP2). A layer is what a
+    ``ModuleList`` holds; all else, the tied embeddings among it, is one unit that stays gathered
+    from the forward pass through the backward.
 
     Args:
         model: The same in every process.
-        device: Of this process.
-        dtype: What weights are gathered in and computed with; None: as they are kept. Gradients
-            are added up in float32.
+        device: The device of this process.
+        dtype: Precision that weights are gathered in and computed with; None: as they are kept.
+            Gradients are reduced in float32.
     """
     if world_size() == 1:
         model.to(device)
@@ -244,7 +215,7 @@ def shard_model(model: nn.Module, device: torch.device, dtype: torch.dtype | Non
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """Return all of a tensor that may be dealt out; every process must ask at the same time."""
+    """Gather a tensor that may be sharded; every process must ask at the same time."""
     if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor
@@ -253,7 +224,7 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def to_local(tensor: Tensor) -> Tensor:
-    """Return what this process keeps of a tensor that may be dealt out."""
+    """Return this process's shard of a tensor that may be sharded."""
     if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor
@@ -261,26 +232,26 @@ def to_local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def local_share(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return what this process keeps of a whole tensor, if it is dealt out as ``like`` is."""
+def local_shard(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return this process's shard of a full tensor, sharded as ``like`` is."""
     if world_size() == 1:
         return tensor
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if not isinstance(like, DTensor):
         return tensor
-    mesh, places = like.device_mesh, like.placements
-    return distribute_tensor(tensor, mesh, places, src_data_rank=None).to_local()
+    mesh, placements = like.device_mesh, like.placements
+    return distribute_tensor(tensor, mesh, placements, src_data_rank=None).to_local()
 
 
 def full_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """Return a network's weights by name, whole, on the CPU; nothing but in the first process.
+    """Gather the weights of a network by name, on the CPU of rank 0; the others get nothing.
 
     Every process must ask at the same time.
     """
     weights: dict[str, Tensor] = {}
     for name, weight in model.state_dict().items():
-        complete = full_tensor(weight)
+        gathered = full_tensor(weight)
         if is_main():
-            weights[name] = complete.detach().cpu()
+            weights[name] = gathered.detach().cpu()
     return weights

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from openmmb.data.batch import Batch
@@ -16,6 +17,7 @@ from openmmb.training.estimate import Estimate, Hardware, estimate
 from openmmb.training.replies.config import DataConfig, Recipe
 from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.optim import build_optimizer, train_step
+from openmmb.training.run.placement import choose_trainable
 from tests.build import tiny_config, tiny_model
 
 BIG = Recipe(
@@ -148,3 +150,29 @@ def test_fewer_bits_keep_less(whole: Estimate) -> None:
 def test_there_is_at_least_one_device() -> None:
     with pytest.raises(ValueError, match="devices must be at least 1, got 0"):
         estimate(BIG, tiny_config(), devices=0)
+
+
+def test_frozen_weights_cost_no_gradient_and_fewer_products(whole: Estimate) -> None:
+    recipe = replace(BIG, trainable=("decoder.*",), frozen_precision="bf16")
+    partly = estimate(recipe, SIZES["2.7B"], devices=1)
+    with torch.device("meta"):
+        model = Seq2Seq(SIZES["2.7B"])
+    learns = sum(w.numel() for w in model.decoder.parameters() if w.requires_grad)
+    frozen = partly.parameters - learns
+    assert partly.parameters == whole.parameters
+    assert partly.gradients == 4 * learns
+    assert partly.weights == 4 * learns + 2 * frozen
+    assert partly.gathered == 2 * learns  # only what is kept in fp32 is copied to bf16
+    assert partly.flops < 0.95 * whole.flops
+    eight, all_eight = (estimate(r, SIZES["2.7B"], devices=8) for r in (recipe, BIG))
+    assert eight.exchanged < all_eight.exchanged
+
+
+def test_the_products_of_a_network_that_learns_in_part_are_counted() -> None:
+    """Attention as written out: the products of a CPU's own kernel are not counted."""
+    recipe, shape = tiny(replace(BIG, trainable=("encoder.*",)))
+    model = tiny_model(shape).train()
+    choose_trainable(model, recipe.trainable)
+    with sdpa_kernel(SDPBackend.MATH):
+        _, flops = kept_and_flops(model, full_batch(recipe, shape, 6))
+    assert estimate(recipe, shape, devices=1).flops == pytest.approx(flops, rel=0.02)

@@ -7,14 +7,24 @@ picture), F features in each.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openmmb.data.encode import Encoded
-from openmmb.distributed import Rows
+
+
+class Rows(Protocol):
+    """A dataclass of tensors, each with the rows of a batch as its first size."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def to(self, device: torch.device) -> Self:
+        """Copy every tensor to ``device``."""
+        ...
+
 
 R = TypeVar("R")
 D = TypeVar("D", bound=Rows)

@@ -24,6 +24,7 @@ from openmmb.model.shapes import Shape
 from openmmb.model.stack import Stack
 from openmmb.training.replies.config import Recipe
 from openmmb.training.run.config import OptimConfig
+from openmmb.training.run.placement import choose_trainable
 
 WIDE = 4
 """Bytes of a number in fp32."""
@@ -97,8 +98,8 @@ class _Counted:
         inputs: Bytes that go into each.
         rest: Bytes that all else keeps, without the loss.
         loss: Bytes that logits and loss keep.
-        flops: Of the forward pass.
-        layer_flops: Of its layers alone.
+        flops: Products and sums forward and backward.
+        layer_flops: Those of the layers, forward.
     """
 
     layers: list[int] = field(default_factory=list)
@@ -125,23 +126,22 @@ def estimate(recipe: Recipe, shape: Shape, *, devices: int) -> Estimate:
     dtype = DTYPES[recipe.precision]
     with torch.device("meta"):
         model = new_network(shape).to(dtype)
+    choose_trainable(model, recipe.trainable)
     rows = math.ceil(recipe.data.batch_size / devices)
     counted = _count(model, recipe, shape, rows, with_picture=recipe.data.features is not None)
-    kept = dtype.itemsize if recipe.memory_efficient else WIDE
-    total = model.num_parameters()
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    gradients = sum(weight.numel() for weight in trained) * kept
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    kept = _Kept.of(model, recipe)
     activations = counted.rest + sum(counted.layers)
-    flops = 3 * counted.flops
+    flops = counted.flops
     if recipe.activation_checkpointing:
         activations = counted.rest + sum(counted.inputs) + max(counted.layers)
         flops += counted.layer_flops
     gathered, exchanged = _passed(model, devices, kept)
     return Estimate(
-        parameters=total,
-        weights=total * kept // devices,
-        gradients=gradients // devices,
-        moments=_moments(trained, recipe.optim, devices),
+        parameters=model.num_parameters(),
+        weights=kept.total // devices,
+        gradients=kept.trainable // devices,
+        moments=_moments(trainable, recipe.optim, devices),
         gathered=gathered,
         activations=activations,
         logits=counted.loss,
@@ -151,32 +151,67 @@ def estimate(recipe: Recipe, shape: Shape, *, devices: int) -> Estimate:
     )
 
 
-def _moments(trained: list[nn.Parameter], config: OptimConfig, devices: int) -> int:
+@dataclass(frozen=True)
+class _Kept:
+    """Bytes that weights are kept in.
+
+    Attributes:
+        trainable: Those that learn.
+        total: All of them.
+        copied: Bytes of the copies that products need of weights that are kept wider.
+    """
+
+    trainable: int
+    total: int
+    copied: int
+
+    @classmethod
+    def of(cls, model: TrainableNetwork, recipe: Recipe) -> "_Kept":
+        narrow = DTYPES[recipe.precision].itemsize
+        wide = narrow if recipe.memory_efficient else WIDE
+        frozen = min(wide, DTYPES[recipe.frozen_precision].itemsize)
+        sizes = {True: 0, False: 0}
+        for weight in model.parameters():
+            sizes[weight.requires_grad] += weight.numel()
+        kept = {True: wide, False: frozen}
+        return cls(
+            trainable=sizes[True] * wide,
+            total=sum(size * kept[learns] for learns, size in sizes.items()),
+            copied=sum(size * narrow for learns, size in sizes.items() if narrow < kept[learns]),
+        )
+
+
+def _moments(trainable: list[nn.Parameter], config: OptimConfig, devices: int) -> int:
     if config.name != "adafactor":
-        return sum(w.numel() for w in trained) * WIDE * (3 if config.amsgrad else 2) // devices
-    sizes = (w.numel() if w.ndim < 2 else sum(w.shape) for w in trained)
+        return sum(w.numel() for w in trainable) * WIDE * (3 if config.amsgrad else 2) // devices
+    sizes = (w.numel() if w.ndim < 2 else sum(w.shape) for w in trainable)
     return sum(sizes) * WIDE  # every process has all of them
 
 
-def _passed(model: TrainableNetwork, devices: int, kept: int) -> tuple[int, int]:
+def _passed(model: TrainableNetwork, devices: int, kept: _Kept) -> tuple[int, int]:
     """Return the bytes that a device has from others at once, and those it sends for a batch.
 
-    Everything outside the layers stays whole, a layer is there with the one that comes next; the
-    gradients of two layers, and of all else, wait in fp32 to be added up.
+    Everything outside the layers stays gathered, a layer is there with the next one; the gradients
+    of two layers, and of all else, wait in fp32 to be reduced.
     """
     narrow = model.dtype.itemsize
     if devices == 1:
-        return (model.num_parameters() * narrow if narrow < kept else 0), 0
-    layers = [_size(m) for stack in model.modules() if isinstance(stack, Stack) for m in stack]
-    outside = model.num_parameters() - sum(layers)
-    together = outside + 2 * max(layers)
+        return kept.copied, 0
+    stacks = [stack for stack in model.modules() if isinstance(stack, Stack)]
+    layers = [_size(layer) for stack in stacks for layer in stack]
+    learning = [_size(layer, trainable=True) for stack in stacks for layer in stack]
+    outside = _size(model) - sum(layers)
+    outside_learning = _size(model, trainable=True) - sum(learning)
+    weights = outside + 2 * max(layers)
+    gradients = outside_learning + 2 * max(learning)
     # A layer is gathered forward and backward, all else once; each gradient is sent once.
-    sent = (2 * sum(layers) + outside) * narrow + model.num_parameters() * WIDE
-    return together * (narrow + WIDE), sent * (devices - 1) // devices
+    sent = (2 * sum(layers) + outside) * narrow + _size(model, trainable=True) * WIDE
+    return weights * narrow + gradients * WIDE, sent * (devices - 1) // devices
 
 
-def _size(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters())
+def _size(module: nn.Module, *, trainable: bool = False) -> int:
+    weights = (w for w in module.parameters() if w.requires_grad or not trainable)
+    return sum(weight.numel() for weight in weights)
 
 
 def _count(
@@ -195,15 +230,18 @@ def _count(
         before = counted.rest
         with _watching(model, counted), FlopCounterMode(display=False) as last:
             logits = model.logits(hidden.flatten(0, 1))
-            token_loss(
+            loss = token_loss(
                 logits,
                 reply.flatten(),
                 label_smoothing=recipe.optim.label_smoothing,
                 banned_ids=[0],
             )
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()  # type: ignore[no-untyped-call]
     counted.loss = counted.rest - before + logits.numel() * (WIDE + logits.element_size())
     counted.rest = before
-    counted.flops = forward.get_total_flops() + last.get_total_flops()
+    passes = (forward, last, backward)
+    counted.flops = sum(one.get_total_flops() for one in passes)
     per_module = forward.get_flop_counts()
     counted.layer_flops = sum(
         sum(per_module[name].values())

@@ -46,7 +46,7 @@ torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 for name in sys.argv[2:]:
     recipe = load(Recipe, folder / f"{name}.toml")
-    if name == "learnt":
+    if name == "learnt" or name.startswith("partly"):
         train(recipe)
         continue
     with opened(recipe, torch.device("cpu")):
@@ -70,6 +70,21 @@ for name in sys.argv[2:]:
 BEGUN = ("anew", "started", "narrow", "other_weights")
 
 
+PARTLY: dict[str, dict[str, Any]] = {
+    "partly": {},
+    "partly-narrow": {"precision": "bf16", "frozen_precision": "bf16"},
+    "partly-adafactor": {"optim": OptimConfig(name="adafactor", lr=1e-2)},
+    "partly-again": {"activation_checkpointing": True},
+}
+"""Runs in which only the decoder learns."""
+
+
+def partly(folder: Path, name: str) -> Recipe:
+    recipe = tiny_recipe(folder, start=write_start(folder), batch_size=5, max_steps=20, dropout=0.0)
+    recipe = replace(recipe, trainable=("decoder.*",), **PARTLY[name])
+    return replace(recipe, out=str(folder / name))
+
+
 def recipes_in(folder: Path) -> dict[str, Recipe]:
     """Write the data, and return what is to be begun or learnt."""
     anew = tiny_recipe(folder, batch_size=5, dropout=0.0)
@@ -86,6 +101,7 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
         "narrow": replace(anew, precision="bf16", memory_efficient=True),
         "other_weights": anew,
         "learnt": pictures,
+        **{name: partly(folder, name) for name in PARTLY},
     }
 
 
@@ -201,21 +217,6 @@ def test_frozen_weights_may_be_kept_in_fewer_bits(memory_efficient: bool) -> Non
     assert dtypes == {True: learnt, False: torch.bfloat16}
 
 
-PARTLY: dict[str, dict[str, Any]] = {
-    "partly": {},
-    "partly-narrow": {"precision": "bf16", "frozen_precision": "bf16"},
-    "partly-adafactor": {"optim": OptimConfig(name="adafactor", lr=1e-2)},
-    "partly-again": {"activation_checkpointing": True},
-}
-"""Runs in which only the decoder learns."""
-
-
-def partly(folder: Path, name: str) -> Recipe:
-    recipe = tiny_recipe(folder, start=write_start(folder), batch_size=5, max_steps=20, dropout=0.0)
-    recipe = replace(recipe, trainable=("decoder.*",), **PARTLY[name])
-    return replace(recipe, out=str(folder / name))
-
-
 @pytest.mark.parametrize("name", PARTLY)
 def test_what_is_frozen_stays_and_a_stopped_run_goes_on_bit_for_bit(
     name: str, tmp_path: Path
@@ -248,16 +249,11 @@ def test_what_is_frozen_stays_and_a_stopped_run_goes_on_bit_for_bit(
         torch.testing.assert_close(whole[0], whole[1], rtol=0, atol=0)
 
 
-def test_two_processes_learn_a_part_as_one_does(tmp_path: Path) -> None:
-    script = tmp_path / "begin.py"
-    script.write_text(BEGIN.replace('name == "learnt"', "True"), encoding="utf-8")
-    recipes = {name: partly(tmp_path, name) for name in PARTLY}
-    begin(script, tmp_path / "one", recipes, processes=1)
-    begin(script, tmp_path / "two", recipes, processes=2)
-    for name in PARTLY:
-        one, two = (records(tmp_path / many / name, "step", "valid") for many in ("one", "two"))
-        rel = 0.02 if name == "partly-narrow" else 1e-5
-        for key in ("loss", "ppl", "norm"):
-            expected = [record.get(key, 0.0) for record in one]
-            assert [record.get(key, 0.0) for record in two] == pytest.approx(expected, rel=rel)
-        assert list((tmp_path / "two" / name / "frozen").glob("shard-00002*"))
+@pytest.mark.parametrize("name", PARTLY)
+def test_two_processes_learn_a_part_as_one_does(name: str, begun: Path) -> None:
+    one, two = (records(begun / many / name, "step", "valid") for many in ("one", "two"))
+    rel = 0.02 if name == "partly-narrow" else 1e-5
+    for key in ("loss", "ppl", "norm"):
+        expected = [record.get(key, 0.0) for record in one]
+        assert [record.get(key, 0.0) for record in two] == pytest.approx(expected, rel=rel)
+    assert list((begun / "two" / name / "frozen").glob("shard-00002*"))

@@ -7,8 +7,7 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from openmmb.data.batch import Shard
-from openmmb.distributed import Rows
+from openmmb.data.batch import Rows, Shard
 from openmmb.training.run.log import Record
 
 N = TypeVar("N", bound=nn.Module)

@@ -11,7 +11,7 @@ from openmmb.checkpoint import DTYPES
 from openmmb.distributed import (
     broadcast_object,
     is_main,
-    local_share,
+    local_shard,
     shard_model,
     to_local,
     world_size,
@@ -92,4 +92,4 @@ def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
         local = to_local(weight)
         full = weights.pop(name).to(local.device) if is_main() else local.new_empty(weight.shape)
         dist.broadcast(full, src=0)
-        local.copy_(local_share(full, weight))
+        local.copy_(local_shard(full, weight))

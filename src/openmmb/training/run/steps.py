@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from openmmb.distributed import full_tensor, local_share, to_local
+from openmmb.distributed import full_tensor, local_shard, to_local
 
 Group = dict[str, Any]
 """Weights under ``params`` and the settings they share, as in PyTorch."""
@@ -96,7 +96,7 @@ class OneByOne:
         remembered = {key: self._whole(value) for key, value in self.state[weight].items()}
         optimizer.state[wide] = self.state[weight] = remembered
         optimizer.step()
-        shard = to_local(wide) if self._whole is _unchanged else local_share(wide, weight)
+        shard = to_local(wide) if self._whole is _unchanged else local_shard(wide, weight)
         rounded = round_by_chance(shard) if weight.dtype == torch.bfloat16 else shard
         to_local(weight.detach()).copy_(rounded)
 
