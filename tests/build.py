@@ -31,7 +31,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.text.adopted import adopt_tokenizer
 from openmmb.text.tokenizer import END, PAD, START, Tokenizer, train_tokenizer
 from openmmb.vision.features.extract import extract
-from openmmb.vision.objects import ObjectWord
+from openmmb.vision.object_words import ObjectWord
 from tests.tasks.build import BUILD
 
 SENTENCES = (

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from openmmb.pickles import load_pickle
-from openmmb.vision.objects import IMAGENET, ObjectHead, read_labels
+from openmmb.vision.object_words import IMAGENET, ObjectHead, read_labels
 
 SIDE: Final = 224
 """Height and width of the pictures that the network was trained on."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from openmmb.distributed import open_device
 from openmmb.errors import ConfigError, unknown
 from openmmb.vision import efficientnet, resnext, siglip
-from openmmb.vision.objects import ObjectHead, ObjectWord
+from openmmb.vision.object_words import ObjectHead, ObjectWord
 
 
 class ImageEncoder(Protocol):
@@ -158,7 +158,7 @@ def open_efficientnet_lite0(options: EncoderOptions) -> ImageEncoder:
 
 def open_faster_rcnn_x152(options: EncoderOptions) -> ImageEncoder:
     """Open the detector of Multi-Modal BlenderBot: 100 regions of 2048 features."""
-    from openmmb.vision.detector.encoder import open_faster_rcnn
+    from openmmb.vision.detector.region_encoder import open_faster_rcnn
 
     return open_faster_rcnn(Path(options.weights), options.device)
 

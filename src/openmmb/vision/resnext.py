@@ -187,9 +187,9 @@ def load_resnext(path: Path, shape: Shape) -> ResNeXt:
     }
     with torch.device("meta"):
         network = ResNeXt(shape)
-    found = _identify(state)
-    if found is not None and found != shape:
-        raise CheckpointError(f"{path}: holds the weights of {found}, expected those of {shape}")
+    actual = _identify(state)
+    if actual is not None and actual != shape:
+        raise CheckpointError(f"{path}: holds the weights of {actual}, expected those of {shape}")
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:

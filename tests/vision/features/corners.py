@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from openmmb.vision.features.vectors import Features
-from openmmb.vision.objects import ObjectWord
+from openmmb.vision.object_words import ObjectWord
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Pyramid(nn.Module):
     def forward(self, grids: Sequence[Tensor]) -> list[Tensor]:
         """Grids (1, channels, h, w), each half as fine as the one before -> one more of ``width``.
 
-        The additional last one is every second place of the one before it.
+        The additional last one is every second cell of the one before it.
         """
         pyramid: list[Tensor] = []
         coarser: Tensor | None = None

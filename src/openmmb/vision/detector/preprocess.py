@@ -70,8 +70,8 @@ def _resize(image: Tensor, scale: float) -> Tensor:
 
 
 def _taps(size: int, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return, for each place of a resized axis, its two sources and the share of the second."""
-    places = torch.arange(max(1, round(size * scale)), dtype=torch.float64)  # at least one line
-    source = ((places + 0.5) / scale - 0.5).clamp(0, size - 1)
+    """Return, for each position of a resized axis, its two sources and the share of the second."""
+    positions = torch.arange(max(1, round(size * scale)), dtype=torch.float64)  # at least one line
+    source = ((positions + 0.5) / scale - 0.5).clamp(0, size - 1)
     first = source.long()
     return first, (first + 1).clamp(max=size - 1), (source - first).float()

@@ -3,7 +3,7 @@
 The region proposal network of Ren et al., "Faster R-CNN" (2015), over the grids of a pyramid. The
 modules keep the names of the published weights.
 
-Sizes: h x w a grid, A = 3 anchors at each of its places, R boxes.
+Sizes: h x w a grid, A = 3 anchors at each of its cells, R boxes.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openmmb.vision.detector.boxes import clashes, clip, move, survivors
 
 STRIDES: Final = (4, 8, 16, 32, 64)
-"""Canvas pixels from one place of each grid to the next."""
+"""Canvas pixels from one cell of each grid to the next."""
 
 MAX_PROPOSALS: Final = 1000
 """Of each grid and of all together."""
@@ -69,7 +69,7 @@ def propose(head: ProposalHead, pyramid: Sequence[Tensor], height: int, width: i
 
 
 def cell_anchors(stride: int) -> Tensor:
-    """Return the anchors (A, 4) of a grid's first place, flat ones first, in canvas pixels."""
+    """Return the anchors (A, 4) of a grid's first cell, flat ones first, in canvas pixels."""
     rows = []
     for ratio in _RATIOS:
         width = round((stride**2 / ratio) ** 0.5)
@@ -80,7 +80,7 @@ def cell_anchors(stride: int) -> Tensor:
 
 
 def anchors_at(index: Tensor, grid_width: int, stride: int) -> Tensor:
-    """Return the anchors (R, 4) numbered ``index`` (R,), counted by place, then by shape."""
-    place, shape = index // len(_RATIOS), index % len(_RATIOS)
-    x, y = place % grid_width * stride, place // grid_width * stride
+    """Return the anchors (R, 4) numbered ``index`` (R,), counted by cell, then by shape."""
+    cell, shape = index // len(_RATIOS), index % len(_RATIOS)
+    x, y = cell % grid_width * stride, cell // grid_width * stride
     return cell_anchors(stride).to(index.device)[shape] + torch.stack([x, y, x, y], dim=1)

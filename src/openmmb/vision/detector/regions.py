@@ -1,4 +1,4 @@
-"""Which boxes a picture is told by: those that are the best of their place in some class.
+"""Which boxes a picture is told by: those that are the best of their surroundings in a class.
 
 The selection of the extraction that Multi-Modal BlenderBot was trained on.
 

@@ -63,12 +63,12 @@ def choose_level(boxes: Tensor) -> Tensor:
 
 
 def roi_align(grid: Tensor, boxes: Tensor, stride: int) -> Tensor:
-    """Average each bin of each box over four points, read from the grid in between its places.
+    """Average each bin of each box over four points, read from the grid in between its cells.
 
     Args:
         grid: (C, h, w).
         boxes: (R, 4), in canvas pixels.
-        stride: Canvas pixels between two places of the grid.
+        stride: Canvas pixels between two cells of the grid.
 
     Returns:
         (R, C, BINS, BINS).
@@ -77,11 +77,11 @@ def roi_align(grid: Tensor, boxes: Tensor, stride: int) -> Tensor:
     start_x, start_y, end_x, end_y = (boxes / stride).unbind(1)
     y, y_share = _taps(start_y, end_y, height)
     x, x_share = _taps(start_x, end_x, width)
-    place = y[:, :, None, :, None] * width + x[:, None, :, None, :]
+    cell = y[:, :, None, :, None] * width + x[:, None, :, None, :]
     share = y_share[:, :, None, :, None] * x_share[:, None, :, None, :]
-    taps = place.shape[-2] * place.shape[-1]
+    taps = cell.shape[-2] * cell.shape[-1]
     bins = F.embedding_bag(  # a weighted sum of rows, and the fastest one there is
-        place.reshape(-1, taps),
+        cell.reshape(-1, taps),
         grid.permute(1, 2, 0).reshape(-1, channels),
         per_sample_weights=share.reshape(-1, taps),
         mode="sum",
@@ -90,10 +90,10 @@ def roi_align(grid: Tensor, boxes: Tensor, stride: int) -> Tensor:
 
 
 def _taps(start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return, for each bin along one side, the places that its points lie between.
+    """Return, for each bin along one side, the cells that its points lie between.
 
     Args:
-        start: (R,), in places of the grid.
+        start: (R,), in cells of the grid.
         end: (R,).
         size: Places of the grid along this side.
 
@@ -105,9 +105,9 @@ def _taps(start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
     point = start[:, None] + offset * bin_side[:, None]  # (R, BINS * 2)
     inside = (point >= -1) & (point <= size)
     point = point.clamp(0, size - 1)
-    place = point.long()
-    far = point - place
-    places = torch.stack([place, (place + 1).clamp(max=size - 1)], dim=-1)
+    cell = point.long()
+    far = point - cell
+    cells = torch.stack([cell, (cell + 1).clamp(max=size - 1)], dim=-1)
     shares = torch.stack([1 - far, far], dim=-1) * inside[..., None] / _SAMPLES
     taps = (len(start), BINS, 2 * _SAMPLES)
-    return places.view(taps), shares.view(taps)
+    return cells.view(taps), shares.view(taps)

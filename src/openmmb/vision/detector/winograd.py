@@ -1,11 +1,11 @@
 """3 x 3 convolutions with a quarter of the products.
 
 The minimal filtering F(4 x 4, 3 x 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural
-Networks" (2016): 4 x 4 places of the result from 6 x 6 of the grid with 36 products instead of
+Networks" (2016): 4 x 4 values of the result from 6 x 6 of the grid with 36 products instead of
 144, at the price of some four times the rounding. Worth it on a CPU, where a wide convolution is
 as slow as its products.
 
-Sizes: h x w places of a grid, C channels of it, D of the result, T tiles of 4 x 4 places.
+Sizes: h x w cells of a grid, C channels of it, D of the result, T tiles of 4 x 4 cells.
 """
 
 from typing import Final
@@ -42,7 +42,7 @@ _RESULT: Final = (
 
 
 class WinogradConv(nn.Module):
-    """Does what a 3 x 3 convolution with one place of padding does.
+    """Does what a 3 x 3 convolution with a padding of one does.
 
     Raises:
         ValueError: ``conv`` is of another kind.
@@ -83,13 +83,13 @@ class WinogradConv(nn.Module):
         down, across, channels = tiles.shape[:3]
         terms = self.into @ tiles.permute(3, 4, 0, 1, 2).reshape(_TAPS**2, -1)
         products = terms.view(_TAPS**2, down * across, channels) @ self.weight  # (36, T, D)
-        places = (self.back @ products.flatten(1)).view(_TILE, _TILE, down, across, -1)
-        places = places.permute(2, 0, 3, 1, 4) + self.bias
-        return places.reshape(down * _TILE, across * _TILE, -1)
+        cells = (self.back @ products.flatten(1)).view(_TILE, _TILE, down, across, -1)
+        cells = cells.permute(2, 0, 3, 1, 4) + self.bias
+        return cells.reshape(down * _TILE, across * _TILE, -1)
 
 
 def use_winograd(module: nn.Module) -> None:
-    """Put a WinogradConv in the place of every convolution right inside ``module`` that suits."""
+    """Put a WinogradConv in place of every convolution right inside ``module`` that suits."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Conv2d) and _suits(child):
             module.add_module(name, WinogradConv(child))

@@ -86,8 +86,8 @@ class Location:
         """List the files in the folder and in those below it, sorted."""
         if self.local is not None:  # fsspec follows links to folders, round and round
             root = Path(self.name)
-            found = sorted(path for path in root.rglob("*") if path.is_file())
-            return [Location(self.fs, str(path.absolute()), str(path)) for path in found]
+            files = sorted(path for path in root.rglob("*") if path.is_file())
+            return [Location(self.fs, str(path.absolute()), str(path)) for path in files]
         paths = sorted(self.fs.find(self.path))
         return [Location(self.fs, path, self.fs.unstrip_protocol(path)) for path in paths]
 
@@ -95,10 +95,10 @@ class Location:
         """Return the bytes of each file in the folder, by name, sorted; empty without a folder."""
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.path, detail=True)
+            entries = self.fs.ls(self.path, detail=True)
         except FileNotFoundError:  # in an object store, so is a folder without files
             return {}
-        files = {PurePosixPath(f["name"]).name: f["size"] for f in found if f["type"] == "file"}
+        files = {PurePosixPath(e["name"]).name: e["size"] for e in entries if e["type"] == "file"}
         return dict(sorted(files.items()))
 
     def open(self) -> Any:

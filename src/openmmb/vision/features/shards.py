@@ -27,7 +27,7 @@ from openmmb.errors import ConfigError, DataError
 from openmmb.vision.features.locations import Location
 from openmmb.vision.features.manifest import Manifest
 from openmmb.vision.features.transfer import put, scratch, write
-from openmmb.vision.objects import ObjectWord
+from openmmb.vision.object_words import ObjectWord
 
 SHARD_SIZE: Final = 1000
 """Pictures in a shard, and so the most that a killed process loses."""

@@ -57,14 +57,14 @@ def read_unreadable(folder: Location) -> list[Unreadable]:
     Raises:
         DataError: A report is malformed.
     """
-    found: list[Unreadable] = []
+    pictures: list[Unreadable] = []
     for name in _reports(folder):
         try:
             lines = (folder / name).read().decode().split("\n")  # no other ends a line
-            found += (Unreadable(**json.loads(line)) for line in lines if line)
+            pictures += (Unreadable(**json.loads(line)) for line in lines if line)
         except (ValueError, TypeError) as error:
             raise DataError(f"{folder / name}: malformed: {error}; delete it") from error
-    return found
+    return pictures
 
 
 def _name(share: Share) -> str:

@@ -17,7 +17,7 @@ from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import read_manifest
 from openmmb.vision.features.shards import list_shards, read_shard
 from openmmb.vision.features.transfer import local_copy
-from openmmb.vision.objects import ObjectWord
+from openmmb.vision.object_words import ObjectWord
 
 
 class Features:

@@ -83,31 +83,31 @@ def verify(
             raise ConfigError(f"{folder}: made with {name} {made!r}, not {asked!r}")
     pictures, _ = list_pictures(sources)
     listed = {picture.image_id for picture in pictures}
-    found: dict[str, list[str]] = {}
+    shards_of: dict[str, list[str]] = {}
     broken: list[str] = []
     shards = list_shards(folder)
     for done, (shard, size) in enumerate(shards.items(), start=1):
         try:
             for image_id in _check_shard(folder, shard, size, manifest):
-                found.setdefault(image_id, []).append(shard)
+                shards_of.setdefault(image_id, []).append(shard)
         except DataError as error:
             broken.append(str(error))
         if progress is not None:
             progress(done, len(shards))
     broken += _check_state(folder, list(shards))
-    missing = sorted(listed - found.keys())
+    missing = sorted(listed - shards_of.keys())
     reported = {picture.id for picture in read_unreadable(folder)}
     return Findings(
         listed=len(listed),
         missing=tuple(missing),
         unreadable=tuple(image_id for image_id in missing if image_id in reported),
         duplicate=tuple(
-            f"{image_id}: in {' and '.join(locations)}"
-            for image_id, locations in found.items()
-            if len(locations) > 1
+            f"{image_id}: in {' and '.join(names)}"
+            for image_id, names in shards_of.items()
+            if len(names) > 1
         ),
         damaged=tuple(broken),
-        others=len(found.keys() - listed),
+        others=len(shards_of.keys() - listed),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from openmmb.errors import CheckpointError
-from openmmb.vision.objects import IMAGENET, NUM_WORDS, ObjectHead, ObjectWord, read_labels
+from openmmb.vision.object_words import IMAGENET, NUM_WORDS, ObjectHead, ObjectWord, read_labels
 
 LABELS = ["cat", "dog", "cat", "cow", "ant", "bee", "owl"]
 

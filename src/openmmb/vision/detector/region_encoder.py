@@ -18,7 +18,7 @@ from openmmb.vision.detector.faster_rcnn import X152, FasterRCNN, Precision, Sha
 from openmmb.vision.detector.preprocess import PREPROCESSING, preprocess
 from openmmb.vision.detector.regions import NUM_REGIONS, Regions
 from openmmb.vision.detector.weights import load_faster_rcnn
-from openmmb.vision.objects import ObjectWord
+from openmmb.vision.object_words import ObjectWord
 
 NAME: Final = "faster_rcnn_x152"
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from openmmb.vision.detector.encoder import RegionEncoder, open_faster_rcnn
 from openmmb.vision.detector.faster_rcnn import Precision
+from openmmb.vision.detector.region_encoder import RegionEncoder, open_faster_rcnn
 from openmmb.vision.encoders import ImageEncoder
 from tests.vision.detector.build import TINY, picture, published_weights
 
@@ -78,7 +78,7 @@ def test_the_fingerprint_follows_weights_and_precision_but_not_the_file(
 def test_the_fingerprint_follows_the_preprocessing(
     encoder: RegionEncoder, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openmmb.vision.detector.encoder.PREPROCESSING", "another")
+    monkeypatch.setattr("openmmb.vision.detector.region_encoder.PREPROCESSING", "another")
     assert open_faster_rcnn(weights, CPU, shape=TINY).fingerprint != encoder.fingerprint
 
 
