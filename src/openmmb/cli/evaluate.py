@@ -56,7 +56,7 @@ def evaluate(
     the recipe of a model that learnt from a part of a split, or numbers are of what it learnt.
 
     Args:
-        checkpoint: Folder of a model, or tiny for the bundled one.
+        checkpoint: Folder of a model, its ORG/NAME on the hub, or tiny for the bundled one.
         recipe: A TOML file, or the name of a bundled recipe.
         tasks: Data sets to measure; with a recipe, those of its own to be measured.
         split: Which examples of --tasks; by default valid.

@@ -101,7 +101,7 @@ def chat(
     """Chat in the terminal, or line by line from a pipe.
 
     Args:
-        checkpoint: Folder of a model; by default the bundled one, tiny.
+        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
         image: Picture to talk about; the bot speaks first.
         bot: Who the bot is and how it talks.
         guard: What both sides may not say.
@@ -131,7 +131,7 @@ def reply(
 
     Args:
         text: Message to the bot; empty to let it speak first.
-        checkpoint: Folder of a model; by default the bundled one, tiny.
+        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
         image: Picture that the message is about.
         seed: Seed of the draws of a search that draws.
         json: Print an object with the reply, its origin, time and length, and the guard's verdicts.

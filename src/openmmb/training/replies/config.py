@@ -44,9 +44,9 @@ class Recipe(RunConfig):
     tasks: tuple[TaskConfig, ...]
     """Data sets of the mixture."""
     start: str | None = None
-    """Checkpoint to start from: a folder or the name of a bundled one. The run takes its network
-    and vocabulary; of ``model`` only the dropouts count, and nothing may contradict the
-    checkpoint."""
+    """Checkpoint to start from: a folder, the name of a bundled one, or org/name of one on the
+    Hugging Face hub. The run takes its network and vocabulary; of ``model`` only the dropouts
+    count, and nothing may contradict the checkpoint."""
     fresh_controls: bool = False
     """Draw the vectors of the control tokens anew, for a ``start`` that has never seen a
     control."""
