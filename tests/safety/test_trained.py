@@ -101,8 +101,8 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     [
         ({"labels": ("a", "b")}, r"labels \(a, b\) must be as many as shape.num_labels \(3\)"),
         ({"labels": ("a", "b", "a")}, "each once"),
-        ({"unsafe": ("rude",)}, r"unsafe \(rude\) must be some of labels, not all \(safe, "),
-        ({"unsafe": ()}, r"unsafe \(\) must be some of labels"),
+        ({"unsafe": ("rude",)}, r"unsafe \(rude\) must be a few of labels, not all \(safe, "),
+        ({"unsafe": ()}, r"unsafe \(\) must be a few of labels"),
         ({"unsafe": ("safe", "insult", "threat")}, "not all"),
         ({"threshold": 0.0}, "threshold must be above 0 and at most 1, got 0.0"),
         (

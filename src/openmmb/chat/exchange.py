@@ -142,17 +142,17 @@ def take_replies(
     rank = 0
     while waiting:
         verdicts = guard.judge_many(
-            [(found[rank].text, exchange.conversation.texts()) for exchange, found in waiting]
+            [(replies[rank].text, exchange.conversation.texts()) for exchange, replies in waiting]
         )
         refused = []
-        for (exchange, found), verdict in zip(waiting, verdicts, strict=True):
+        for (exchange, replies), verdict in zip(waiting, verdicts, strict=True):
             if rank == 0:
                 exchange.reply_verdict = verdict
-            if verdict.safe and found[rank].text:
+            if verdict.safe and replies[rank].text:
                 origin: Origin = "next_best" if rank else "model"
-                exchange.answer(found[rank].text, origin, tokens=found[rank].num_tokens)
-            elif rank + 1 < len(found):
-                refused.append((exchange, found))
+                exchange.answer(replies[rank].text, origin, tokens=replies[rank].num_tokens)
+            elif rank + 1 < len(replies):
+                refused.append((exchange, replies))
             else:
                 seed = exchange.request.seed + len(exchange.conversation.turns)
                 exchange.answer(change_subject(seed), "changed_subject")

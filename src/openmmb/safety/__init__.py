@@ -1,1 +1,1 @@
-"""What is said to the bot and by the bot, judged."""
+"""Verdicts on messages and replies: lists of phrases, classifiers, and the guard that asks them."""

@@ -75,28 +75,28 @@ def fold(text: str) -> list[list[Token]]:
 
     Further rows are there only when the text has symbols inside words or spaced-out letters.
     """
-    folded, places = _fold_characters(text)
+    folded, origins = _fold_characters(text)
     rows = [_tokens(_WORD, folded)]
     if _SYMBOL.search(folded):
         rows.append(_tokens(_SYMBOL_WORD, folded))
     if _LONE.search(folded):
         rows.append(_join_lone_letters(rows[0]))
-    if places is None:
+    if origins is None:
         return rows
-    return [[Token(places[t.start], places[t.end - 1] + 1, t.forms) for t in row] for row in rows]
+    return [[Token(origins[t.start], origins[t.end - 1] + 1, t.forms) for t in row] for row in rows]
 
 
 def _fold_characters(text: str) -> tuple[str, list[int] | None]:
-    """Plain lower case letters, and where each came from (None: they stand where they stood)."""
+    """Plain lower case letters, and the index that each came from (None: its own)."""
     if text.isascii():
         return text.lower(), None
     parts: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
+    origins: list[int] = []
+    for index, character in enumerate(text):
         plain = _fold_character(character)
         parts.append(plain)
-        places += [place] * len(plain)
-    return "".join(parts), places
+        origins += [index] * len(plain)
+    return "".join(parts), origins
 
 
 @lru_cache(maxsize=4096)
@@ -115,13 +115,13 @@ def _fold_character(character: str) -> str:
 
 
 def _tokens(pattern: re.Pattern[str], folded: str) -> list[Token]:
-    found = []
+    tokens = []
     stretched = _STRETCH.search(folded) is not None
     for match in pattern.finditer(folded):
         word = match[0]
         forms = (word,) if word.isalpha() and not stretched else _forms(word)
-        found.append(Token(match.start(), match.end(), forms))
-    return found
+        tokens.append(Token(match.start(), match.end(), forms))
+    return tokens
 
 
 @lru_cache(maxsize=4096)
@@ -167,7 +167,7 @@ def _shrink(word: str) -> list[str]:
     stretches = len(_STRETCH.findall(word))
     if stretches > 3:
         return [_STRETCH.sub(r"\1", word)]
-    pieces = _STRETCH.split(word)  # what lies between the stretches stands at the even places
+    pieces = _STRETCH.split(word)  # even indices: what lies between the stretches
     read = []
     for counts in itertools.product((1, 2), repeat=stretches):
         letters = (letter * count for letter, count in zip(pieces[1::2], counts, strict=True))

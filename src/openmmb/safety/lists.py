@@ -3,8 +3,8 @@
 ::
 
     # a comment
-    @you<TAB>(you|u)              a name for a part; {you} stands for it from here on
-    insult<TAB>{you} (big|) oaf   (a|b) is a choice, an empty part means "or nothing"
+    @you<TAB>(you|u)              a name; {you} stands for it from here on
+    insult<TAB>{you} (big|) oaf   (a|b) is a choice, an empty one means "or nothing"
     threat<TAB>hurt+              + also -ed -ing -in -er -ers of the last word
     slur<TAB>word=                = this spelling only; otherwise the last word's plural counts too
     profanity<TAB>*word*          * inside any word, or only at its end (word*) or start (*word)
@@ -170,8 +170,8 @@ def _slot(item: str, where: str) -> Slot:
 def _expand(item: str, where: str) -> Iterator[str]:
     choice = _CHOICE.search(item)
     if choice:
-        for part in choice[1].split("|"):
-            yield from _expand(item[: choice.start()] + part + item[choice.end() :], where)
+        for option in choice[1].split("|"):
+            yield from _expand(item[: choice.start()] + option + item[choice.end() :], where)
     elif any(mark in item for mark in "(){}|"):
         raise ConfigError(f"{where}: unmatched bracket in {item!r}")
     elif _DISGUISE.search(item):

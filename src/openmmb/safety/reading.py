@@ -83,12 +83,12 @@ def read(
     before = tokenizer.encode(clean("\n".join(turns)))
     before = before[max(0, len(before) - config.max_context + 1) :]
     words = tokenizer.encode(clean(text))
-    room = config.max_tokens - 1
-    starts = range(0, max(1, len(words) - room // 2), max(1, room // 2))
+    size = config.max_tokens - 1
+    starts = range(0, max(1, len(words) - size // 2), max(1, size // 2))
     end = tokenizer.end_id
     return [
-        Window([*before, end, *words[start : start + room], end], len(before) + 1)
-        for start in (starts if len(words) > room else (0,))
+        Window([*before, end, *words[start : start + size], end], len(before) + 1)
+        for start in (starts if len(words) > size else (0,))
     ]
 
 

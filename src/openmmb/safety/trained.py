@@ -35,17 +35,17 @@ class ClassifierConfig:
     """
 
     name: str
-    """For people."""
+    """Name of the classifier."""
     labels: tuple[str, ...]
-    """What its outputs are called, in their order."""
+    """Names of its outputs, in their order."""
     unsafe: tuple[str, ...]
-    """Those that are not to be said."""
+    """Labels of texts that may not be said."""
     threshold: float = 0.5
-    """Refuse what is unsafe at least so likely."""
+    """Probability of being unsafe from which a text is refused."""
     shape: ClassifierShape
-    """The network's."""
+    """Shape of the network."""
     read: ReadConfig = ReadConfig()
-    """How words become ids."""
+    """How a text becomes ids."""
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != self.shape.num_labels:
@@ -55,7 +55,7 @@ class ClassifierConfig:
             )
         if not set(self.unsafe) < set(self.labels) or not self.unsafe:
             raise ValueError(
-                f"unsafe ({', '.join(self.unsafe)}) must be some of labels, not all "
+                f"unsafe ({', '.join(self.unsafe)}) must be a few of labels, not all "
                 f"({', '.join(self.labels)})"
             )
         holds = 0 < self.threshold <= 1

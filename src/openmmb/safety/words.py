@@ -68,13 +68,13 @@ class PhraseMatcher:
     def find(self, text: str) -> tuple[Match, ...]:
         """List the matches in the order of the text; the longest where several overlap."""
         rows = fold(text)
-        found = {match for row in rows for match in self._find.matches(row, text)}
-        if not found:
+        matches = {match for row in rows for match in self._find.matches(row, text)}
+        if not matches:
             return ()
         excused = [match for row in rows for match in self._allow.matches(row, text)]
         kept = [
             match
-            for match in found
+            for match in matches
             if not any(e.start < match.end and match.start < e.end for e in excused)
         ]
         return tuple(_longest(kept))
@@ -185,8 +185,8 @@ class _Finder:
             yield Match(token.start, token.end, self._singles[match[1]])
 
     def _inside(self, row: list[Token]) -> Iterator[Match]:
-        said = " ".join([form for token in row for form in token.forms])
-        if not any(piece in said for piece in self._pieces):  # far quicker than the expression
+        forms = " ".join([form for token in row for form in token.forms])
+        if not any(piece in forms for piece in self._pieces):  # far faster than the expression
             return
         for token in row:
             for form in token.forms:
@@ -196,7 +196,7 @@ class _Finder:
                     yield Match(token.start, token.end, category)
 
     def _add(self, slots: Sequence[Slot], category: str) -> None:
-        """Grow the graph; the ways through one slot part and meet again behind it."""
+        """Grow the graph; the paths through one slot branch and meet again behind it."""
         reached = [self._root]
         for slot in slots:
             behind = _Node()
@@ -209,8 +209,8 @@ class _Finder:
 
 def _link(sources: list[_Node], words: tuple[str, ...], target: _Node) -> None:
     """Lead from each of ``sources`` over ``words`` to ``target``."""
-    for place, word in enumerate(words, start=1):
-        node = target if place == len(words) else _Node()
+    for count, word in enumerate(words, start=1):
+        node = target if count == len(words) else _Node()
         for source in sources:
             source.following.setdefault(word, []).append(node)
         sources = [node]
@@ -231,7 +231,7 @@ def _hidden_letters(stars: int) -> str:
 
 
 def _split(word: str) -> Iterator[tuple[str, str]]:
-    """Cut a word in two where one part can be no word: it has no vowel.
+    """Cut a word in two where one half can be no word, since it has no vowel.
 
     A single s, t, d or m is left alone: it is what remains of a contraction.
     """

@@ -12,7 +12,7 @@ class SearchConfig:
     """How a reply is searched for.
 
     Raises:
-        ValueError: A value is out of its range, or ``min_length`` leaves no room to end.
+        ValueError: A value is out of its range, or ``min_length`` leaves no token to end with.
     """
 
     method: Method = "beam"
@@ -21,39 +21,39 @@ class SearchConfig:
     make up ``top_p`` (``nucleus``), or draws first and a beam afterwards (``delayed_beam``)."""
 
     beam_size: int = 10
-    """Hypotheses of one input that grow side by side. Drawing methods draw each on its own and
-    return the likeliest, so 1 gives an honest sample. Greedy search always has 1."""
+    """Number of hypotheses that grow side by side for each input. Methods that draw let each grow
+    on its own and put the likeliest first, so 1 gives a fair sample. Greedy search always has 1."""
 
     min_length: int = 20
-    """Tokens that come before the end token, at least. Greedy search ignores it."""
+    """Least number of tokens before the end token. Greedy search ignores it."""
 
     max_length: int = 128
-    """Tokens of a reply, at most, its end token included."""
+    """Largest number of tokens of a reply, its end token included."""
 
     block_ngram: int = 3
-    """No n-gram of this many tokens comes twice in a reply; 0 turns it off."""
+    """Length of the n-grams that must not occur twice in a reply, in tokens; 0 turns it off."""
 
     block_context_ngram: int = 3
-    """No n-gram of this many tokens of the context comes in the reply; 0 turns it off."""
+    """Length of the n-grams of the context that must not occur in a reply; 0 turns it off."""
 
     block_full_context: bool = False
-    """The context is all that was said, also what was cut off before the model reads it (ParlAI's
-    ``--beam-block-full-context``)."""
+    """Count as context the whole conversation, also turns that were cut off before the model reads
+    it (ParlAI's ``--beam-block-full-context``)."""
 
     length_penalty: float = 0.65
-    """Exponent of the length that scores are divided by: higher prefers longer replies."""
+    """Exponent of the length that scores are divided by: a higher one prefers longer replies."""
 
     temperature: float = 1.0
-    """Logits are divided by it: below 1 sharpens, above 1 flattens."""
+    """Number that logits are divided by: below 1 sharpens the choice, above 1 flattens it."""
 
     top_k: int = 10
-    """Likeliest tokens that ``topk`` and ``delayed_beam`` draw from."""
+    """Number of likeliest tokens that ``topk`` and ``delayed_beam`` draw from."""
 
     top_p: float = 0.9
-    """Probability of the likeliest tokens that ``nucleus`` draws from."""
+    """Total probability of the likeliest tokens that ``nucleus`` draws from."""
 
     beam_delay: int = 30
-    """Tokens that ``delayed_beam`` draws before it becomes a beam search."""
+    """Number of tokens that ``delayed_beam`` draws before it becomes a beam search."""
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "top_k"):

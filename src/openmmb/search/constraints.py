@@ -1,10 +1,10 @@
-"""What a hypothesis may not say next, as functions that overwrite logits.
+"""Which tokens may not come next, as functions that overwrite logits.
 
 Each rule is a function made once for a search and called at every step. It compares token ids in
 whole tensors and never asks the device for an answer, so no step waits for it.
 
 Sizes: B inputs, K beams, L tokens so far, V vocabulary, S context tokens, n tokens in an n-gram,
-M places where something may be banned, P phrases.
+M positions of n-grams, P phrases.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 BANNED = -1e20
-"""Logit of what must not be said, and score of what said it. It is finite, as in ParlAI: where
-everything is banned a search still chooses, and what it chose counts as dead."""
+"""Logit of a banned token, and score of a hypothesis with one. It is finite, as in ParlAI: where
+everything is banned a search still chooses, and the hypothesis counts as dead."""
 
 Constraint = Callable[[Tensor, Tensor], None]
 """Tokens so far (B, K, L) int64 and logits (B, K, V) float32 -> None; bans by writing
@@ -92,10 +92,10 @@ def no_phrase(
 
 def _ban_next(tokens: Tensor, source: Tensor, size: int, logits: Tensor) -> None:
     """Ban what would complete an n-gram of ``source``, (B, K or 1, S)."""
-    places = source.shape[-1] - size + 1  # M
-    if places < 1 or tokens.shape[-1] < size - 1:
+    count = source.shape[-1] - size + 1  # M
+    if count < 1 or tokens.shape[-1] < size - 1:
         return
-    hits = _follows(tokens, [source[..., at : at + places] for at in range(size - 1)])
+    hits = _follows(tokens, [source[..., at : at + count] for at in range(size - 1)])
     ids = source[..., size - 1 :].expand(*tokens.shape[:2], -1)
     _write(logits, ids, hits)
 
@@ -105,7 +105,7 @@ def _follows(tokens: Tensor, prefixes: list[Tensor]) -> Tensor | None:
 
     Args:
         tokens: (B, K, L).
-        prefixes: For each of n - 1 tokens, what it must be at each place: (B or 1, K or 1, M).
+        prefixes: For each of n - 1 tokens, what it must be at each position: (B or 1, K or 1, M).
     """
     hits: Tensor | None = None
     for back, wanted in zip(range(len(prefixes), 0, -1), prefixes, strict=True):
@@ -118,5 +118,5 @@ def _write(logits: Tensor, ids: Tensor, hits: Tensor | None) -> None:
     """Ban ``ids`` (B, K, M) where ``hits`` (B, K, M)."""
     if hits is None:
         logits.scatter_(-1, ids, BANNED)
-    else:  # a minimum, since an id may stand at several places and be hit at only some of them
+    else:  # a minimum, since an id may occur at several positions and be hit at only one of them
         logits.scatter_reduce_(-1, ids, torch.where(hits, BANNED, torch.inf), "amin")

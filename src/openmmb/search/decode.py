@@ -85,10 +85,10 @@ def search(
     rules = [*_rules(config, context, end_id), *rules]
     banned = torch.tensor(banned_ids, dtype=torch.int64, device=context.device)
     trace = Trace(B, K, end_id=end_id, device=context.device)
-    said = torch.zeros(B, K, config.max_length + 1, dtype=torch.int64, device=context.device)
-    said[..., 0] = torch.as_tensor(start_id, device=context.device).expand(B)[:, None]
+    prefixes = torch.zeros(B, K, config.max_length + 1, dtype=torch.int64, device=context.device)
+    prefixes[..., 0] = torch.as_tensor(start_id, device=context.device).expand(B)[:, None]
     scores = _first_scores(config, B, context.device)
-    tokens, parents = said[..., 0], torch.arange(K, device=context.device).expand(B, K)
+    tokens, parents = prefixes[..., 0], torch.arange(K, device=context.device).expand(B, K)
     done = [False] * B
     for length in range(1, config.max_length + 1):
         logits = step(tokens, parents).float()
@@ -97,10 +97,10 @@ def search(
         logits.index_fill_(-1, banned, BANNED)
         log_total = log_sum_exp(logits)
         for rule in rules:
-            rule(said[..., :length], logits)
+            rule(prefixes[..., :length], logits)
         choice = _choose(config, length - 1, logits, log_total, scores, done, generators)
         tokens, parents = choice.tokens, choice.parents
-        _append(said, length, tokens, parents)
+        _append(prefixes, length, tokens, parents)
         trace.add(choice)
         done = trace.done.tolist()  # the one answer that a step waits for
         if all(done):
@@ -156,8 +156,8 @@ def _choose(
     return draw_top_k(logits, log_total, scores, config.top_k, done=done, generators=generators)
 
 
-def _append(said: Tensor, length: int, tokens: Tensor, parents: Tensor) -> None:
-    """Let every beam of ``said`` (B, K, L) say what its parent has said, and then its token."""
+def _append(prefixes: Tensor, length: int, tokens: Tensor, parents: Tensor) -> None:
+    """Let every beam of ``prefixes`` (B, K, L) continue its parent's prefix with its token."""
     beams = parents[..., None].expand(-1, -1, length)
-    said[..., :length] = said[..., :length].gather(1, beams)
-    said[..., length] = tokens
+    prefixes[..., :length] = prefixes[..., :length].gather(1, beams)
+    prefixes[..., length] = tokens

@@ -1,4 +1,4 @@
-"""What a search found, and the record of its steps from which that is read.
+"""The hypotheses of a search, and the record of its steps from which they are read.
 
 Sizes: B inputs, K beams, T steps, N finished hypotheses.
 """
@@ -93,25 +93,25 @@ class Trace:
         row, when, slot = ended.transpose(1, 0, 2).nonzero()  # (N,) each, inputs together
         length = when + 2  # when counts steps from 0
         scores = totals[when, row, slot] / ((1 + length) / 6) ** length_penalty
-        said = _follow_back(tokens, parents, when, row, slot)
-        found: list[list[Hypothesis]] = [[] for _ in finished]
+        paths = _follow_back(tokens, parents, when, row, slot)
+        hypotheses: list[list[Hypothesis]] = [[] for _ in finished]
         for at in np.lexsort((-scores, row)):  # stable
-            words = tuple(said[at, : when[at]].tolist())
+            ids = tuple(paths[at, : when[at]].tolist())
             full = bool(finished[row[at]])
-            found[row[at]].append(Hypothesis(words, float(scores[at]), finished=full))
-        return found
+            hypotheses[row[at]].append(Hypothesis(ids, float(scores[at]), finished=full))
+        return hypotheses
 
 
 def _follow_back(tokens: Ints, parents: Ints, when: Ints, row: Ints, slot: Ints) -> Ints:
     """Tokens on the way to beam ``slot`` of input ``row`` at step ``when``: (N, T).
 
-    What stands after ``when`` means nothing.
+    What follows ``when`` means nothing.
     """
-    said = np.zeros((len(row), len(tokens)), dtype=np.int64)
+    path = np.zeros((len(row), len(tokens)), dtype=np.int64)
     for step in range(len(tokens) - 1, -1, -1):
-        said[:, step] = tokens[step, row, slot]
+        path[:, step] = tokens[step, row, slot]
         slot = np.where(step <= when, parents[step, row, slot], slot)
-    return said
+    return path
 
 
 def _ints(steps: list[Tensor]) -> Ints:

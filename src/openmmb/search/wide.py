@@ -1,7 +1,7 @@
 """Sums and maxima over a vocabulary, by pieces that a CPU's cache holds.
 
-PyTorch's own go over all beams' logits once an operation, from memory each time, and sort every
-row with its indices. On other devices they are used as they are.
+PyTorch's own functions read all beams' logits from memory for every operation, and sort whole rows
+with their indices. On other devices they are used as they are.
 
 Sizes: B inputs, K beams, V vocabulary.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 PIECE = 2**18
-"""Numbers that are worked on together: 1 MB of float32."""
+"""Numbers that are processed together: 1 MB of float32."""
 LEAST = -80.0
 """What is further below the maximum adds nothing to a float32 sum, but an exponential below
 float32's normal range, zero included, takes at least 15 times as long as another."""
@@ -45,8 +45,8 @@ def highest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         return values, ids
     maxima = logits[..., :whole].reshape(*logits.shape[:2], -1, BLOCK).amax(-1)
     blocks = maxima.topk(count, dim=-1, sorted=False).indices
-    places = (blocks[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)
-    rest = torch.arange(whole, size).expand(*places.shape[:-1], -1)
-    places = torch.cat([places, rest], dim=-1)
-    values, at = logits.gather(-1, places).topk(count, dim=-1)
-    return values, places.gather(-1, at)
+    indices = (blocks[..., None] * BLOCK + torch.arange(BLOCK)).flatten(-2)
+    rest = torch.arange(whole, size).expand(*indices.shape[:-1], -1)
+    indices = torch.cat([indices, rest], dim=-1)
+    values, at = logits.gather(-1, indices).topk(count, dim=-1)
+    return values, indices.gather(-1, at)
