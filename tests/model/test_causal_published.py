@@ -7,7 +7,8 @@ import torch
 import transformers
 from torch import Tensor
 
-from openmmb.convert.llama import FRESH, sources
+from openmmb.convert.llama import sources
+from openmmb.model.adapter import PICTURE
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_config import CausalConfig
 from tests.model.causal import SHAPES, Inputs, inputs, network
@@ -53,7 +54,7 @@ def pair(name: str) -> tuple[CausalLM, Any]:
     weights = theirs.state_dict()
     with torch.no_grad():
         for key, weight in ours.named_parameters():
-            if not key.startswith(FRESH):
+            if not key.startswith(PICTURE):
                 parts = [weights[source] for source in sources(key)]
                 for part, value in zip(
                     parts, torch.split(weight, [len(p) for p in parts]), strict=True
@@ -115,7 +116,7 @@ def test_gradients_are_those_of_transformers(name: str) -> None:
         assert parameter.grad is not None, key
     gradients = {key: parameter.grad for key, parameter in theirs.named_parameters()}
     for key, parameter in ours.named_parameters():
-        if not key.startswith(FRESH):
+        if not key.startswith(PICTURE):
             assert parameter.grad is not None, key
             expected = torch.cat([gradients[source] for source in sources(key)])
             torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-4)

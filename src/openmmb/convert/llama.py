@@ -1,6 +1,7 @@
 """Llama-like networks of Hugging Face's: the names of their weights, and ``config.json``.
 
-Covers ``llama`` (Llama 2 and 3, SmolLM2), ``qwen2`` (Qwen2.5) and ``qwen3``.
+Covers ``llama`` (Llama 3, SmolLM2), ``qwen2`` (Qwen2.5) and ``qwen3``, where they have a byte-level
+BPE in ``tokenizer.json``.
 """
 
 import re
@@ -8,14 +9,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from openmmb.checkpoint import Precision
 from openmmb.config import parse
+from openmmb.convert.adopt import adopt, image_shape
+from openmmb.convert.causal import (
+    adopt_vocabulary,
+    make_settings,
+    special_tokens,
+    text_shapes,
+    write_causal,
+)
+from openmmb.convert.objects import read_object
+from openmmb.convert.stream import Weight
+from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError, ConfigError
+from openmmb.files import read_text
 from openmmb.model.causal_config import CausalConfig
+from openmmb.text.tokenizer import Tokenizer
 
 KINDS: Final = ("llama", "qwen2", "qwen3")
 """Values of ``model_type`` that can be converted."""
-FRESH: Final = ("image_projector.", "image_segment")
-"""Begin the names of weights that a model of text alone does not have."""
 OUTSIDE: Final = {
     "embeddings": "model.embed_tokens",
     "norm": "model.norm",
@@ -58,6 +71,71 @@ REFUSED: Final = {
     "partial_rotary_factor": 1.0,
 }
 """What would make another network of it, and the one value that is none."""
+
+
+COPY: Final = "lm_head.weight"
+"""The table of words once more, where input and output are tied."""
+
+
+def convert_llama(
+    source: Path,
+    data: Mapping[str, Any],
+    weights: Mapping[str, Weight],
+    out: Path,
+    *,
+    precision: Precision | None,
+    encoder: str,
+) -> Converted:
+    """Write a folder of Hugging Face's as this project's checkpoint.
+
+    Args:
+        source: The folder.
+        data: Its ``config.json``.
+        weights: Its weights, open.
+        out: The folder to write.
+        precision: Precision of the weights; None keeps what is stored.
+        encoder: The picture encoder that the model is prepared for.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or the weights are not those of the
+            configuration.
+    """
+    vectors, features = image_shape(encoder)
+    shape = read_shape(data, source / "config.json", image_vectors=vectors, image_dim=features)
+    wanted = text_shapes(shape)
+    spare = [name for name in weights if name.endswith("rotary_emb.inv_freq")]
+    if shape.tied and COPY in weights:
+        _check_copy(weights, source)
+        spare.append(COPY)
+    adopted = adopt(
+        weights,
+        wanted,
+        {name: sources(name) for name in wanted},
+        source,
+        precision=precision,
+        spare=spare,
+    )
+    config = make_settings(source.resolve().name, encoder, shape)
+    return write_causal(out, config, read_vocabulary(source, data), adopted, source=source)
+
+
+def read_vocabulary(source: Path, data: Mapping[str, Any]) -> Tokenizer:
+    """Read the vocabulary of a folder.
+
+    Raises:
+        CheckpointError: It is missing, damaged, no byte-level BPE, or names no end token.
+    """
+    path = source / "tokenizer.json"
+    text = read_text(path, error=CheckpointError)
+    specials = special_tokens(text, source=str(path))
+    settings = source / "tokenizer_config.json"
+    named = read_object(settings) if settings.is_file() else {}
+    by_id = dict(specials)
+    end = _token(named.get("eos_token")) or by_id.get(_first(data.get("eos_token_id")))
+    if end is None or end not in by_id.values():
+        raise CheckpointError(f"{source}: the end token is {end!r}; expected a special token")
+    pad = _token(named.get("pad_token")) or by_id.get(_first(data.get("pad_token_id")))
+    return adopt_vocabulary(text, [*by_id.values()], end=end, pad=pad, source=str(path))
 
 
 def sources(name: str) -> tuple[str, ...]:
@@ -134,6 +212,26 @@ def _rotary(data: Mapping[str, Any], path: Path) -> tuple[Any, dict[str, Any] | 
         if key not in given:
             raise CheckpointError(f"{path}: no {key} in the scaling of rotary positions")
     return base, {ours: given[theirs] for theirs, ours in SCALING.items()}
+
+
+def _check_copy(weights: Mapping[str, Weight], source: Path) -> None:
+    table = weights.get(f"{OUTSIDE['embeddings']}.weight")
+    if table is not None and not table.read().equal(weights[COPY].read()):
+        raise CheckpointError(
+            f"{source}: {COPY} differs from the table of words, but config.json says that "
+            "tie_word_embeddings is true"
+        )
+
+
+def _token(named: Any) -> str | None:
+    """Return the text of a token as ``tokenizer_config.json`` names it."""
+    content = named.get("content") if isinstance(named, dict) else named
+    return content if isinstance(content, str) else None
+
+
+def _first(ids: Any) -> Any:
+    """Return the first of several ids, of which ``config.json`` may have a list."""
+    return (ids[0] if ids else None) if isinstance(ids, list) else ids
 
 
 def _quotient(data: Mapping[str, Any], path: Path) -> int:

@@ -127,14 +127,16 @@ def read_gguf_weights(
     return readers
 
 
+def read_part(file: GgufFile, config: CausalConfig, name: str) -> Tensor:
+    """Return a tensor of a file as the networks have it, in float32."""
+    tensor = file.read(name)
+    if file.fields["general.architecture"] == "llama" and re.search(r"\.attn_[qk]\.", name):
+        return _unpermuted(tensor, config.head_dim)
+    return tensor
+
+
 def _read(file: GgufFile, config: CausalConfig, parts: tuple[str, ...]) -> Tensor:
-    turned = file.fields["general.architecture"] == "llama"
-    tensors = []
-    for part in parts:
-        tensor = file.read(part)
-        if turned and re.search(r"\.attn_[qk]\.", part):
-            tensor = _unpermuted(tensor, config.head_dim)
-        tensors.append(tensor)
+    tensors = [read_part(file, config, part) for part in parts]
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
 
