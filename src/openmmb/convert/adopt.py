@@ -175,10 +175,12 @@ def _parts(
     published: Mapping[str, Weight], keys: tuple[str, ...], shape: tuple[int, ...], path: Path
 ) -> list[Weight]:
     """Return the weights that are put together to one of ``shape``."""
-    expected = (shape[0] // len(keys), *shape[1:])
     parts = [published[key] for key in keys]
+    rows = sum(part.shape[0] for part in parts if part.shape)
+    whole = rows == shape[0] and all(part.shape[1:] == shape[1:] for part in parts)
+    expected = (shape[0] // len(keys), *shape[1:])
     for key, part in zip(keys, parts, strict=True):
-        if part.shape != expected:
+        if not whole and part.shape != expected:
             raise CheckpointError(f"{path}: {key} is {part.shape}, expected {expected}")
         if part.dtype not in NAMES or part.dtype != parts[0].dtype:
             raise CheckpointError(

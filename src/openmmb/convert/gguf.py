@@ -4,6 +4,7 @@ Weights are stored in fewer bits there; here they become numbers again. The voca
 byte-level BPE whose way of splitting a text has a name in the file.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +13,21 @@ import tokenizers
 import torch
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from openmmb.checkpoint import Precision
-from openmmb.convert.adopt import adopt, image_shape
-from openmmb.convert.causal import adopt_vocabulary, make_settings, text_shapes, write_causal
+from openmmb.checkpoint import Checkpoint, Precision, save_checkpoint
+from openmmb.convert.adopt import adopt, image_shape, untrained_pictures
+from openmmb.convert.causal import (
+    adopt_vocabulary,
+    fresh_picture,
+    make_settings,
+    text_shapes,
+    write_causal,
+)
 from openmmb.convert.stream import Weight
 from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError
-from openmmb.pretrained.bases import BASES, find_base
+from openmmb.model.adapter import PICTURE, AdapterConfig, adapt
+from openmmb.model.causal import CausalLM
+from openmmb.pretrained.bases import BASES, find_base, load_base
 from openmmb.pretrained.gguf_file import GgufFile
 from openmmb.pretrained.gguf_llama import ROTARY, read_gguf_shape, read_part, sources
 from openmmb.text.tokenizer import Tokenizer
@@ -73,6 +82,44 @@ def convert(
         )
         config = make_settings(source.stem, encoder, shape)
         return write_causal(out, config, read_vocabulary(file), adopted, source=path)
+
+
+def begin_adapter(
+    base: str,
+    out: Path,
+    adapter: AdapterConfig,
+    *,
+    precision: Precision | None = None,
+    encoder: str = "efficientnet_lite0",
+) -> Converted:
+    """Write a checkpoint over an installed base: untrained adapters that change nothing yet.
+
+    Args:
+        base: Its name.
+        out: The folder to write.
+        adapter: What of it is to be trained.
+        precision: Precision of what is stored; None: fp16.
+        encoder: The picture encoder that the model is prepared for.
+
+    Raises:
+        CheckpointError: The base is unknown, not installed or damaged, or ``out`` is a file.
+    """
+    vectors, features = image_shape(encoder)
+    with GgufFile(find_base(base)) as file:
+        shape = read_gguf_shape(file, image_vectors=vectors, image_dim=features)
+        tokenizer = read_vocabulary(file)
+    network = CausalLM(shape)
+    load_base(network, base, torch.float32)
+    scale = network.embeddings.weight.detach().std().item()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, weight in network.named_parameters():
+            if name.startswith(PICTURE):
+                weight.copy_(fresh_picture(weight.shape, scale))
+        adapt(network, adapter)
+    config = replace(make_settings(base, encoder, shape), base=base, adapter=adapter)
+    save_checkpoint(Checkpoint(config, network, tokenizer), out, precision=precision or "fp16")
+    return Converted(folder=out, config=config, notes=(untrained_pictures(encoder),))
 
 
 def read_vocabulary(file: GgufFile) -> Tokenizer:

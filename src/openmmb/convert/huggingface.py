@@ -1,5 +1,7 @@
 """Hugging Face's Blenderbots: ``facebook/blenderbot-400M-distill`` and its like, ``_small-90M``.
 
+Llama-like networks are read here too, see ``convert.llama``.
+
 ``config.json``                          shape, and how replies were searched for
 ``pytorch_model.bin`` or ``model.safetensors``   weights, in one file or in several with an index
 ``vocab.json``, ``merges.txt``           the byte-level BPE; for 90M, words and pieces
@@ -27,6 +29,7 @@ from openmmb.checkpoint import (
     Precision,
 )
 from openmmb.config import load as load_config
+from openmmb.convert import llama
 from openmmb.convert.adopt import FRESH, adopt_network, in_precision, untrained_pictures
 from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
 from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
@@ -72,6 +75,11 @@ def convert(
             are not those of its configuration. A pickle that names code to run is refused.
     """
     data = read_object(source / "config.json")
+    if data.get("model_type") in llama.KINDS:
+        with _open_weights(source) as weights:
+            return llama.convert_llama(
+                source, data, weights, out, precision=precision, encoder=encoder
+            )
     kind = find_kind(data, source)
     read_vocabulary = read_hf_dictionary if kind.has_pieces else read_hf_vocabulary
     with _open_weights(source) as published:
