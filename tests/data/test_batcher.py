@@ -9,7 +9,7 @@ from torch import Tensor
 
 from openmmb.data.batcher import Row
 from openmmb.data.controls import ControlsConfig
-from openmmb.data.encode import Encoded
+from openmmb.data.encode import EncodeConfig, Encoded
 from tests.build import SENTENCES, tiny_example
 from tests.data.build import (
     NAMES,
@@ -90,3 +90,12 @@ def test_evaluation_has_the_controls_of_the_first_epoch() -> None:
 
 def test_evaluation_of_nothing_is_nothing() -> None:
     assert in_batches([], batch_size=2) == []
+
+
+def test_what_is_recognised_in_a_picture_joins_its_examples() -> None:
+    config = EncodeConfig(layout="turns", object_words=1)
+    seeing = replace(batcher(), config=config, object_words=lambda name: [(f"ox {name}", 0.5)])
+    picture = tiny_example(image_id="7")
+    assert seeing.recognise(picture).objects == ("ox 7",)
+    assert seeing.recognise(tiny_example()).objects == ()
+    assert batcher().recognise(picture) == picture

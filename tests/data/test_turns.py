@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmmb.config import parse
-from openmmb.data.encode import EncodeConfig, encode, encode_context, encode_prompt
+from openmmb.data.encode import (
+    EncodeConfig,
+    choose_objects,
+    encode,
+    encode_context,
+    encode_prompt,
+)
 from openmmb.data.example import Example
 from openmmb.errors import ConfigError
 from openmmb.text.tokenizer import OBJECTS, PERSON, PERSONA, STYLE, Tokenizer
@@ -146,3 +152,16 @@ def test_no_text_becomes_a_mark(text: str, reply: str) -> None:
 def test_a_layout_without_an_end_is_none_of_turns() -> None:
     with pytest.raises(ConfigError, match=r"end_context is false.* 'turns' has it; use 'parlai'"):
         parse(EncodeConfig, {"layout": "turns", "end_context": False})
+
+
+def test_what_is_recognised_is_named_if_it_is_likely() -> None:
+    config = replace(CONFIG, object_words=2, object_threshold=0.2)
+    recognised = [("ox", 0.5), ("rope", 0.2), ("barn", 0.2), ("cow", 0.1)]
+    assert choose_objects(recognised, config) == ("ox", "rope")
+    assert choose_objects(recognised[3:], config) == ()
+    assert choose_objects(recognised, CONFIG) == ()
+
+
+def test_names_stand_only_where_there_is_a_place_for_them() -> None:
+    with pytest.raises(ConfigError, match=r"object_words is 3 in the layout 'openmmb'; expected"):
+        parse(EncodeConfig, {"object_words": 3})

@@ -1,13 +1,22 @@
 """What is held out is never learnt from, and is the same in every run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from openmmb.config import parse
 from openmmb.errors import ConfigError, DataError
-from openmmb.tasks.mixture import TaskConfig, held_out, read_task, read_train, read_valid
-from tests.build import tiny_example, write_tiny_data
+from openmmb.tasks.mixture import (
+    FeatureFolders,
+    TaskConfig,
+    held_out,
+    read_task,
+    read_train,
+    read_valid,
+)
+from tests.build import TINY_F, TINY_I, tiny_example, tiny_features, write_tiny_data
 from tests.tasks.build import BUILD
 
 
@@ -93,3 +102,21 @@ def test_only_what_is_kept_for_validation_can_be_read(tmp_path: Path) -> None:
     for name, holdout in (("convai2", 0.0), ("dailydialog", 0.25)):
         config = TaskConfig(name=name, holdout=holdout)
         assert list(read_valid(config, tmp_path)) == read_task(config, tmp_path).valid
+
+
+def test_packed_is_for_learning_only(tmp_path: Path) -> None:
+    write_conversations(tmp_path, 40)
+    read = read_task(TaskConfig(name="dailydialog", holdout=0.5, packed=True), tmp_path)
+    assert [(e.reply[:4], e.following) for e in read.train[:2]] == [("I am", ()), ("Bye.", ())]
+    assert all(not example.following for example in read.valid)
+    with pytest.raises(ConfigError, match="write_on and packed are both true; use one of them"):
+        parse(TaskConfig, {"name": "dailydialog", "write_on": True, "packed": True})
+
+
+def test_words_that_a_folder_lacks_are_missed_by_name(tmp_path: Path) -> None:
+    folder = tiny_features(tmp_path)
+    folders = FeatureFolders(encoder="tiny", image_shape=(TINY_I, TINY_F), plain=str(folder))
+    with pytest.raises(ConfigError, match=r"^features: .* has no words .* encode\.object_words"):
+        folders.open_words()
+    with pytest.raises(ConfigError, match=r"^features: missing has no words"):
+        replace(folders, plain=None).open_words()

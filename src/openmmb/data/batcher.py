@@ -4,7 +4,7 @@ Sizes: S context tokens, T reply tokens, I image vectors, F features in each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,15 @@ from openmmb.data.batch import Batch, Shard, collate
 from openmmb.data.buckets import buckets
 from openmmb.data.controls import Controls
 from openmmb.data.draw import pick
-from openmmb.data.encode import EncodeConfig, Encoded, encode
+from openmmb.data.encode import EncodeConfig, Encoded, choose_objects, encode
 from openmmb.data.example import Example
 from openmmb.text.tokenizer import Tokenizer
 
 ImageVectors = Callable[[str], Tensor]
 """Image id -> (I, F)."""
+ObjectWords = Callable[[str], Sequence[tuple[str, float]]]
+"""Image id -> names of what the picture encoder recognises and their probabilities, likeliest
+first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Batcher:
         views: Ways to look up a picture's image vectors, the picture itself and, if there is
             one, its mirror image; each epoch of an example draws one.
         image_shape: (I, F).
+        object_words: What is recognised in a picture; None: nothing is looked up.
     """
 
     tokenizer: Tokenizer
@@ -54,6 +58,7 @@ class Batcher:
     controls: Controls
     views: tuple[ImageVectors, ...]
     image_shape: tuple[int, int]
+    object_words: ObjectWords | None = None
 
     @property
     def learns_all_captions(self) -> bool:
@@ -66,7 +71,14 @@ class Batcher:
         if example.image_id is not None:
             key = (self.controls.seed, epoch, example.task, example.conversation)
             view = pick(len(self.views), "view", *key)
-        return Row(self.encode(self.controls.apply(example, epoch)), view)
+        return Row(self.encode(self.controls.apply(self.recognise(example), epoch)), view)
+
+    def recognise(self, example: Example) -> Example:
+        """Return the example with what is recognised in its picture."""
+        if self.object_words is None or example.image_id is None:
+            return example
+        objects = choose_objects(self.object_words(example.image_id), self.config)
+        return replace(example, objects=objects)
 
     def encode(self, example: Example) -> Encoded:
         """Encode an example as it is."""

@@ -108,6 +108,12 @@ class Controls:
         return (questions[pick(len(questions), "which question", *key)],)
 
 
+def with_gender(example: Example, gender: str | None) -> Example:
+    """Return the example with one gender control for all its replies, whatever words they have."""
+    others = () if gender is None else (gender,) * len(example.more_genders)
+    return replace(example, gender=gender, more_genders=others)
+
+
 @cache
 def picture_questions() -> tuple[str, ...]:
     """Return the ways a person asks what a picture shows."""

@@ -44,6 +44,11 @@ class EncodeConfig:
     """Most of those that style and persona may take; not in ParlAI's layouts."""
     max_reply: int = 128
     """Most tokens of a reply, end token included; a longer one is cut on the right."""
+    object_words: int = 0
+    """Most names of what the picture encoder recognises that stand in a context; only in the
+    layout ``turns``, and only for encoders that name things."""
+    object_threshold: float = 0.08
+    """Least probability of a name that stands there."""
     delimiter: str = "\n"
     """Between turns."""
     end_context: bool = True
@@ -57,6 +62,13 @@ class EncodeConfig:
             )
         if self.max_reply < 1:
             raise ValueError(f"max_reply must be at least 1, got {self.max_reply}")
+        if self.object_words < 0 or (self.object_words and self.layout != "turns"):
+            raise ValueError(
+                f"object_words is {self.object_words} in the layout {self.layout!r}; expected 0, "
+                "or a number above it in the layout 'turns'"
+            )
+        if not 0 <= self.object_threshold <= 1:
+            raise ValueError(f"object_threshold is {self.object_threshold}; expected 0 to 1")
         if self.layout in ("openmmb", "turns") and not self.end_context:
             raise ValueError(
                 f"end_context is false, but the layout {self.layout!r} has it; use 'parlai'"
@@ -138,6 +150,19 @@ def encode(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Enco
         reply=tuple(encode_reply((example.reply, *example.following), tokenizer, config)),
         image_id=example.image_id,
     )
+
+
+def choose_objects(
+    recognised: Sequence[tuple[str, float]], config: EncodeConfig
+) -> tuple[str, ...]:
+    """Choose which names stand in a context.
+
+    Args:
+        recognised: Names and their probabilities, likeliest first.
+        config: How many, and how likely they must be.
+    """
+    likely = [name for name, chance in recognised if chance >= config.object_threshold]
+    return tuple(likely[: config.object_words])
 
 
 def encode_prompt(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> Prompt:

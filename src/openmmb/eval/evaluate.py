@@ -1,10 +1,11 @@
 """A model's numbers on data sets: perplexity, captions, and its own replies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.batcher import Batcher, Row
+from openmmb.data.controls import with_gender
 from openmmb.data.example import Example
 from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.perplexity import loss_of, perplexity_of
@@ -68,6 +69,7 @@ def evaluate(
         progress: Called while replies and captions are searched for.
     """
     gender = checkpoint.config.gender
+    tasks = {task: [batcher.recognise(one) for one in found] for task, found in tasks.items()}
     settings = {
         task: () if measures is None else settings_for(checkpoint, examples, ban=ban)
         for task, examples in tasks.items()
@@ -129,7 +131,7 @@ def steered_perplexity(
         gender: The control, or None.
         batch_size: Examples side by side.
     """
-    steered = (replace(batcher.controls.apply(one, 0), gender=gender) for one in examples)
+    steered = (with_gender(batcher.controls.apply(one, 0), gender) for one in examples)
     rows = [Row(batcher.encode(one), 0) for one in steered]
     return _perplexity(checkpoint, batcher, rows, batch_size)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.config import config, require
-from openmmb.data.batcher import Batcher, ImageVectors
+from openmmb.data.batcher import Batcher, ImageVectors, ObjectWords
 from openmmb.data.controls import NEGATIVE, POSITIVE, Controls, ControlsConfig
 from openmmb.data.draw import uniform
 from openmmb.data.encode import EncodeConfig
@@ -141,6 +141,22 @@ class FeatureFolders:
             views.append(self._open("mirrored_features", self.mirrored, image_ids, mirrored=True))
         return tuple(views)
 
+    def open_words(self) -> ObjectWords:
+        """Open what was recognised in the pictures.
+
+        Raises:
+            ConfigError: There is no folder, or its encoder had no words when it was made.
+            DataError: The folder is not one of image vectors.
+        """
+        features = None if self.plain is None else Features(self.plain)
+        if features is None or not features.manifest.words:
+            raise ConfigError(
+                f"features: {self.plain or 'missing'} has no words for what pictures show, which "
+                "encode.object_words asks for; use a folder that 'openmmb features' wrote with an "
+                "encoder that has them"
+            )
+        return features.words
+
     def _open(
         self, key: str, folder: str, image_ids: Collection[str], *, mirrored: bool
     ) -> ImageVectors:
@@ -207,6 +223,9 @@ def open_batches(
         ),
         views=() if features is None else features.open(image_ids),
         image_shape=(0, 0) if features is None else features.image_shape,
+        object_words=features.open_words()
+        if features is not None and image_ids and encode.object_words
+        else None,
     )
 
 
