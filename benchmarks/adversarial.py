@@ -35,7 +35,7 @@ LISTED = {
 }
 """Placeholders and the categories of the list that fill them."""
 
-_PLACE = re.compile(r"\{(\w+)(?::([^}]*))?\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
 def _through(letters: str, others: str) -> Callable[[str], str]:
@@ -64,12 +64,10 @@ class Transcript:
     """A screen that keeps what a chat shows, message by message."""
 
     lines: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Keep what the bot says."""
         self.lines.append(f"bot: {text}")
-        self.said.append(text)
 
     def note(self, text: str) -> None:
         """Keep a note."""
@@ -109,7 +107,7 @@ def read(path: Path, seed: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def fill(message: str, draw: random.Random) -> str:
-    """Put phrases of the list, or as much as a message may have, in place of placeholders."""
+    """Replace placeholders by phrases of the list, or by as much as a message may have."""
 
     def put(match: re.Match[str]) -> str:
         name, how = match[1], match[2] or ""
@@ -117,19 +115,19 @@ def fill(message: str, draw: random.Random) -> str:
             return (how * MAX_CHARACTERS)[:MAX_CHARACTERS].strip()
         return DISGUISES[how](draw.choice(_listed(LISTED[name])))
 
-    return _PLACE.sub(put, message).replace("\\n", "\n")
+    return _PLACEHOLDER.sub(put, message).replace("\\n", "\n")
 
 
 def _listed(category: str) -> list[str]:
     """Return phrases of a category, the likeliest words of each, longest choice first."""
-    found = []
+    texts = []
     for phrase in bundled_phrases():
         # Slots of hundreds of words name people or groups; those phrases are for the list alone.
         plain = phrase.inside is None and all(len(slot) < 400 for slot in phrase.slots)
         if phrase.category == category and plain:
             runs = [max(slot, key=lambda run: (len(run), run)) for slot in phrase.slots]
-            found.append(" ".join(word for run in runs for word in run))
-    return found
+            texts.append(" ".join(word for run in runs for word in run))
+    return texts
 
 
 def talk(session: Session, screen: Transcript, messages: Sequence[str]) -> None:

@@ -172,6 +172,16 @@ def test_threads_share_a_bot_and_get_what_they_get_one_after_the_other(bot: Bot)
             assert_same(one, other)
 
 
+def test_threads_share_the_bundled_model() -> None:
+    bot = load("tiny")
+    one_by_one = [bot.reply_many([request])[0] for request in mixed()]
+    fresh = load("tiny")
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda request: fresh.reply_many([request])[0], mixed()))
+    for one, other in zip(one_by_one, together, strict=True):
+        assert_same(one, other)
+
+
 def test_a_conversation_goes_on_in_company(bot: Bot) -> None:
     bot.search = drawing("topk", beam_size=1)
     first = bot.reply_many(mixed())

@@ -62,8 +62,8 @@ def no_words(
     """Return the rules of a search whose replies have none of ``words``, however capitalised.
 
     A word is banned between any two characters that are neither letters nor digits ("he" in "he's"
-    and "he/she"), not inside longer words ("the"). Of the words that the tokenizer spells as a
-    listed word with something behind it, none can be said either: where "mandolin" is ``man`` and
+    and "he/she"), not inside longer words ("the"). Words that the tokenizer spells as a listed word
+    with something behind it cannot be said either: where "mandolin" is ``man`` and
     ``dolin``, it goes with "man". A word with an apostrophe inside is found only as the tokenizer
     spells it, and so is every word in a vocabulary of words and pieces.
 
@@ -145,8 +145,9 @@ def _no_ending(
 ) -> Constraint:
     """Ban what would end a listed word, however it was put together.
 
-    Words are compared by their hashes, which tokens can be added to: a word's is that of what
-    stands before, times a power of the base, plus that of the token.
+    Words are compared by their hashes, to which a token can be added: a word's hash is that of what
+    comes before, times a power of the base, plus that of the token. Of 64 bits, another word shares
+    a listed one's hash with a chance below one in 10^16; it would then be banned too.
     """
     tails = _tensor([_hash(piece.tail) for piece in pieces], device)
     powers = _tensor([pow(_BASE, len(piece.tail), 1 << 64) for piece in pieces], device)
