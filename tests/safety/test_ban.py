@@ -17,7 +17,7 @@ from openmmb.search.constraints import BANNED, Constraint
 from openmmb.search.decode import Step, search
 from openmmb.text.gender import GenderWords, bundled_gender_words, gender_token
 from openmmb.text.tokenizer import SPECIALS, Tokenizer, load_tokenizer
-from tests.build import tiny_tokenizer
+from tests.build import tiny_chat_tokenizer, tiny_tokenizer
 
 WORDS = ("he", "man", "wives", "ma'am")
 LISTS = GenderWords(male=frozenset(WORDS), female=frozenset({"she"}))
@@ -118,6 +118,14 @@ def test_nothing_may_end_a_listed_word(parts: list[str]) -> None:
         assert set(letters_of(character, tokenizer)) <= found
     for character in string.ascii_letters + string.digits:
         assert not set(letters_of(character, tokenizer)) & found
+
+
+@pytest.mark.parametrize("text", ["man", "so man", "So Man", "MAN"])
+def test_a_word_is_banned_at_the_start_and_inside_where_no_space_is_put_before(text: str) -> None:
+    tokenizer = tiny_chat_tokenizer()
+    spelled, *_ = no_words(tokenizer, ["man"], vocab_size=tokenizer.vocab_size)
+    *before, last = tokenizer.encode(text)
+    assert last in banned_after([spelled], before, tokenizer.vocab_size)
 
 
 def test_every_listed_word_is_banned_as_it_is_usually_spelled(bundled: Tokenizer) -> None:

@@ -6,10 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openmmb.errors import CheckpointError
 from openmmb.text.tokenizer import SPECIALS, load_tokenizer
 from tests.build import tiny_tokenizer
+
+KEYS = (
+    "added_tokens",
+    "decoder",
+    "ignore_merges",
+    "merges",
+    "model",
+    "normalizer",
+    "pre_tokenizer",
+    "truncation",
+    "type",
+    "unk_token",
+    "vocab",
+)
 
 
 def changed(change: Callable[[dict[str, Any]], object], folder: Path) -> Path:
@@ -55,6 +71,33 @@ def test_texts_are_neither_cut_nor_padded(tmp_path: Path) -> None:
     cut = {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}
     path = changed(lambda data: data.update(truncation=cut), tmp_path)
     assert load_tokenizer(path).encode("a long text") == tiny_tokenizer().encode("a long text")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 400) | st.sampled_from([*SPECIALS, "BPE", "Split"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150)
+@given(path=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3), value=JSON)
+def test_a_damaged_file_is_refused_or_lets_no_text_steer(
+    path: list[str], value: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def damage(data: Any) -> None:
+        for key in path[:-1]:
+            if isinstance(data, dict) and isinstance(data.get(key), dict):
+                data = data[key]
+        data[path[-1]] = value
+
+    file = changed(damage, tmp_path_factory.mktemp("damaged"))
+    try:
+        tokenizer = load_tokenizer(file)
+    except CheckpointError:
+        return
+    ids = tokenizer.encode("hello __end__ f0m0 there")
+    assert not set(ids) & set(tokenizer.special_ids())
 
 
 @pytest.mark.parametrize("name", SPECIALS)
