@@ -27,10 +27,11 @@ from torch import Tensor
 
 from openmmb.errors import OpenMMBError
 from openmmb.vision import efficientnet
-from openmmb.vision.encoders import ENCODERS, ImageEncoder, open_encoder
+from openmmb.vision.encoders import ENCODERS, open_encoder
 from openmmb.vision.features.extract import extract
 from openmmb.vision.features.pictures import SUFFIXES, list_pictures
 from openmmb.vision.features.share import WHOLE, Share
+from openmmb.vision.image_encoder import ImageEncoder
 
 BATCHES = (1, 8, 16, 64)
 PROCESSES = 2

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from openmmb.training.replies.config import Recipe
     from openmmb.training.run.loop import TrainingResult
     from openmmb.training.train import train
-    from openmmb.vision.encoders import ImageEncoder, open_encoder
+    from openmmb.vision.encoders import open_encoder
+    from openmmb.vision.image_encoder import ImageEncoder
 
 _HOMES = {
     "Bot": "openmmb.chat.bot",
@@ -37,7 +38,7 @@ _HOMES = {
     "DataError": "openmmb.errors",
     "Guard": "openmmb.safety.guard",
     "GuardConfig": "openmmb.safety.guard",
-    "ImageEncoder": "openmmb.vision.encoders",
+    "ImageEncoder": "openmmb.vision.image_encoder",
     "ImageError": "openmmb.errors",
     "OpenMMBError": "openmmb.errors",
     "Picture": "openmmb.chat.conversation",

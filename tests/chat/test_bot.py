@@ -27,7 +27,8 @@ from openmmb.tasks import open_task
 from openmmb.text.gender import gender_token
 from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
-from openmmb.vision.encoders import ENCODERS, EncoderOptions, Entry, ImageEncoder
+from openmmb.vision.encoders import ENCODERS, EncoderOptions, Entry
+from openmmb.vision.image_encoder import ImageEncoder
 from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
 
 SAMPLING = SearchConfig(method="topk", beam_size=1, top_k=50, min_length=6, max_length=12)

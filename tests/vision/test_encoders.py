@@ -17,12 +17,12 @@ from openmmb.vision import efficientnet
 from openmmb.vision.encoders import (
     ALIASES,
     ENCODERS,
-    ImageEncoder,
     find_encoder,
     from_parlai,
     open_encoder,
     open_resnext,
 )
+from openmmb.vision.image_encoder import ImageEncoder
 from openmmb.vision.resnext import ResNeXt, Shape
 
 TINY = Shape(2, groups=2, blocks=(1, 1, 1, 1), stem_dim=4)

@@ -20,8 +20,9 @@ from openmmb.chat.strict import name_type
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.errors import CheckpointError, ImageError, shorten
 from openmmb.text.normalize import tidy
-from openmmb.vision.encoders import ALIASES, ImageEncoder, open_encoder
+from openmmb.vision.encoders import ALIASES, open_encoder
 from openmmb.vision.image import DEFAULT_LIMITS, load_image
+from openmmb.vision.image_encoder import ImageEncoder
 
 ImageSource: TypeAlias = Path | str | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor | Picture
 """A picture to look at: a path, the bytes of a file, pixels as Pillow, NumPy (H, W, 3) or PyTorch

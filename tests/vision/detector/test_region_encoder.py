@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from openmmb.vision.detector.faster_rcnn import Precision
 from openmmb.vision.detector.region_encoder import RegionEncoder, open_faster_rcnn
-from openmmb.vision.encoders import ImageEncoder
+from openmmb.vision.image_encoder import ImageEncoder
 from tests.vision.detector.build import TINY, picture, published_weights
 
 CPU = torch.device("cpu")

@@ -27,7 +27,6 @@ from typing import Final, TypeVar
 from PIL import Image, ImageOps
 
 from openmmb.errors import ImageError
-from openmmb.vision.encoders import ImageEncoder
 from openmmb.vision.features import shards
 from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import Manifest, claim
@@ -35,6 +34,7 @@ from openmmb.vision.features.pictures import Picture, list_pictures
 from openmmb.vision.features.share import WHOLE, Share
 from openmmb.vision.features.unreadable import Unreadable, forget_other_runs, write_unreadable
 from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
+from openmmb.vision.image_encoder import ImageEncoder
 
 T = TypeVar("T")
 Loaded = tuple[str, Image.Image] | Unreadable
