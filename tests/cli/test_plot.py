@@ -23,10 +23,10 @@ def test_runs_become_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str
     run_plot(str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out))
     said = capsys.readouterr()
     assert said.out == f"{out}\n"
-    assert said.err == f"{tmp_path / 'b'}: damaged lines of its log that were left out: 1\n"
+    assert said.err == f"{tmp_path / 'b'}: left out 1 damaged lines of its log\n"
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_run_is_refused() -> None:
-    with pytest.raises(ConfigError, match="RUN: none given"):
+    with pytest.raises(ConfigError, match="RUN: missing"):
         run_plot()

@@ -69,7 +69,9 @@ def test_a_number_that_spans_decades_and_one_that_hardly_moves_both_have_ticks(
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"log\.jsonl: No such file.*; give the folder of a run"):
+    with pytest.raises(
+        ConfigError, match=r"log\.jsonl: No such file.*; expected the folder of a run"
+    ):
         read_curves(tmp_path)
     with pytest.raises(ConfigError, match="gone: No such file"):
         read_curves(tmp_path / "gone")
@@ -89,5 +91,7 @@ def test_without_matplotlib_it_says_what_to_install(
 ) -> None:
     run = read_curves(write_run(tmp_path))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match="matplotlib is not installed: pip install matplotlib"):
+    with pytest.raises(
+        ConfigError, match="matplotlib is not installed; use pip install matplotlib"
+    ):
         plot([run], tmp_path / "x.png")

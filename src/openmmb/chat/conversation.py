@@ -38,6 +38,10 @@ MAX_PERSONA: Final = 1_000
 class Turn:
     """Something that was said.
 
+    Attributes:
+        speaker: Who said it, ``person`` or ``bot``.
+        text: What was said.
+
     Raises:
         ConfigError: The speaker is neither ``person`` nor ``bot``, or the text is no string.
     """

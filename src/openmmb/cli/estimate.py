@@ -20,18 +20,18 @@ def estimate(
     use: float = 0.3,
     link: float = 200.0,
 ) -> None:
-    """Compute what an update of a recipe takes: memory and time a device. Nothing is measured.
+    """Compute the memory and the time that an update of a recipe takes on each device.
 
-    The network is built without memory and counted. Attention is counted as written out, with its
-    weights kept; a graphics card's own kernel keeps less.
+    Nothing is measured: the network is built without memory and counted. Attention is counted as
+    written out, with its weights kept; a graphics card's own kernel keeps less.
 
     Args:
         recipe: A TOML file, or the name of a bundled recipe.
-        size: Network to compute for; checkpoint: that of the recipe's start, or its own [model].
-        devices: How many there are.
-        tflops: Products and sums a second of one, in 10^12; an H100's in bf16 by default.
-        use: Share of them that is reached; an assumption.
-        link: GB a second that one sends to others; an assumption.
+        size: Network to compute for; checkpoint: that of the recipe's start or of its [model].
+        devices: Number of devices.
+        tflops: Most TFLOP/s of a device; by default those of an H100 in bf16.
+        use: Share of the TFLOP/s that is reached; an assumption.
+        link: GB a second that a device sends to others; an assumption.
     """
     from openmmb import config
     from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint

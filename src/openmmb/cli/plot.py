@@ -20,18 +20,18 @@ def plot(
     that validations measure.
 
     Args:
-        runs: Folders of runs, as 'out' of their recipes says.
-        out: The picture, a PNG.
+        runs: Folders of runs, the 'out' of their recipes.
+        out: PNG file to write.
     """
     from openmmb.errors import ConfigError
     from openmmb.training.plot import plot as draw
     from openmmb.training.plot import read_curves
 
     if not runs:
-        raise ConfigError("RUN: none given; name the folder of at least one run")
+        raise ConfigError("RUN: missing; name the folder of at least one run")
     curves = [read_curves(run) for run in runs]
     for run, read in zip(runs, curves, strict=True):
         if read.damaged:
-            complain(f"{run}: damaged lines of its log that were left out: {read.damaged}")
+            complain(f"{run}: left out {read.damaged} damaged lines of its log")
     draw(curves, out)
     print(printable(str(out)))

@@ -1,7 +1,7 @@
-"""What an update of a recipe takes, computed, not measured: memory and time a device.
+"""What an update of a recipe takes, computed and not measured: memory and time of each device.
 
-The network is built without memory (PyTorch's ``meta`` device) and run once on a full batch: what
-it would keep for its gradient and how often it would multiply are counted on the way. Attention is
+The network is built without memory (PyTorch's ``meta`` device) and run once on a full batch, while
+what it would keep for its gradient and how often it would multiply are counted. Attention is
 counted as written out, with its weights kept; a graphics card's own kernel keeps less.
 
 Sizes: B rows, S context tokens, T reply tokens, I image vectors, F features in each.
@@ -35,9 +35,9 @@ class Hardware:
     """A device as its maker describes it, and what is assumed of its use.
 
     Attributes:
-        flops: Products and sums a second, at most: bf16 on an H100, without sparsity.
-        use: Share of them that is reached; assumed.
-        link: Bytes a second that a device sends to others; assumed.
+        flops: Most operations a second; by default those of an H100 in bf16, without sparsity.
+        use: Share of them that is reached; an assumption.
+        link: Bytes a second that a device sends to others; an assumption.
     """
 
     flops: float = 989e12
@@ -50,17 +50,17 @@ class Estimate:
     """What one device holds, in bytes, and what one update takes.
 
     Attributes:
-        parameters: Of the network.
-        weights: The device's share of them.
-        gradients: Its share.
-        moments: Its share of the optimiser's state.
-        gathered: Weights that it has from others, or a second time in fewer bits, while it
-            computes, and their gradients before they are shared out.
+        parameters: Number of parameters of the network.
+        weights: The device's shards of the weights.
+        gradients: Its shards of the gradients.
+        moments: Its shards of the optimiser's state.
+        gathered: Weights that it gathers, or has a second time in fewer bits, while it computes,
+            and their gradients before they are reduced.
         activations: What the layers keep for the gradient.
-        logits: The same of the last product, the loss and its gradient.
-        flops: Products and sums of an update, of all devices.
+        logits: What the last product, the loss and its gradient keep.
+        flops: Operations of an update on all devices together.
         exchanged: Bytes that a device sends during an update.
-        devices: How many there are.
+        devices: Number of devices.
     """
 
     parameters: int
@@ -91,15 +91,15 @@ class Estimate:
 
 @dataclass
 class _Counted:
-    """What a run keeps for the gradient.
+    """What one pass over a batch takes.
 
     Attributes:
-        layers: Bytes that each layer keeps.
-        inputs: Bytes that go into each.
+        layers: Bytes that each layer keeps for the gradient.
+        inputs: Bytes that go into each layer.
         rest: Bytes that all else keeps, without the loss.
         loss: Bytes that logits and loss keep.
-        flops: Products and sums forward and backward.
-        layer_flops: Those of the layers, forward.
+        flops: Operations forward and backward.
+        layer_flops: Operations of the layers, forward.
     """
 
     layers: list[int] = field(default_factory=list)
@@ -114,9 +114,9 @@ def estimate(recipe: Recipe, shape: Shape, *, devices: int) -> Estimate:
     """Return what an update takes if all of its rows are as long as they may be.
 
     Args:
-        recipe: What to do.
-        shape: Of the network: ``recipe.model``, or that of ``recipe.start``.
-        devices: Graphics cards that share it.
+        recipe: What to train.
+        shape: Shape of the network: ``recipe.model``, or that of ``recipe.start``.
+        devices: Graphics cards that share the work.
 
     Raises:
         ValueError: ``devices`` is below 1.
@@ -253,7 +253,7 @@ def _count(
 
 @contextmanager
 def _watching(model: TrainableNetwork, counted: _Counted) -> Iterator[None]:
-    """Count the memory that operations keep for the gradient, that of each layer apart."""
+    """Count the memory that operations keep for the gradient, for each layer apart."""
     known = {_memory(weight) for weight in model.parameters()}
     kept_alive: list[Tensor] = []
     inside = False
@@ -291,5 +291,5 @@ def _watching(model: TrainableNetwork, counted: _Counted) -> Iterator[None]:
 
 
 def _memory(tensor: Tensor) -> StorageWeakRef:
-    """Return what is equal for tensors that lie in the same memory."""
+    """Return a key that is equal for tensors in the same memory."""
     return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]

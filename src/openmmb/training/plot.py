@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = 4
 """Panels side by side."""
 SMOOTH = 50
-"""A noisy curve gets a smooth one over it, whose points are means over a part in so many."""
+"""A noisy curve gets a smooth one over it: means over windows of one in so many of its points."""
 STEP_PANELS = {
     "loss": "training loss",
     "lr": "learning rate",
@@ -25,17 +25,17 @@ STEP_PANELS = {
 """Numbers of the updates that get a panel, with their titles."""
 
 Curve = list[tuple[float, float]]
-"""Updates done, number."""
+"""Points: updates done, and a number."""
 
 
 @dataclass(frozen=True)
 class RunCurves:
-    """What a run's log tells.
+    """The curves in the log of a run.
 
     Attributes:
-        name: Of the run.
-        panels: Title -> curve, in the order of the picture.
-        damaged: Lines of the log that could not be read.
+        name: Name of the run.
+        panels: Curves by the titles of their panels, in the order of the picture.
+        damaged: Number of lines of the log that could not be read.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_curves(run: Path) -> RunCurves:
         records, damaged = read_log(path)
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; give the folder of a run, as 'out' of its recipe says"
+            f"{path}: {error.strerror}; expected the folder of a run, the 'out' of its recipe"
         ) from error
     panels: dict[str, Curve] = {}
     for title, step, number in _points(records):
@@ -78,7 +78,7 @@ def plot(runs: Sequence[RunCurves], out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("matplotlib is not installed: pip install matplotlib") from error
+        raise ConfigError("matplotlib is not installed; use pip install matplotlib") from error
     titles = sorted(
         dict.fromkeys(title for run in runs for title in run.panels), key=_validations_last
     )
@@ -91,13 +91,13 @@ def plot(runs: Sequence[RunCurves], out: Path) -> None:
         ax.set_xlabel("updates", fontsize=8)
         ax.tick_params(labelsize=8)
         ax.grid(visible=True, alpha=0.3)
-        for place, run in enumerate(runs):
-            _draw(ax, title, run.panels.get(title, []), color=f"C{place % 10}")
+        for number, run in enumerate(runs):
+            _draw(ax, title, run.panels.get(title, []), color=f"C{number % 10}")
         if "perplexity" in title or title == STEP_PANELS["norm"]:
             _stretch(ax)
     for ax in axes[len(titles) :]:
         ax.set_visible(False)
-    handles = [axes[0].plot([], [], color=f"C{place % 10}")[0] for place in range(len(runs))]
+    handles = [axes[0].plot([], [], color=f"C{number % 10}")[0] for number in range(len(runs))]
     figure.legend(handles, _names(runs), loc="outside upper left", ncols=4, fontsize=9)
     figure.savefig(out, format="png", dpi=120)
 
@@ -141,7 +141,7 @@ def _draw(ax: "Axes", title: str, curve: Curve, *, color: str) -> None:
 
 
 def _stretch(ax: "Axes") -> None:
-    """Make the numbers' axis logarithmic, with plain numbers on it however little it spans."""
+    """Make the vertical axis logarithmic, with plain numbers on it however little it spans."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     ax.set_yscale("log")
@@ -155,12 +155,12 @@ def _stretch(ax: "Axes") -> None:
 def _smooth(numbers: Sequence[float]) -> list[float]:
     """Return for each number the mean of it and those around it, fewer at the ends."""
     reach = max(1, len(numbers) // SMOOTH)
-    parts = [numbers[max(0, at - reach) : at + reach + 1] for at in range(len(numbers))]
-    return [sum(part) / len(part) for part in parts]
+    windows = [numbers[max(0, at - reach) : at + reach + 1] for at in range(len(numbers))]
+    return [sum(window) / len(window) for window in windows]
 
 
 def _names(runs: Sequence[RunCurves]) -> list[str]:
-    """Return the runs' names; those of one name get a number."""
+    """Return the names of the runs; runs of the same name get a number."""
     names = [run.name for run in runs]
     return [
         f"{name} ({names[: at + 1].count(name)})" if names.count(name) > 1 else name

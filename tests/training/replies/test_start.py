@@ -60,8 +60,11 @@ def test_a_start_keeps_network_and_vocabulary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (ModelConfig(embed_dim=32), r"^model\.embed_dim: 32, but .*start has 16, which is taken;"),
-        (ModelConfig(image_dim=7), r"^model\.image_dim: 7, but .*start has 8, which is taken;"),
+        (
+            ModelConfig(embed_dim=32),
+            r"^model\.embed_dim: 32, but .*start has 16, which the run uses;",
+        ),
+        (ModelConfig(image_dim=7), r"^model\.image_dim: 7, but .*start has 8, which the run uses;"),
         (ModelConfig(fusion="late"), r"^model\.fusion: 'late', but .*start has 'early'"),
     ],
 )

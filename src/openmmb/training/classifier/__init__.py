@@ -1,1 +1,1 @@
-"""A classifier of what may be said, from a recipe to a folder that the guard can ask."""
+"""The training of a classifier of what may be said."""

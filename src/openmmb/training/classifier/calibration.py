@@ -1,4 +1,4 @@
-"""Making a classifier's numbers mean what they say, on texts that it did not learn from.
+"""Calibration of a classifier, on texts that it did not learn from.
 
 Sizes: B texts, C labels, D width.
 """
@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CANDIDATES = tuple(number / 100 for number in range(5, 100))
-"""What a threshold is chosen from."""
+"""Thresholds to choose from."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the logits are changed by.
+    """How the logits are changed.
 
     Attributes:
-        temperature: They are divided by it.
-        shift: Then added to the safe labels'.
+        temperature: Divides the logits.
+        shift: Is then added to those of the safe labels.
     """
 
     temperature: float
@@ -44,7 +44,7 @@ def calibrate(logits: Tensor, allowed: Tensor, weights: Tensor, safe: Tensor) ->
     """Find the temperature and the shift under which the labels are likeliest (Guo et al. 2017).
 
     Args:
-        logits: (B, C), of texts that were not learnt from.
+        logits: (B, C), for texts that were not learnt from.
         allowed: (B, C) bool, True at what the text may be.
         weights: (B,), how much each text counts.
         safe: (C,) bool, True at labels that are safe.
@@ -57,8 +57,8 @@ def calibrate(logits: Tensor, allowed: Tensor, weights: Tensor, safe: Tensor) ->
         optimizer.zero_grad()
         changed = logits * free[0].exp() + free[1] * safe
         log_probs = F.log_softmax(changed, -1)
-        found = log_probs.masked_fill(~allowed, float("-inf")).logsumexp(-1)
-        loss = -(weights * found).sum() / weights.sum()
+        likely = log_probs.masked_fill(~allowed, float("-inf")).logsumexp(-1)
+        loss = -(weights * likely).sum() / weights.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -73,7 +73,7 @@ def apply_to_head(head: nn.Linear, calibration: Calibration, safe: Tensor) -> nn
 
     Args:
         head: (D) -> (C).
-        calibration: What to change.
+        calibration: How to change its logits.
         safe: (C,) bool, True at labels that are safe.
     """
     changed = nn.Linear(head.in_features, head.out_features)
@@ -91,9 +91,9 @@ def choose_threshold(
     Args:
         scores: (B,), how likely each text is unsafe.
         unsafe: (B,) bool, whether it is.
-        source: (B,) int64, which data set it is of.
+        source: (B,) int64, the number of its data set.
         talk: (B,) bool, whether it is ordinary talk, which is not in the mean.
-        share: Of ordinary talk that may be refused.
+        share: Share of ordinary talk that may be refused.
 
     Returns:
         A multiple of 0.01; the highest, 0.99, if every one refuses too much.

@@ -1,7 +1,7 @@
-"""What people do to texts, done to training texts, so that a classifier sees through it.
+"""Noise as people make it, added to training texts so that a classifier sees through it.
 
-Names and marks are left out, words are misspelled or disguised. The same text with the same key
-comes out the same.
+Names and punctuation are left out, words are misspelled or disguised. The same text with the same
+key comes out the same.
 """
 
 import random
@@ -13,23 +13,24 @@ from openmmb.safety.lists import bundled_allowed, bundled_phrases
 from openmmb.safety.words import PhraseMatcher
 
 LOOKALIKES = {"a": "@4", "e": "3", "i": "1!", "l": "1", "o": "0", "s": "$5", "t": "7", "u": "*"}
-"""What letters are replaced by in a disguise; any other by a star."""
+"""What replaces a letter in a disguise; a star replaces any other letter."""
 SHORTEST = 4
-"""Letters of a word that is misspelled or disguised."""
+"""Fewest letters of a word that is misspelled or disguised."""
 
 
 @config
 class NoiseConfig:
-    """How often which noise is added to a text, as shares of all texts."""
+    """How often each kind of noise is added, as shares of all texts."""
 
     mentions: float = 0.5
-    """Leave out ``@user``."""
+    """Share of texts that lose their ``@user``."""
     marks: float = 0.3
-    """Leave out ``#``, and the marks at the end."""
+    """Share of texts that lose every ``#`` and the punctuation at their end."""
     misspelled: float = 0.1
-    """Misspell one word in eight, at least one."""
+    """Share of texts with misspelled words, one in eight and at least one."""
     disguised: float = 0.15
-    """Disguise listed words (``safety.lists``), or one word where there are none."""
+    """Share of texts whose listed words (``safety.lists``) are disguised, or one word if they have
+    none."""
 
     def __post_init__(self) -> None:
         for name in ("mentions", "marks", "misspelled", "disguised"):
@@ -54,10 +55,10 @@ def add_noise(text: str, config: NoiseConfig, *key: str | int) -> str:
 
 
 def _disguise_listed(text: str, rng: random.Random) -> str:
-    found = _matcher().find(text)
-    if not found:
+    matches = _matcher().find(text)
+    if not matches:
         return " ".join(_change_one(text.split(), rng, disguise=True))
-    for match in reversed(found):  # from the end, so that the places before stay right
+    for match in reversed(matches):  # from the end, so that earlier offsets stay right
         words = text[match.start : match.end].split(" ")
         changed = " ".join(_disguise(word, rng) for word in words)
         text = text[: match.start] + changed + text[match.end :]

@@ -1,7 +1,7 @@
 """Texts for a classifier: labelled ones, ordinary conversation, plain sentences, listed phrases.
 
-Each source comes in three parts: to learn from, to calibrate on (drawn from what could be learnt
-from), and to measure on.
+Each source has three sets of texts: to learn from, to calibrate on (held out of the former), and
+to measure on.
 """
 
 import itertools
@@ -34,7 +34,7 @@ KINDS = {
     "sexual": frozenset({OFFENSIVE}),
     "profanity": frozenset({OFFENSIVE}),
 }
-"""What a text with a phrase of a category may be. Talk of drugs or self-harm is no offence."""
+"""Labels that a text with a phrase of a category may have. Drugs and self-harm are no offence."""
 MAX_FORMS = 8
 """Most forms of one phrase."""
 LONGEST_CARRIER = 80
@@ -48,7 +48,7 @@ class Source:
     """The texts of one data set.
 
     Attributes:
-        name: Of the data set.
+        name: Name of the data set.
         weight: How many times an epoch goes through it.
         train: To learn from.
         calibrate: To calibrate on; never learnt from.
@@ -78,12 +78,12 @@ def read_source(name: str, weight: float, root: Path, *, calibrate: float) -> So
         DataError: Its files are missing or malformed.
     """
     texts = read_labelled(name, root, "train")
-    aside = [uniform("calibrate", name, text.text) < calibrate for text in texts]
+    held_out = [uniform("calibrate", name, text.text) < calibrate for text in texts]
     return Source(
         name=name,
         weight=weight,
-        train=_kept(name, (text for text, out in zip(texts, aside, strict=True) if not out)),
-        calibrate=[text for text, out in zip(texts, aside, strict=True) if out],
+        train=_kept(name, (t for t, out in zip(texts, held_out, strict=True) if not out)),
+        calibrate=[text for text, out in zip(texts, held_out, strict=True) if out],
         valid=read_labelled(name, root, "valid"),
     )
 
@@ -106,15 +106,15 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
     examples = read_task(config, root)
     guard = open_guard(GuardConfig(classifier=NO_CLASSIFIER))
     train: list[Example] = []
-    aside: list[Example] = []
+    held_out: list[Example] = []
     for example in without_negative(examples.train, root):
         share = uniform("calibrate", example.task, example.conversation)
-        (aside if share < calibrate else train).append(example)
+        (held_out if share < calibrate else train).append(example)
     return Source(
         name=config.name,
         weight=config.weight,
         train=_kept(config.name, (as_safe(e) for e in train if _is_fine(e, guard))),
-        calibrate=[as_safe(example) for example in aside],
+        calibrate=[as_safe(example) for example in held_out],
         valid=[as_safe(example) for example in without_negative(examples.valid, root)],
         ordinary=True,
     )
@@ -134,7 +134,7 @@ def without_negative(examples: Sequence[Example], root: Path) -> list[Example]:
 
 
 def as_safe(example: Example) -> Labelled:
-    """Take what an example says for safe."""
+    """Label the reply of an example as safe."""
     return Labelled(example.reply, CONVERSATION, example.task, example.context)
 
 
@@ -154,17 +154,17 @@ def read_listed(weight: float, talk: Sequence[Labelled]) -> Source:
     short = [text.text for text in talk if len(text.text) <= LONGEST_CARRIER]
     train = []
     for number, (phrase, labels) in enumerate(listed_phrases()):
-        place = pick(4, "place", number)
+        side = pick(4, "place", number)
         text = phrase
-        if place < 2 and short:
+        if side < 2 and short:
             other = short[pick(len(short), "carrier", number)]
-            text = f"{phrase} {other}" if place else f"{other} {phrase}"
+            text = f"{phrase} {other}" if side else f"{other} {phrase}"
         train.append(Labelled(text, labels, LISTED))
     return Source(LISTED, weight, train, (), ())
 
 
 def listed_phrases() -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield some forms of each of the guard's phrases, and what a text with it may be."""
+    """Yield some forms of each of the guard's phrases, and the labels that it may have."""
     for number, phrase in enumerate(bundled_phrases()):
         if phrase.category not in KINDS or phrase.inside is not None:
             continue
@@ -188,7 +188,7 @@ def neutral_texts() -> Iterator[str]:
     )
     for line in text.splitlines():
         if line and not line.startswith("#"):
-            parts = _CHOICE.split(line)  # the choices stand at the odd places
+            parts = _CHOICE.split(line)  # the choices stand at odd indices
             choices = [part.split("|") if at % 2 else [part] for at, part in enumerate(parts)]
             for chosen in itertools.product(*choices):
                 yield " ".join("".join(chosen).split())

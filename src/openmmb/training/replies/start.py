@@ -32,15 +32,15 @@ from openmmb.training.run.run_folder import states
 from openmmb.training.start import build_where_needed
 
 DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
-"""What a recipe that starts from a checkpoint may say about its network."""
+"""Settings of the network that a recipe may change when it starts from a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a run's checkpoints are, but for their weights.
+    """What the checkpoints of a run are, but for their weights.
 
     Attributes:
-        config: Their settings, the network's shape among them.
+        config: Their settings, among them the network's shape.
         tokenizer: Their vocabulary.
     """
 
@@ -57,7 +57,9 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     """
     if recipe.start is not None:
         return _from_checkpoint(recipe, recipe.start)
-    _checkpoint_config(recipe, recipe.model)  # what does not fit is better known before
+    _checkpoint_config(
+        recipe, recipe.model
+    )  # tells what does not fit before the vocabulary is learnt
     tokenizer = learn_vocabulary(recipe, tasks)
     shape = replace(recipe.model, vocab_size=tokenizer.vocab_size)
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
@@ -107,8 +109,8 @@ def _from_checkpoint(recipe: Recipe, name: str) -> Start:
 def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]:
     """Return settings and vocabulary of the checkpoint ``name``.
 
-    They are kept in the run's folder, so a run that goes on, whose weights are in its state, needs
-    the checkpoint no more.
+    They are kept in the run's folder, so that a run that goes on, whose weights are in its state,
+    no longer needs the checkpoint.
     """
     kept = Path(recipe.out) / "start"
     if states(Path(recipe.out)) and (kept / CONFIG).exists():
@@ -135,7 +137,7 @@ def _draw_controls_anew(model: TrainableNetwork, tokenizer: Tokenizer, seed: int
 
 
 def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
-    """See that the recipe does not ask for another network than it starts from."""
+    """Check that the recipe does not ask for another network than it starts from."""
     usual = ModelConfig()
     for field in dataclasses.fields(ModelConfig):
         value, there = getattr(asked, field.name), getattr(loaded, field.name)
@@ -144,7 +146,7 @@ def _check_network(asked: ModelConfig, loaded: ModelConfig, start: str) -> None:
             getattr(usual, field.name),
         ):
             raise ConfigError(
-                f"model.{field.name}: {value!r}, but {start} has {there!r}, which is taken; "
+                f"model.{field.name}: {value!r}, but {start} has {there!r}, which the run uses; "
                 "leave it out"
             )
 

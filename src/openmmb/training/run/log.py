@@ -1,4 +1,4 @@
-"""The numbers of a run, as JSON lines in its folder and as records for whoever watches.
+"""The numbers of a run, as JSON lines in its folder and as records for a watcher.
 
 Where TensorBoard is installed its curves are written too: ``tensorboard --logdir RUN``.
 """
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 Record = dict[str, float | str]
-"""One line of the log. ``kind`` says which: ``start``, ``step`` (the mean of the updates since the
-last one), ``skip`` (an update that was left out), ``valid``, ``save``, ``damaged`` (a state that
-could not be read), ``note`` (words to whoever reads it), ``end``."""
+"""One line of the log. Its ``kind`` is ``start``, ``step`` (the mean of the updates since the last
+one), ``skip`` (an update that was left out), ``valid``, ``save``, ``damaged`` (a state that could
+not be read), ``note`` (a message to people) or ``end``."""
 
 Watch = Callable[[Record], None]
 """Sees every record as it is written."""
@@ -25,11 +25,11 @@ Watch = Callable[[Record], None]
 LOG = "log.jsonl"
 """Name of the file in a run's folder."""
 
-PLACE = ("kind", "step", "tokens", "seconds")
+STANDING = ("kind", "step", "tokens", "seconds")
 """Keys that say what a record is and where the run stands; the others are its numbers."""
 
 CURVES = {"step": "train", "valid": "valid"}
-"""Kinds of records that are points of curves, with the name of their curves in TensorBoard."""
+"""Kinds of records that are points of curves, with the group of their curves in TensorBoard."""
 
 
 class Log:
@@ -49,7 +49,7 @@ class Log:
         self._tried_curves = False
 
     def write(self, kind: str, numbers: Record) -> None:
-        """Write one record; numbers that JSON does not have are written as words."""
+        """Write one record; infinities and NaN, which JSON lacks, are written as words."""
         record: Record = {"kind": kind, **numbers}
         line = json.dumps({key: _jsonable(value) for key, value in record.items()})
         with self._path.open("a", encoding="utf-8") as file:
@@ -59,7 +59,7 @@ class Log:
             self._draw(record)
 
     def cut_after(self, step: int) -> None:
-        """Drop the records of updates after ``step``, which a resumed run will make again."""
+        """Drop the records of updates after ``step``, which a resumed run will write again."""
         self._last_step = step
         if not self._path.exists():
             return
@@ -73,7 +73,7 @@ class Log:
             self._tried_curves = True
             self._curves = _open_curves(self._path.parent / "tensorboard", self._last_step + 1)
             if self._curves is None:
-                text = "TensorBoard is not installed: no curves for it; pip install tensorboard"
+                text = "TensorBoard is not installed; for its curves use pip install tensorboard"
                 self.write("note", {"step": record["step"], "text": text})
         if self._curves is not None:
             group = CURVES[str(record["kind"])]
@@ -83,11 +83,11 @@ class Log:
 
 
 def numbers_of(record: Record) -> dict[str, float]:
-    """Return what a record measures, without where it stands and without words."""
+    """Return what a record measures, without where the run stands and without words."""
     return {
         key: float(value)
         for key, value in record.items()
-        if key not in PLACE and not isinstance(value, str)
+        if key not in STANDING and not isinstance(value, str)
     }
 
 
@@ -98,13 +98,13 @@ def read_log(path: Path) -> tuple[list[Record], int]:
         OSError: There is no such file.
     """
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = [_parse(line) for line in lines]
-    records = [record for record in found if record is not None]
-    return records, len(found) - len(records)
+    parsed = [_parse(line) for line in lines]
+    records = [record for record in parsed if record is not None]
+    return records, len(parsed) - len(records)
 
 
 def _open_curves(folder: Path, first_step: int) -> "SummaryWriter | None":
-    """Open TensorBoard's file; what an earlier process wrote from ``first_step`` on is hidden."""
+    """Open TensorBoard's file; TensorBoard hides what was written for ``first_step`` and later."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

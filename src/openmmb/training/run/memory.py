@@ -9,13 +9,13 @@ TRIM_EVERY = 50
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep memory that was freed, since the next update wants it again.
+    """Tell glibc to keep freed memory, since the next update needs it again.
 
     By default every large tensor is fresh memory from the kernel, zeroed page by page at first
     touch. Measured on one core at 4,096 tokens and 8,000 words: 2.4 s an update, with this 2.0 s.
 
-    The price: batches of ever other shapes cut the memory into pieces that fit none, so now and
-    then it must be given back. Measured: without that 9 MB more each update, 15 GB after 1200.
+    The price: batches of many shapes fragment the memory, so now and then it must be given back.
+    Measured without that: 9 MB more after each update, 15 GB after 1200.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -25,6 +25,6 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return what is free to the kernel after all."""
+    """Return free memory to the kernel."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,6 @@
 """Tensors in a folder, written by several processes together and read by any number of them.
 
-Each process writes a safetensors file of its shares (``torch.distributed.checkpoint``); one file
+Each process writes a safetensors file of its shards (``torch.distributed.checkpoint``); a file
 that a single process has written is read the same way.
 """
 
@@ -33,7 +33,7 @@ class Size:
 
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write this process's shares; every process must take part.
+    """Write the shards of this process; every process must take part.
 
     Raises:
         OSError: A process could not write.
@@ -44,17 +44,17 @@ def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_sizes(folder: Path) -> dict[str, Size]:
-    """Return what tensors there are."""
-    there = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    """Return the sizes of the tensors in a folder."""
+    metadata = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
     return {
         name: Size(entry.size, entry.properties.dtype)
-        for name, entry in there.items()
+        for name, entry in metadata.items()
         if isinstance(entry, TensorStorageMetadata)
     }
 
 
 def read_shards(folder: Path, into: Mapping[str, Tensor]) -> None:
-    """Fill tensors, each process its shares of them; every process must take part.
+    """Fill tensors, each process its shards of them; every process must take part.
 
     Raises:
         OSError: A process could not read.
@@ -70,7 +70,7 @@ def read_shards(folder: Path, into: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Say what went wrong, and not where in PyTorch, in each process."""
+    """Raise what went wrong as one line, without PyTorch's traceback, in each process."""
     try:
         yield
     except CheckpointException as error:

@@ -13,9 +13,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether the run was asked to stop.
 
-    A second signal does what it would have done without this. A signal that is ignored (under
-    ``nohup``, say) stays ignored. Outside the main thread Python allows no handlers, so there
-    nothing asks.
+    A second signal does what it would have done without this. A signal that is ignored, such as
+    under ``nohup``, stays ignored. Outside the main thread Python allows no handlers, so no signal
+    asks there.
     """
     asked = False
     before: dict[signal.Signals, signal._HANDLER] = {}
