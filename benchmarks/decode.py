@@ -98,9 +98,20 @@ def measure(pythons: dict[str, Path], size: str, batch: int, args: argparse.Name
         for name, python in pythons.items():
             process = subprocess.Popen(
                 [
-                    *(str(python), str(ENGINES), name, size, "--batch", str(batch)),
-                    *("--context", str(CONTEXT), "--steps", str(STEPS)),
-                    *("--threads", str(args.threads), "--folder", str(folder)),
+                    str(python),
+                    str(ENGINES),
+                    name,
+                    size,
+                    "--batch",
+                    str(batch),
+                    "--context",
+                    str(CONTEXT),
+                    "--steps",
+                    str(STEPS),
+                    "--threads",
+                    str(args.threads),
+                    "--folder",
+                    str(folder),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -43,9 +43,18 @@ TRANSFORMERS: Final = Kind(
     "a model of transformers",
     "config.json",
     (
-        *("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json"),
-        *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-        *("vocab.json", "vocab.txt", "merges.txt", "*.model", "README.md"),
+        "config.json",
+        "*.safetensors",
+        "*.safetensors.index.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "*.model",
+        "README.md",
     ),
 )
 

@@ -78,5 +78,9 @@ def test_search_equals_parlai(at: int) -> None:
 
 def test_every_method_is_among_the_cases() -> None:
     assert {case["method"] for case in CASES} == {
-        *("beam", "greedy", "topk", "nucleus", "delayedbeam")
+        "beam",
+        "greedy",
+        "topk",
+        "nucleus",
+        "delayedbeam",
     }

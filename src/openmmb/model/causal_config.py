@@ -5,8 +5,17 @@ from typing import Literal
 from openmmb.config import config, require
 
 COUNTS = (
-    *("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_kv_heads", "head_dim"),
-    *("num_layers", "num_positions", "image_vectors", "image_dim", "image_layers"),
+    "vocab_size",
+    "embed_dim",
+    "ffn_dim",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "num_layers",
+    "num_positions",
+    "image_vectors",
+    "image_dim",
+    "image_layers",
 )
 """Fields that are 1 or more."""
 MOST_LAYERS, MOST = 1000, 10_000_000
