@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import CheckpointError, ConfigError, unknown
-from openmmb.files import open_text, read_json, read_text, replacing, write_whole
+from openmmb.files import cache_folder, open_text, read_json, read_text, replacing, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -83,3 +83,13 @@ def test_a_text_is_read_piece_by_piece_with_its_line_ends_as_they_are(tmp_path: 
 def read_all(path: Path) -> None:
     with open_text(path, error=CheckpointError) as file:
         assert list(file)
+
+
+def test_the_cache_is_where_the_machine_has_its_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == tmp_path / ".cache" / "openmmb"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    assert cache_folder() == tmp_path / "kept" / "openmmb"

@@ -70,6 +70,14 @@ def replace_folder(new: Path, old: Path) -> None:
     remove(aside)
 
 
+def cache_folder() -> Path:
+    """Return where this project keeps what it can make again: ``~/.cache/openmmb``.
+
+    ``$XDG_CACHE_HOME/openmmb``, where that is set.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openmmb"
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

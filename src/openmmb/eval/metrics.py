@@ -6,13 +6,13 @@ compare with published numbers; ``bleu`` is of a corpus, as captions are measure
 
 import re
 import string
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 from openmmb.errors import ConfigError
+from openmmb.quiet import no_warnings
 
 _WORD = re.compile(r"[a-z0-9']+")
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
@@ -45,8 +45,7 @@ def bleu(
 
     if not candidates or len(candidates) != len(references):
         raise ValueError(f"{len(candidates)} candidates, {len(references)} lists of references")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "\nThe hypothesis contains 0 counts")  # a true 0
+    with no_warnings():  # NLTK's about counts of 0, which are true
         score: float = corpus_bleu(
             [[words(text) for text in texts] for texts in references],
             [words(text) for text in candidates],

@@ -7,7 +7,6 @@ is found and read, after its SHA-256 has been checked once.
 import hashlib
 import importlib.util
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Final
 import torch
 
 from openmmb.errors import CheckpointError, unknown
-from openmmb.files import write_whole
+from openmmb.files import cache_folder, write_whole
 from openmmb.model.adapter import PICTURE
 from openmmb.model.causal import CausalLM
 from openmmb.pretrained.gguf_file import GgufFile
@@ -117,5 +116,4 @@ def _remembered() -> dict[str, list[int | str]]:
 
 
 def _memory() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "openmmb" / "checked.json"
+    return cache_folder() / "checked.json"

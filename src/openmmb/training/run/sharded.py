@@ -4,7 +4,6 @@ Each process writes a safetensors file of its shards (``torch.distributed.checkp
 that a single process has written is read the same way.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from openmmb.distributed import world_size
+from openmmb.quiet import no_warnings
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ def read_shards(folder: Path, into: Mapping[str, Tensor]) -> None:
     Raises:
         OSError: A process could not read.
     """
-    with _one_line(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # alone, it is
+    with _one_line(), no_warnings():  # that torch.distributed is disabled: alone, it is
         load(
             dict(into),
             storage_reader=HuggingFaceStorageReader(str(folder)),

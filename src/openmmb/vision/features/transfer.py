@@ -5,7 +5,6 @@ under its name: object stores (S3, GCS, Azure) then show it when it is whole, ot
 may show a part of it meanwhile.
 """
 
-import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from openmmb.files import sync
+from openmmb.files import cache_folder, sync
 from openmmb.vision.features.locations import Location, open_location
 
 
@@ -61,8 +60,7 @@ def local_copy(location: Location, size: int) -> Path:
     """
     if location.local is not None:
         return location.local
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "openmmb" / sha256(location.parent.name.encode()).hexdigest()[:16]
+    folder = cache_folder() / sha256(location.parent.name.encode()).hexdigest()[:16]
     copy = open_location(folder / PurePosixPath(location.path).name)
     path = Path(copy.path)
     if not path.exists() or path.stat().st_size != size:
