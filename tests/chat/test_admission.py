@@ -75,6 +75,12 @@ def test_all_is_put_on_one_visible_line(
         assert text == " ".join(text.split())
 
 
+def test_the_name_of_a_picture_is_one_line_too(bot: Bot) -> None:
+    shown = Picture("a\x1b[2J\nb.png", torch.zeros(TINY_I, TINY_F))
+    admitted = bot.admit_conversation(Conversation(picture=shown))
+    assert admitted.picture == replace(shown, name="a[2J b.png")
+
+
 def test_a_text_that_is_too_long_is_named(bot: Bot) -> None:
     long = "a" * (MAX_CHARACTERS + 1)
     for conversation, key in (

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -165,6 +166,9 @@ INFINITE = base64.b64encode(np.full((4, 8), np.inf, "<f4").tobytes()).decode()
             put("picture", "shape", value=[1, MAX_NUMBERS + 1]),
             "picture.shape: expected at most 4194304 numbers, got 4194305",
         ),
+        (put("picture", "shape", value=[10**4000] * 2), "numbers, got a very long number"),
+        (put("style", value=[[[["deep"] * 9] * 9] * 9] * 9), "style: expected a string, got list"),
+        (put("turns", 0, value=[["deep" * 99] * 9] * 9), "turns.0: expected an object, got "),
         (put("picture", "shape", value=[4, 9]), "picture.vectors: expected 144 bytes, 4 x 9 of"),
         (put("picture", "vectors", value=[0.0]), "picture.vectors: expected a string, got list"),
         (put("picture", "vectors", value="é"), "picture.vectors: expected base64: "),
@@ -179,6 +183,33 @@ def test_what_is_wrong_in_a_file_is_one_line_with_its_key(
         Conversation.from_json(changed(change))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 300
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+PLACES: list[tuple[Any, ...]] = [
+    *[("turns",), ("turns", 0), ("turns", 0, "speaker"), ("turns", 0, "text"), ("turns", 0, "x")],
+    *[("persona",), ("persona", 0), ("style",), ("picture",), ("picture", "name"), ("x",)],
+    *[("picture", "digest"), ("picture", "encoder"), ("picture", "shape"), ("picture", "vectors")],
+]
+
+
+@given(st.sampled_from(PLACES), values)
+def test_whatever_stands_anywhere_the_error_is_ours(place: tuple[Any, ...], value: Any) -> None:
+    text = changed(put(*place, value=value))
+    with suppress(ConfigError):
+        conversation = Conversation.from_json(text)
+        assert Conversation.from_json(conversation.to_json()) == conversation
+
+
+@given(st.integers(1, 1200))
+def test_nesting_of_any_depth_is_one_line(depth: int) -> None:
+    for text in ("[" * depth + "]" * depth, '{"turns": [' + "[" * depth + "]" * depth + "]}"):
+        with pytest.raises(ConfigError):
+            Conversation.from_json(text)
 
 
 @pytest.mark.parametrize(

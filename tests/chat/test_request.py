@@ -47,6 +47,7 @@ def test_what_is_plainly_meant_is_accepted() -> None:
             lambda: AnyRequest(seed=2**63),
             "seed: expected .* fits into 64 bits, got 9223",
         ),
+        (lambda: AnyRequest(seed=10**5000), "seed: expected .* fits into 64 bits, got a very long"),
         (lambda: AnyRequest(conversation=["Hi"]), r"got list; use Conversation\(turns=\[...\]\)"),
         (lambda: AnyRequest(conversation=EMPTY.turns), "expected a Conversation, got tuple; use"),
         (lambda: AnyRequest(conversation="{}"), r"got str; use Conversation.from_json\(text\)"),

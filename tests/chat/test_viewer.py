@@ -172,7 +172,7 @@ def test_a_picture_of_another_encoder_or_shape_is_refused(viewer: Viewer) -> Non
     vectors = torch.zeros(TINY_I, TINY_F)
     for name in ("", "tiny"):
         viewer.check(Picture("mine", vectors, encoder=name))
-    with pytest.raises(ImageError, match="picture: expected vectors of tiny, got vectors of huge"):
+    with pytest.raises(ImageError, match="expected vectors of 'tiny', got vectors of 'huge'"):
         viewer.look(Picture("mine", vectors, encoder="huge"))
     with pytest.raises(ImageError, match=r"expected vectors of shape \(4, 8\), got \(5, 8\)"):
         viewer.check(Picture("mine", torch.zeros(TINY_I + 1, TINY_F)))

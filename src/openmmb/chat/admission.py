@@ -48,12 +48,15 @@ def admit_words(conversation: Conversation, guard: Guard) -> Conversation:
     if style is not None:
         style = tidy_entry(style, "style")
         _judge([("style", (STYLE.format(style), ()))], guard)
+    picture = conversation.picture
+    if picture is not None:
+        picture = replace(picture, name=tidy_entry(picture.name, "picture.name"))
     _judge([(f"persona.{at}", (line, ())) for at, line in enumerate(persona)], guard)
     texts = tuple(turn.text for turn in turns)
     for start in range(0, len(texts), BATCH):
         rows = range(start, min(start + BATCH, len(texts)))
         _judge([(f"turns.{at}", (texts[at], texts[:at])) for at in rows], guard)
-    return replace(conversation, turns=turns, persona=persona, style=style)
+    return Conversation(turns=turns, persona=persona, style=style, picture=picture)
 
 
 def _judge(named: list[tuple[str, Utterance]], guard: Guard) -> None:

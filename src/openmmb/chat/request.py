@@ -110,5 +110,5 @@ def _seed(given: Any) -> int:
     except TypeError:
         raise ConfigError(f"seed: expected a whole number, got {quote(given)}") from None
     if not -(2**63) <= seed < 2**63:
-        raise ConfigError(f"seed: expected a number that fits into 64 bits, got {seed}")
+        raise ConfigError(f"seed: expected a number that fits into 64 bits, got {quote(seed)}")
     return seed

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ MAX_NUMBERS: Final = 4 * 2**20
 """Most numbers of image vectors that are read: 16 MB."""
 MAX_JSON: Final = 64 * 2**20
 """Most characters of JSON that are read."""
+
+_REPR: Final = reprlib.Repr()
+_REPR.maxlist, _REPR.maxdict, _REPR.maxlevel = 3, 2, 2
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
 
 
 def require_text(key: str, value: object) -> str:
@@ -118,8 +123,11 @@ def require_list(key: str, data: Any, *, longest: int) -> list[Any]:
 
 
 def quote(value: object) -> str:
-    """Return a value as a message quotes it."""
-    return shorten(repr(value))
+    """Return a value as a message quotes it, however long or deep it is."""
+    try:
+        return shorten(_REPR.repr(value))
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a very long number"
 
 
 def write_vectors(vectors: Tensor) -> str:
@@ -139,7 +147,9 @@ def read_vectors(key: str, shape: Any, encoded: Any) -> Tensor:
         raise ConfigError(f"{key}.shape: expected two whole numbers above 0, got {quote(sizes)}")
     count = math.prod(sizes)
     if count > MAX_NUMBERS:
-        raise ConfigError(f"{key}.shape: expected at most {MAX_NUMBERS} numbers, got {count}")
+        raise ConfigError(
+            f"{key}.shape: expected at most {MAX_NUMBERS} numbers, got {quote(count)}"
+        )
     try:
         raw = base64.b64decode(require_text(f"{key}.vectors", encoded), validate=True)
     except (binascii.Error, ValueError) as error:

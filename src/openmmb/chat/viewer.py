@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from openmmb.chat.conversation import Picture
-from openmmb.chat.strict import name_type
+from openmmb.chat.strict import name_type, quote
 from openmmb.checkpoint import CheckpointConfig
-from openmmb.errors import CheckpointError, ImageError, shorten
+from openmmb.errors import CheckpointError, ImageError
 from openmmb.text.normalize import tidy
 from openmmb.vision.encoders import ALIASES, open_encoder
 from openmmb.vision.image import DEFAULT_LIMITS, load_image
@@ -95,8 +95,8 @@ class Viewer:
         """
         if picture.encoder not in ("", self._name):
             raise ImageError(
-                f"picture: expected vectors of {self._name}, got vectors of "
-                f"{shorten(picture.encoder)}"
+                f"picture: expected vectors of {self._name!r}, got vectors of "
+                f"{quote(picture.encoder)}"
             )
         sizes = self._checkpoint.model
         expected = sizes.image_vectors, sizes.image_dim
