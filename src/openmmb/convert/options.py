@@ -123,14 +123,14 @@ class Options:
             CheckpointError: An option has a value that it cannot have.
         """
         is_bias = self.values.get("model") in BIAS_AGENTS
-        return self._built(
+        return self.built(
             CheckpointConfig,
             {
                 "name": name,
                 "encoder": self._encoder() if self.has_image else find_encoder(encoder),
                 "model": self._model(encoder),
-                "encode": self._encode(),
-                "search": self._search(),
+                "encode": _encode(self),
+                "search": _search(self),
                 "gender": self.get("bias_class", "f0m0") if is_bias else None,
             },
         )
@@ -148,93 +148,103 @@ class Options:
         return from_parlai(self.get("image_mode", "raw"))
 
     def _model(self, encoder: str) -> ModelConfig:
-        return self._built(ModelConfig, {**self._network(), **self._picture(encoder)})
+        return self.built(ModelConfig, {**_network(self), **_picture(self, encoder)})
 
-    def _network(self) -> dict[str, Any]:
-        for key in ("embedding_size", "ffn_size", "n_heads", "n_layers"):
-            if key not in self.values:
-                raise CheckpointError(f"{self.path}: {key} is missing")
-        return {
-            "vocab_size": self.vocab_size,
-            "embed_dim": self.values["embedding_size"],
-            "ffn_dim": self.values["ffn_size"],
-            "num_heads": self.values["n_heads"],
-            "num_encoder_layers": self._layers("n_encoder_layers"),
-            "num_decoder_layers": self._layers("n_decoder_layers"),
-            "num_positions": self.num_positions,
-            "learned_positions": self.get("learn_positional_embeddings", False),
-            "scale_embeddings": self.get("embeddings_scale", True),
-            "variant": self.get("variant", "aiayn"),
-            "activation": self.get("activation", "relu"),
-            "output_scaling": self.get("output_scaling", 1.0),
-            "dropout": self.get("dropout", 0.0),
-            "attention_dropout": self.get("attention_dropout", 0.0),
-            "activation_dropout": self.get("relu_dropout", 0.0),
-        }
-
-    def _picture(self, encoder: str) -> dict[str, Any]:
-        if self.has_image:
-            return {
-                "num_segments": self.get("n_segments", 0),
-                "fusion": self.get("image_fusion_type", "late"),
-                "image_vectors": self.get("n_image_channels", 1),
-                "image_dim": self.get("image_features_dim", 2048),
-                "image_layers": self.get("image_encoder_num_layers", 1),
-                "image_tokens": self.get("n_image_tokens", 1),
-            }
-        vectors, features = image_shape(encoder)
-        shape = {"image_vectors": vectors, "image_dim": features}
-        # Early fusion in the variant bart leaves out a norm that the text has without pictures.
-        if self.get("variant", "aiayn") == "bart":
-            return {"num_segments": self.get("n_segments", 0), "fusion": "late", **shape}
-        return {"num_segments": 2, "fusion": "early", **shape}
-
-    def _layers(self, key: str) -> Any:
+    def layers(self, key: str) -> Any:
+        """Return how many layers ``key`` says there are, or ``n_layers`` where it says nothing."""
         count = self.get(key, -1)
         return self.values["n_layers"] if count == -1 else count
 
-    def _encode(self) -> EncodeConfig:
-        return self._built(
-            EncodeConfig,
-            {
-                "layout": "parlai",
-                "max_context": self._limit("text_truncate", self.num_positions),
-                "max_pinned": 0,
-                "max_reply": self._limit("label_truncate", self.num_positions),
-                "delimiter": self.get("delimiter", "\n"),
-                "end_context": self.values.get("history_add_global_end_token") is not None,
-            },
-        )
-
-    def _search(self) -> SearchConfig:
-        longest = min(self._limit("label_truncate", LONGEST_REPLY), self.num_positions)
-        size = self.get("beam_size", 1)
-        method = self.get("inference", "greedy" if size == 1 else "beam")
-        return self._built(
-            SearchConfig,
-            {
-                "method": METHODS.get(method, "beam"),
-                "beam_size": size,
-                "min_length": self.get("beam_min_length", 1),
-                "max_length": longest,
-                "block_ngram": max(0, self.get("beam_block_ngram", -1)),
-                "block_context_ngram": max(0, self.get("beam_context_block_ngram", -1)),
-                "block_full_context": self.get("beam_block_full_context", False),
-                "length_penalty": self.get("beam_length_penalty", 0.65),
-                "temperature": self.get("temperature", 1.0),
-                "top_k": self.get("topk", 10),
-                "top_p": self.get("topp", 0.9),
-                "beam_delay": self.get("beam_delay", 30),
-            },
-        )
-
-    def _limit(self, key: str, unlimited: int) -> Any:
+    def limit(self, key: str, unlimited: int) -> Any:
         """Return how many tokens ``key``, or ``truncate`` where that says nothing, lets pass."""
         limit = self.get(key, 0) or self.get("truncate", -1)
         return unlimited if limit == -1 else limit
 
-    def _built(self, cls: type[T], values: dict[str, Any]) -> T:
+    def built(self, cls: type[T], values: dict[str, Any]) -> T:
+        """Return a config of these values.
+
+        Raises:
+            CheckpointError: They do not fit.
+        """
         try:
             return parse(cls, values, source=str(self.path))
         except ConfigError as error:
             raise CheckpointError(str(error)) from error
+
+
+def _network(options: Options) -> dict[str, Any]:
+    for key in ("embedding_size", "ffn_size", "n_heads", "n_layers"):
+        if key not in options.values:
+            raise CheckpointError(f"{options.path}: {key} is missing")
+    return {
+        "vocab_size": options.vocab_size,
+        "embed_dim": options.values["embedding_size"],
+        "ffn_dim": options.values["ffn_size"],
+        "num_heads": options.values["n_heads"],
+        "num_encoder_layers": options.layers("n_encoder_layers"),
+        "num_decoder_layers": options.layers("n_decoder_layers"),
+        "num_positions": options.num_positions,
+        "learned_positions": options.get("learn_positional_embeddings", False),
+        "scale_embeddings": options.get("embeddings_scale", True),
+        "variant": options.get("variant", "aiayn"),
+        "activation": options.get("activation", "relu"),
+        "output_scaling": options.get("output_scaling", 1.0),
+        "dropout": options.get("dropout", 0.0),
+        "attention_dropout": options.get("attention_dropout", 0.0),
+        "activation_dropout": options.get("relu_dropout", 0.0),
+    }
+
+
+def _picture(options: Options, encoder: str) -> dict[str, Any]:
+    if options.has_image:
+        return {
+            "num_segments": options.get("n_segments", 0),
+            "fusion": options.get("image_fusion_type", "late"),
+            "image_vectors": options.get("n_image_channels", 1),
+            "image_dim": options.get("image_features_dim", 2048),
+            "image_layers": options.get("image_encoder_num_layers", 1),
+            "image_tokens": options.get("n_image_tokens", 1),
+        }
+    vectors, features = image_shape(encoder)
+    shape = {"image_vectors": vectors, "image_dim": features}
+    # Early fusion in the variant bart leaves out a norm that the text has without pictures.
+    if options.get("variant", "aiayn") == "bart":
+        return {"num_segments": options.get("n_segments", 0), "fusion": "late", **shape}
+    return {"num_segments": 2, "fusion": "early", **shape}
+
+
+def _encode(options: Options) -> EncodeConfig:
+    return options.built(
+        EncodeConfig,
+        {
+            "layout": "parlai",
+            "max_context": options.limit("text_truncate", options.num_positions),
+            "max_pinned": 0,
+            "max_reply": options.limit("label_truncate", options.num_positions),
+            "delimiter": options.get("delimiter", "\n"),
+            "end_context": options.values.get("history_add_global_end_token") is not None,
+        },
+    )
+
+
+def _search(options: Options) -> SearchConfig:
+    longest = min(options.limit("label_truncate", LONGEST_REPLY), options.num_positions)
+    size = options.get("beam_size", 1)
+    method = options.get("inference", "greedy" if size == 1 else "beam")
+    return options.built(
+        SearchConfig,
+        {
+            "method": METHODS.get(method, "beam"),
+            "beam_size": size,
+            "min_length": options.get("beam_min_length", 1),
+            "max_length": longest,
+            "block_ngram": max(0, options.get("beam_block_ngram", -1)),
+            "block_context_ngram": max(0, options.get("beam_context_block_ngram", -1)),
+            "block_full_context": options.get("beam_block_full_context", False),
+            "length_penalty": options.get("beam_length_penalty", 0.65),
+            "temperature": options.get("temperature", 1.0),
+            "top_k": options.get("topk", 10),
+            "top_p": options.get("topp", 0.9),
+            "beam_delay": options.get("beam_delay", 30),
+        },
+    )
