@@ -145,6 +145,15 @@ def new_network(shape: ModelConfig | CausalConfig) -> TrainableNetwork:
     return NETWORKS[type(shape)](shape)
 
 
+def empty_network(settings: CheckpointConfig) -> TrainableNetwork:
+    """Return the network of a checkpoint on the ``meta`` device, with adapters if it has any."""
+    with torch.device("meta"):
+        model = new_network(settings.model)
+        if settings.adapter is not None and isinstance(model, CausalLM):
+            adapt(model, settings.adapter)
+    return model
+
+
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precision) -> None:
     """Write a checkpoint, replacing one that is there; at no moment is there half of one.
 

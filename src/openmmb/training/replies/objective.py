@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint, new_network, save_checkpoint
+from openmmb.checkpoint import Checkpoint, empty_network, save_checkpoint
 from openmmb.data.batch import Batch, Shard
 from openmmb.data.draw import take_evenly
 from openmmb.data.example import Example
@@ -64,8 +63,7 @@ class Replies:
         if not is_main():
             return
         start = self.prepared.start
-        with torch.device("meta"):
-            whole = new_network(start.config.model)
+        whole = empty_network(start.config)
         whole.load_state_dict(weights, assign=True)
         checkpoint = Checkpoint(config=start.config, model=whole, tokenizer=start.tokenizer)
         save_checkpoint(checkpoint, folder, precision=self.recipe.save_precision)

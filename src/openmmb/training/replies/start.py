@@ -9,8 +9,10 @@ import torch
 
 from openmmb.checkpoint import (
     CONFIG,
+    DTYPES,
     TOKENIZER,
     CheckpointConfig,
+    empty_network,
     find_checkpoint,
     load_checkpoint,
     new_network,
@@ -71,9 +73,8 @@ def build_network(recipe: Recipe, start: Start) -> TrainableNetwork:
     Raises:
         CheckpointError: ``recipe.start`` is damaged.
     """
-    shape = start.config.model
     return build_where_needed(
-        Path(recipe.out), lambda: new_network(shape), lambda: _fill(recipe, start)
+        Path(recipe.out), lambda: empty_network(start.config), lambda: _fill(recipe, start)
     )
 
 
@@ -82,9 +83,9 @@ def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
     if recipe.start is None:
         torch.manual_seed(recipe.seed)
         return new_network(start.config.model)
-    with torch.device("meta"):  # not the one that is loaded: its dropout may be another
-        model = new_network(start.config.model)
-    loaded = load_checkpoint(find_checkpoint(recipe.start)).model
+    model = empty_network(start.config)  # not the one that is loaded: its dropout may be another
+    dtype = torch.float32 if start.config.adapter is None else DTYPES[recipe.frozen_precision]
+    loaded = load_checkpoint(find_checkpoint(recipe.start), dtype=dtype, adapted=True).model
     model.load_state_dict(loaded.state_dict(), assign=True)
     if recipe.fresh_controls:
         _draw_controls_anew(model, start.tokenizer, recipe.seed)
@@ -103,7 +104,11 @@ def _from_checkpoint(recipe: Recipe, name: str) -> Start:
     if isinstance(shape, ModelConfig):
         _check_network(recipe.model, shape, name)
         shape = replace(shape, **{key: getattr(recipe.model, key) for key in DROPOUTS})
-    return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
+    if settings.adapter is not None and recipe.fresh_controls:
+        raise ConfigError(f"fresh_controls: expected a start without adapters, but {name} has them")
+    config = _checkpoint_config(recipe, shape)
+    config = replace(config, base=settings.base, adapter=settings.adapter)
+    return Start(config=config, tokenizer=tokenizer)
 
 
 def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]:
