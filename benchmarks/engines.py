@@ -42,6 +42,7 @@ def random_model(size: str) -> Seq2Seq:
     """
     torch.manual_seed(0)
     model = Seq2Seq(shape_of(size)).eval()
+    model.initialise()
     with torch.no_grad():
         model.embeddings.weight.mul_(4)
     return model
@@ -68,12 +69,13 @@ def renamed(model: Seq2Seq, naming: Naming) -> dict[str, Tensor]:
 
 def openmmb(size: str, ids: Tensor, steps: int, _folder: Path) -> Run:
     """Return this project's search."""
-    from openmmb.engine.packed import pack
+    from openmmb.checkpoint import Checkpoint, CheckpointConfig
+    from openmmb.data.encode import EncodeConfig
+    from openmmb.engine.open import open_engine
     from openmmb.search.config import SearchConfig
     from openmmb.search.decode import search
+    from openmmb.text.tokenizer import train_tokenizer
 
-    model = random_model(size)
-    pack(model)
     config = SearchConfig(
         beam_size=BEAMS,
         min_length=SHORTEST,
@@ -82,11 +84,18 @@ def openmmb(size: str, ids: Tensor, steps: int, _folder: Path) -> Run:
         block_context_ngram=NGRAM,
         length_penalty=PENALTY,
     )
+    settings = CheckpointConfig(
+        name=size, encoder="none", model=shape_of(size), encode=EncodeConfig(), search=config
+    )
+    words = train_tokenizer(["ids are all that is searched for"], vocab_size=300)
+    engine = open_engine(
+        Checkpoint(config=settings, model=random_model(size), tokenizer=words), device="cpu"
+    )
 
     @torch.inference_mode()
     def run() -> list[list[int]]:
-        memory = model.read(ids, torch.ones_like(ids, dtype=torch.bool))
-        step = model.stepper(memory, num_beams=BEAMS, max_tokens=steps)
+        memory = engine.read(ids, torch.ones_like(ids, dtype=torch.bool))
+        step = engine.stepper(memory, num_beams=BEAMS, max_tokens=steps)
         found = search(step, ids, config, start_id=START, end_id=END, banned_ids=(START,))
         return [list(hypotheses[0].tokens) for hypotheses in found]
 

@@ -8,11 +8,14 @@ and what a plain sum over the same memory reads.
 import argparse
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from openmmb.engine.packed import PackedLinear
 from openmmb.engine.panels import PanelLinear
+
+L = TypeVar("L", PackedLinear, PanelLinear)
 
 SHAPE = (5120, 1280)
 """Outputs and inputs: the feed-forward layer of a 400M BlenderBot."""
@@ -27,8 +30,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     plain = [torch.randn(SHAPE) for _ in range(WEIGHTS)]
-    packed = [PackedLinear(weight) for weight in plain]
-    panels = [PanelLinear(weight) for weight in plain]
+    packed = [_filled(PackedLinear(*SHAPE[::-1], bias=False), weight) for weight in plain]
+    panels = [_filled(PanelLinear(*SHAPE[::-1], bias=False), weight) for weight in plain]
     print(f"{torch.get_num_threads()} threads, {WEIGHTS} weights of {SHAPE[0]} x {SHAPE[1]}\n")
     print("| rows | panels, GB/s | packed, GB/s | F.linear, GB/s |\n|---:|---:|---:|---:|")
     with torch.inference_mode():
@@ -39,6 +42,11 @@ def main() -> None:
             slow = _rate(lambda x=x: [torch.nn.functional.linear(x, weight) for weight in plain])
             print(f"| {rows} | {first:.1f} | {second:.1f} | {slow:.1f} |")
         print(f"\na sum over them: {_rate(lambda: [weight.sum() for weight in plain]):.1f} GB/s")
+
+
+def _filled(layer: L, weight: torch.Tensor) -> L:
+    layer.fill(weight)
+    return layer
 
 
 def _rate(run: Callable[[], object]) -> float:

@@ -240,6 +240,7 @@ def write_checkpoint(folder: Path, words: list[str], shape: ModelConfig) -> None
     )
     torch.manual_seed(0)
     made = Checkpoint(config=config, model=Seq2Seq(shape), tokenizer=Tokenizer(inner))
+    made.model.initialise()
     save_checkpoint(made, folder, precision="fp32")
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from openmmb.checkpoint import Checkpoint, CheckpointConfig
 from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Example
+from openmmb.engine.open import Engine, open_engine
 from openmmb.model.config import Fusion, ModelConfig, Variant
 from openmmb.model.network import Memory
 from openmmb.model.seq2seq import Seq2Seq, States
@@ -122,7 +123,9 @@ def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> Seq2Seq:
     """An untrained network in evaluation mode; the same every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Seq2Seq(tiny_config() if config is None else config).eval()
+        model = Seq2Seq(tiny_config() if config is None else config).eval()
+        model.initialise()
+        return model
 
 
 def states_of(memory: Memory) -> States:
@@ -152,6 +155,11 @@ def tiny_checkpoint(
         image_style=image_style,
     )
     return Checkpoint(config=config, model=tiny_model(model), tokenizer=tiny_tokenizer())
+
+
+def plain_engine(checkpoint: Checkpoint) -> Engine:
+    """What answers with the very weights of ``checkpoint``: changing them changes its replies."""
+    return open_engine(checkpoint, device="cpu", kind="plain")
 
 
 def tiny_image(*, width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:

@@ -130,9 +130,18 @@ def wrong_shape(weights: dict[str, Tensor]) -> None:
 
 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (lambda f: (f / "config.toml").unlink(), r"model: no config\.toml; is it a checkpoint folder"),
-    (lambda f: (f / "tokenizer.json").unlink(), r"model: no tokenizer\.json; is it a checkpoint"),
-    (lambda f: (f / "model.safetensors").unlink(), r"model: no model\.safetensors; is it a check"),
+    (
+        lambda f: (f / "config.toml").unlink(),
+        r"no config\.toml; is it the folder of a checkpoint",
+    ),
+    (
+        lambda f: (f / "tokenizer.json").unlink(),
+        r"no tokenizer\.json; is it the folder of a checkpoint",
+    ),
+    (
+        lambda f: (f / "model.safetensors").unlink(),
+        r"no model\.safetensors; is it the folder of a",
+    ),
     (
         lambda f: change_config(f, lambda text: text.replace("embed_dim", "embed_din")),
         r"config\.toml: model\.embed_din: no key 'embed_din'; did you mean 'embed_dim'\?",
@@ -160,7 +169,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda f: change_weights(f, wrong_shape),
-        r"decoder\.norm\.weight is \(3,\), but config\.toml says \(16,\)",
+        r"decoder\.norm\.weight is \(3,\), expected \(16,\) for the model of config\.toml",
     ),
     (
         lambda f: change_config(f, lambda text: text.replace("vocab_size = 300", "vocab_size = 9")),

@@ -7,14 +7,14 @@ README.md           what it is (optional)
 """
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from openmmb.config import config, dump
@@ -27,17 +27,21 @@ from openmmb.model.adapter import AdapterConfig, adapt, merge, own_names
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_config import CausalConfig
 from openmmb.model.config import ModelConfig
+from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.model.shapes import Shape
 from openmmb.pretrained.bases import BASES, load_base
 from openmmb.search.config import SearchConfig
+from openmmb.tensors import Weight, load_strict, open_safetensors, require_weights, weights_of
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 C = TypeVar("C")
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.toml", "tokenizer.json"
+OF = f" for the model of {CONFIG}"
+"""Ends a message about weights that are not those of a network."""
 
 Precision = Literal["fp32", "fp16", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {
@@ -57,11 +61,11 @@ class CheckpointConfig:
     """
 
     name: str
-    """For people."""
+    """Name of the checkpoint, for people."""
     encoder: str
-    """Which picture encoder its image vectors come from."""
+    """Picture encoder that its image vectors come from."""
     model: Shape
-    """The network's shape."""
+    """Shape of the network."""
     encode: EncodeConfig
     """How words become ids."""
     search: SearchConfig
@@ -124,6 +128,18 @@ class CheckpointConfig:
             )
 
 
+NETWORKS: Final[dict[type, Callable[[Any, LinearFactory], TrainableNetwork]]] = {
+    ModelConfig: Seq2Seq,
+    CausalConfig: CausalLM,
+}
+"""By the class of its shape, what builds a network."""
+
+
+def new_network(shape: Shape, linear: LinearFactory = Linear) -> TrainableNetwork:
+    """Build a network; its weights are then to be loaded, or drawn by ``initialise``."""
+    return NETWORKS[type(shape)](shape, linear)
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A model in memory with all that is needed to use it."""
@@ -132,17 +148,43 @@ class Checkpoint:
     model: TrainableNetwork
     tokenizer: Tokenizer
 
-
-NETWORKS: Final[dict[type, Callable[..., TrainableNetwork]]] = {
-    ModelConfig: Seq2Seq,
-    CausalConfig: CausalLM,
-}
-"""By the class of its shape, what builds a network."""
+    @contextmanager
+    def weights(self) -> Iterator[dict[str, Weight]]:
+        """Give the weights by name; they are those of ``model`` itself."""
+        yield weights_of(self.model)
 
 
-def new_network(shape: ModelConfig | CausalConfig) -> TrainableNetwork:
-    """Return an untrained network of that shape."""
-    return NETWORKS[type(shape)](shape)
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A model on disk: its weights are read when they are asked for.
+
+    Attributes:
+        config: What it is.
+        tokenizer: Its vocabulary.
+        folder: Where its weights are.
+    """
+
+    config: CheckpointConfig
+    tokenizer: Tokenizer
+    folder: Path
+
+    @contextmanager
+    def weights(self) -> Iterator[dict[str, Weight]]:
+        """Give the weights by name, each to be read on its own.
+
+        Raises:
+            CheckpointError: The file is damaged, or they are not the weights of ``config.model``;
+                or the base that it is built on is not installed.
+        """
+        if self.config.base is not None:
+            yield weights_of(load_checkpoint(self.folder).model)
+            return
+        path = self.folder / WEIGHTS
+        with torch.device("meta"):
+            expected = new_network(self.config.model).state_dict()
+        with open_safetensors(path) as weights:
+            require_weights(path, weights, expected, of=OF)
+            yield weights
 
 
 def empty_network(settings: CheckpointConfig) -> TrainableNetwork:
@@ -221,6 +263,18 @@ def find_checkpoint(name: Path | str) -> Path:
     return resolve(name)
 
 
+def open_checkpoint(folder: Path) -> SavedCheckpoint:
+    """Read all of a checkpoint but its weights.
+
+    Raises:
+        CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
+            each other.
+    """
+    settings = read_settings(CheckpointConfig, folder, what="checkpoint")
+    tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
+    return SavedCheckpoint(config=settings, tokenizer=tokenizer, folder=folder)
+
+
 def load_checkpoint(
     folder: Path, *, dtype: torch.dtype = torch.float32, adapted: bool = False
 ) -> Checkpoint:
@@ -236,12 +290,10 @@ def load_checkpoint(
         CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
             each other; or the base that it is built on is not installed.
     """
-    settings = read_settings(
-        CheckpointConfig, folder, what="checkpoint", called="a checkpoint folder"
-    )
-    tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
+    saved = open_checkpoint(folder)
     with torch.device("meta"):
-        model = new_network(settings.model)
+        model = new_network(saved.config.model)
+    settings = saved.config
     if settings.base is None or settings.adapter is None or not isinstance(model, CausalLM):
         load_weights(model, folder / WEIGHTS, dtype)
     else:
@@ -251,17 +303,16 @@ def load_checkpoint(
         if not adapted:
             merge(model)
             model.to(dtype)
-    return Checkpoint(config=settings, model=model.eval(), tokenizer=tokenizer)
+    return Checkpoint(config=settings, model=model.eval(), tokenizer=saved.tokenizer)
 
 
-def read_settings(kind: type[C], folder: Path, *, what: str, called: str) -> C:
+def read_settings(kind: type[C], folder: Path, *, what: str) -> C:
     """Read the settings in a folder that ``write_folder`` wrote.
 
     Args:
         kind: The config that they are.
         folder: The folder.
         what: What it should hold, for messages.
-        called: How a folder of that is called there.
 
     Raises:
         CheckpointError: The folder or one of its files is missing, or the settings are damaged.
@@ -271,7 +322,7 @@ def read_settings(kind: type[C], folder: Path, *, what: str, called: str) -> C:
         raise CheckpointError(f"{folder}: {problem}; a {what} is a folder with {CONFIG}")
     for name in (CONFIG, TOKENIZER, WEIGHTS):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: no {name}; is it {called}?")
+            raise CheckpointError(f"{folder}: no {name}; is it the folder of a {what}?")
     try:
         return load_config(kind, folder / CONFIG)
     except ConfigError as error:
@@ -309,7 +360,11 @@ def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
 
 
 def load_weights(
-    model: nn.Module, path: Path, dtype: torch.dtype, *, names: Collection[str] | None = None
+    model: nn.Module,
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    *,
+    names: Collection[str] | None = None,
 ) -> None:
     """Give a network, which may be on the ``meta`` device, its weights.
 
@@ -322,26 +377,5 @@ def load_weights(
     Raises:
         CheckpointError: The file is damaged, or its weights are not those of the network.
     """
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not safetensors: {error}") from error
-    expected = {
-        name: weight
-        for name, weight in model.state_dict().items()
-        if names is None or name in names
-    }
-    missing = sorted(expected.keys() - weights.keys())
-    surplus = sorted(weights.keys() - expected.keys())
-    if missing or surplus:
-        parts = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        parts += [f"has unknown {', '.join(surplus[:3])}"] if surplus else []
-        raise CheckpointError(f"{path}: {' and '.join(parts)} for the model of {CONFIG}")
-    for name, tensor in weights.items():
-        if tensor.shape != expected[name].shape:
-            raise CheckpointError(
-                f"{path}: {name} is {tuple(tensor.shape)}, but {CONFIG} says "
-                f"{tuple(expected[name].shape)}"
-            )
-    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
-    model.load_state_dict(weights, assign=True, strict=names is None)
+    with open_safetensors(path) as weights:
+        load_strict(model, weights, path, names=names, dtype=dtype, of=OF)

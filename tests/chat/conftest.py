@@ -5,16 +5,22 @@ from pathlib import Path
 import pytest
 
 from openmmb.chat.bot import Bot
+from openmmb.checkpoint import Checkpoint
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.vision.encoders import ENCODERS, Entry
-from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+from tests.build import TINY_F, TINY_I, TinyEncoder, plain_engine, tiny_checkpoint, tiny_image
 
 
 @pytest.fixture
-def bot(monkeypatch: pytest.MonkeyPatch) -> Bot:
+def checkpoint() -> Checkpoint:
+    """The bot's; changing its weights changes what the bot says."""
+    return tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F)
+
+
+@pytest.fixture
+def bot(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Bot:
     monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: TinyEncoder(), (TINY_I, TINY_F), "none"))
-    checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F)
-    return Bot(checkpoint, guard=open_guard(GuardConfig(classifier="none")))
+    return Bot(plain_engine(checkpoint), guard=open_guard(GuardConfig(classifier="none")))
 
 
 @pytest.fixture

@@ -292,7 +292,7 @@ def test_a_reply_that_was_held_back_is_counted(bot: Bot, screen: Pages) -> None:
     def check(text: str, context: Sequence[str]) -> Verdict:
         return Verdict(safe=text == "Hello.", check="mine")
 
-    session = Session(Bot(bot.checkpoint, guard=Guard(checks=(check,))), screen)
+    session = Session(Bot(bot.engine, guard=Guard(checks=(check,))), screen)
     session.handle("/persona Hello.")
     session.handle("Hello.")
     session.handle("Hello.")
@@ -304,6 +304,6 @@ def test_a_reply_that_was_held_back_is_counted(bot: Bot, screen: Pages) -> None:
 
 
 def test_without_a_guard_everything_is_said(bot: Bot, screen: Pages) -> None:
-    session = Session(Bot(bot.checkpoint, guard=open_guard(GuardConfig(enabled=False))), screen)
+    session = Session(Bot(bot.engine, guard=open_guard(GuardConfig(enabled=False))), screen)
     session.handle("You are a fucking fool")
     assert len(session.conversation.turns) == 2

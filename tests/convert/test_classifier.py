@@ -14,13 +14,13 @@ from torch import Tensor
 from openmmb.checkpoint import DTYPES, Precision
 from openmmb.cli import main
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
-from openmmb.convert.stream import pickled_weights
 from openmmb.convert.subwords import read_subwords
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
 from openmmb.safety.classifier import open_classifier
 from openmmb.safety.reading import collate, read
 from openmmb.safety.trained import load_classifier
+from openmmb.tensors import pickled_weights
 
 DATA = Path(__file__).parent / "data" / "classifier"
 CASES: list[dict[str, Any]] = [

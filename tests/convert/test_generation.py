@@ -16,6 +16,7 @@ from openmmb.data.example import Example
 from openmmb.engine.generate import generate
 from openmmb.search.constraints import Constraint, no_phrase
 from openmmb.search.decode import search
+from tests.build import plain_engine
 from tests.convert.build import read, search_config
 
 RECORDED = read("micro/generations.json")
@@ -81,7 +82,7 @@ def test_recorded_conversations_come_out_word_for_word(chat: Checkpoint, name: s
     """Persona, a picture once, at every turn, another picture, a turn without words."""
     talk = TALK["conversations"][name]
     images = [torch.tensor(image) for image in TALK["images"]]
-    settings = search_config(talk["opt"])
+    engine, settings = plain_engine(chat), search_config(talk["opt"])
     said: list[str] = []
     persona: tuple[str, ...] = ()
     for turn in talk["turns"]:
@@ -100,7 +101,7 @@ def test_recorded_conversations_come_out_word_for_word(chat: Checkpoint, name: s
         )
         assert list(encode(example, chat.tokenizer, chat.config.encode).context) == turn["context"]
         image = None if turn["image"] is None else images[turn["image"]]
-        [found] = generate(chat, [example], [image], settings)
+        [found] = generate(engine, [example], [image], settings)
         assert len(found) == turn["num_beams"]
         assert [reply.text for reply in found[:3]] == [text for text, _ in turn["beams"]]
         assert found[0].text == turn["reply"]

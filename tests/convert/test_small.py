@@ -23,7 +23,7 @@ from openmmb.engine.generate import generate
 from openmmb.errors import CheckpointError
 from openmmb.search.decode import search
 from openmmb.text.normalize import tidy
-from tests.build import states_of
+from tests.build import plain_engine, states_of
 from tests.convert.build import DATA, change_options, read, search_config
 
 RECORDED = read("small/recorded.json")
@@ -117,7 +117,10 @@ def test_recorded_searches_come_out_token_for_token(name: str, small: Checkpoint
 def test_a_reply_is_the_words_of_parlai_on_one_line(row: int, small: Checkpoint) -> None:
     assert small.config.search == search_config(RECORDED["configs"]["published"])
     [found] = generate(
-        small, [example_of(RECORDED["talks"][row]["turns"])], [None], small.config.search
+        plain_engine(small),
+        [example_of(RECORDED["talks"][row]["turns"])],
+        [None],
+        small.config.search,
     )
     best = RECORDED["generations"]["published"][row]["best"]
     for reply, (_, score, text) in zip(found, best, strict=False):

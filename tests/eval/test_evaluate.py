@@ -15,7 +15,7 @@ from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.evaluate import evaluate, steered_perplexity
 from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, measure_replies, settings_for
-from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_example, tiny_tokenizer
+from tests.build import TINY_F, TINY_I, plain_engine, tiny_checkpoint, tiny_example, tiny_tokenizer
 
 TALK = [tiny_example(conversation=f"train:{number}") for number in range(3)]
 CAPTIONS = [
@@ -48,12 +48,12 @@ def measured(checkpoint: Checkpoint, examples: Sequence[Example]) -> float:
 def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
     talk, captions = evaluate(
-        checkpoint, {"talk": TALK, "captions": CAPTIONS}, batcher(), batch_size=2
+        plain_engine(checkpoint), {"talk": TALK, "captions": CAPTIONS}, batcher(), batch_size=2
     )
     assert (talk.task, talk.examples, talk.bleu4, talk.bleu4_controlled) == ("talk", 3, None, None)
     assert talk.perplexity == measured(checkpoint, TALK)
-    free = evaluate_captions(checkpoint, CAPTIONS, vectors)
-    controlled = evaluate_captions(checkpoint, CAPTIONS, vectors, gender="f0m0")
+    free = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors)
+    controlled = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors, gender="f0m0")
     assert (captions.bleu4, captions.bleu4_controlled) == (free.bleu4, controlled.bleu4)
     assert free.captions != controlled.captions
     assert talk.replies == captions.replies == ()
@@ -62,7 +62,7 @@ def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
 def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F)
     assert checkpoint.config == replace(checkpoint.config, gender=None)
-    (report,) = evaluate(checkpoint, {"captions": CAPTIONS}, batcher())
+    (report,) = evaluate(plain_engine(checkpoint), {"captions": CAPTIONS}, batcher())
     assert report.bleu4 is not None
     assert report.bleu4_controlled is None
     assert report.perplexity_uncontrolled is report.perplexity_controlled is None
@@ -70,13 +70,13 @@ def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
 
 def test_perplexity_is_told_with_and_without_the_control() -> None:
     checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
-    (report,) = evaluate(checkpoint, {"talk": TALK}, batcher(gender=True))
+    (report,) = evaluate(plain_engine(checkpoint), {"talk": TALK}, batcher(gender=True))
     # "my father taught me": each reply's own control is f0m1.
-    own = steered_perplexity(checkpoint, TALK, batcher(), "f0m1", batch_size=2)
+    own = steered_perplexity(checkpoint.model, TALK, batcher(), "f0m1", batch_size=2)
     assert report.perplexity == pytest.approx(own)
     free = measured(checkpoint, TALK)
     assert report.perplexity_uncontrolled == pytest.approx(free)
-    forced = steered_perplexity(checkpoint, TALK, batcher(), "f0m0", batch_size=2)
+    forced = steered_perplexity(checkpoint.model, TALK, batcher(), "f0m0", batch_size=2)
     assert report.perplexity_controlled == pytest.approx(forced)
     assert len({report.perplexity, report.perplexity_uncontrolled, forced}) == 3
 
@@ -86,7 +86,7 @@ def test_replies_are_measured_in_every_setting_and_counted_up_to_the_last() -> N
     measures, seen = Measures(checks=()), list[tuple[int, int]]()
     reports = list(
         evaluate(
-            checkpoint,
+            plain_engine(checkpoint),
             {"talk": TALK, "captions": CAPTIONS},
             batcher(),
             measures=measures,
@@ -102,6 +102,8 @@ def test_replies_are_measured_in_every_setting_and_counted_up_to_the_last() -> N
     assert seen[-1] == (total, total)
     for report, examples in zip(reports, (TALK, CAPTIONS), strict=True):
         assert report.replies == tuple(
-            measure_replies(checkpoint, examples, vectors, setting, measures, batch_size=2)
-            for setting in settings_for(checkpoint, examples, ban=True)
+            measure_replies(
+                plain_engine(checkpoint), examples, vectors, setting, measures, batch_size=2
+            )
+            for setting in settings_for(checkpoint.config, examples, ban=True)
         )

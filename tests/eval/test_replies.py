@@ -10,6 +10,7 @@ import torch
 from openmmb.checkpoint import Checkpoint
 from openmmb.data.example import Example
 from openmmb.engine.generate import generate
+from openmmb.engine.open import Engine
 from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.replies import (
     OWN_LISTS,
@@ -25,7 +26,7 @@ from openmmb.eval.sentiment import sentiment
 from openmmb.safety.classifier import ClassifierCheck
 from openmmb.safety.verdict import Verdict
 from openmmb.text.gender import GenderWords, gender_token
-from tests.build import SENTENCES, TINY_F, TINY_I, tiny_checkpoint, tiny_example
+from tests.build import SENTENCES, TINY_F, TINY_I, plain_engine, tiny_checkpoint, tiny_example
 
 LISTS = GenderWords(male=frozenset({"he"}), female=frozenset({"she"}))
 
@@ -55,6 +56,11 @@ def checkpoint() -> Checkpoint:
     return tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
 
 
+@pytest.fixture
+def engine(checkpoint: Checkpoint) -> Engine:
+    return plain_engine(checkpoint)
+
+
 def talk() -> list[Example]:
     return [
         tiny_example(context=(said,) if at else (), image_id="p" * at if at % 2 else None)
@@ -62,12 +68,12 @@ def talk() -> list[Example]:
     ]
 
 
-def test_a_report_is_the_mean_of_what_was_said(checkpoint: Checkpoint) -> None:
+def test_a_report_is_the_mean_of_what_was_said(engine: Engine) -> None:
     setting = Setting("mine", "f0m0", "Sweet")
-    report = measure_replies(checkpoint, talk(), vectors, setting, MEASURES, batch_size=4)
+    report = measure_replies(engine, talk(), vectors, setting, MEASURES, batch_size=4)
     asked = [replace(example, gender="f0m0", style="Sweet") for example in talk()]
     images = [None if e.image_id is None else vectors(e.image_id) for e in asked]
-    found = generate(checkpoint, asked, images, checkpoint.config.search)
+    found = generate(engine, asked, images, engine.config.search)
     said = [hypotheses[0].text for hypotheses in found]
     people = [[example.reply] for example in asked]
 
@@ -93,15 +99,15 @@ def test_a_report_is_the_mean_of_what_was_said(checkpoint: Checkpoint) -> None:
 
 
 def test_what_was_saved_is_not_searched_for_again(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = Setting("mine")
     saved = SavedReplies(tmp_path / "replies.jsonl", "m")
-    part = measure_replies(checkpoint, talk()[:3], vectors, setting, MEASURES, saved=saved)
+    part = measure_replies(engine, talk()[:3], vectors, setting, MEASURES, saved=saved)
     assert len(saved) == part.replies == 3
     progress = list[int]()
     whole = measure_replies(
-        checkpoint,
+        engine,
         talk(),
         vectors,
         setting,
@@ -111,24 +117,24 @@ def test_what_was_saved_is_not_searched_for_again(
         progress=progress.append,
     )
     assert progress == [4, 2]
-    assert whole == measure_replies(checkpoint, talk(), vectors, setting, MEASURES)
+    assert whole == measure_replies(engine, talk(), vectors, setting, MEASURES)
     again = SavedReplies(tmp_path / "replies.jsonl", "m")
 
     def refuse(*_: object) -> None:
         raise AssertionError("everything is known")
 
-    monkeypatch.setattr(checkpoint.model, "read", refuse)
-    assert whole == measure_replies(checkpoint, talk(), vectors, setting, MEASURES, saved=again)
+    monkeypatch.setattr(engine, "read", refuse)
+    assert whole == measure_replies(engine, talk(), vectors, setting, MEASURES, saved=again)
 
 
-def test_replies_with_banned_words_have_none(checkpoint: Checkpoint) -> None:
+def test_replies_with_banned_words_have_none(checkpoint: Checkpoint, engine: Engine) -> None:
     every = Measures(checks=())
     with torch.no_grad():  # an untrained model says no words; this one says "his"
         tokenizer = checkpoint.tokenizer
         wanted = tokenizer.encode(" man, his wife, he,")
         checkpoint.model.embeddings.weight[wanted] *= 3
-    free = measure_replies(checkpoint, talk(), vectors, Setting("free"), every)
-    banned = measure_replies(checkpoint, talk(), vectors, Setting("ban", ban=True), every)
+    free = measure_replies(engine, talk(), vectors, Setting("free"), every)
+    banned = measure_replies(engine, talk(), vectors, Setting("ban", ban=True), every)
     assert banned.male == banned.female == {OWN_LISTS: 0}
     assert free.replies == banned.replies
 
@@ -139,8 +145,7 @@ def test_settings_compare_what_a_checkpoint_can_do(checkpoint: Checkpoint) -> No
 
     def names(examples: list[Example], *, gender: str | None, ban: bool) -> list[str]:
         config = replace(checkpoint.config, gender=gender)
-        other = replace(checkpoint, config=config)
-        return [setting.name for setting in settings_for(other, examples, ban=ban)]
+        return [setting.name for setting in settings_for(config, examples, ban=ban)]
 
     assert names(plain, gender=None, ban=False) == ["uncontrolled"]
     assert names(plain, gender="f0m0", ban=True) == ["uncontrolled", "f0m0", "f0m0, banned"]
@@ -159,8 +164,8 @@ def test_a_setting_leaves_an_examples_style_unless_it_has_one() -> None:
     assert Setting("x", "f0m0", "negative").apply(example).style == "negative"
 
 
-def test_what_cannot_be_measured_is_refused(checkpoint: Checkpoint) -> None:
+def test_what_cannot_be_measured_is_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="no examples to reply to"):
-        measure_replies(checkpoint, [], vectors, Setting("free"), MEASURES)
+        measure_replies(engine, [], vectors, Setting("free"), MEASURES)
     with pytest.raises(ValueError, match="picture 'p' has no image vectors"):
-        measure_replies(checkpoint, [tiny_example(image_id="p")], None, Setting("free"), MEASURES)
+        measure_replies(engine, [tiny_example(image_id="p")], None, Setting("free"), MEASURES)

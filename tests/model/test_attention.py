@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from openmmb.model.attention import CrossAttention, SelfAttention, attend, merge_heads, split_heads
+from openmmb.model.initial import initialise
 
 B, H, E = 2, 3, 4
 
@@ -71,7 +72,7 @@ def test_a_query_that_may_see_nothing_gives_numbers(training: bool) -> None:
 
 
 def test_dropout_on_the_weights_only_while_training() -> None:
-    attention = SelfAttention(embed_dim=8, num_heads=2, dropout=0.5)
+    attention = initialise(SelfAttention(embed_dim=8, num_heads=2, dropout=0.5))
     x = random(0, 1, 6, 8)
     assert not attention(x).equal(attention(x))
     attention.eval()
@@ -85,7 +86,7 @@ def test_merging_heads_undoes_splitting_them() -> None:
 
 
 def test_cross_attention_over_one_state_is_its_value() -> None:
-    cross = CrossAttention(embed_dim=8, num_heads=2)
+    cross = initialise(CrossAttention(embed_dim=8, num_heads=2))
     state = random(0, 1, 1, 8)
     k, v = cross.project(state)
     found = cross(random(1, 1, 3, 8), k, v, torch.ones(1, 1, 1, 1, dtype=torch.bool))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from openmmb.model.classifier import Classifier, ClassifierShape, Pooling, pool
 from openmmb.model.config import Variant
+from openmmb.model.initial import initialise
 from tests.build import tiny_config, tiny_model
 
 POOLINGS: tuple[Pooling, ...] = ("mean", "max", "first")
@@ -45,7 +46,7 @@ def some_texts(rows: int = 3, length: int = 9) -> tuple[Tensor, Tensor, Tensor]:
 def test_a_text_alone_has_the_logits_that_it_has_among_others(
     variant: Variant, pooling: Pooling
 ) -> None:
-    model = Classifier(tiny_shape(variant=variant, pooling=pooling)).eval()
+    model = initialise(Classifier(tiny_shape(variant=variant, pooling=pooling))).eval()
     ids, mask, judged = some_texts()
     together = model(ids, mask, judged)
     for row in range(len(ids)):
@@ -87,17 +88,17 @@ def test_states_are_those_of_the_seq2seq_encoder_without_a_picture(variant: Vari
         scale_embeddings=True,
         variant=variant,
     )
-    model = Classifier(shape).eval()
+    model = initialise(Classifier(shape)).eval()
     known = {name: w for name, w in talking.state_dict().items() if name in model.state_dict()}
     assert not model.load_state_dict(known, strict=False).unexpected_keys
     ids, mask, _ = some_texts()
     expected = talking.read(ids, mask).states
-    states = model.encoder(model.embeddings(ids) * model.scale, mask)
+    states, _ = model.encoder(model.embeddings(ids) * model.scale, mask)
     torch.testing.assert_close(states[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
 def test_every_weight_learns() -> None:
-    model = Classifier(replace(tiny_shape(), num_segments=0))
+    model = initialise(Classifier(replace(tiny_shape(), num_segments=0)))
     logits = model(*some_texts())
     logits.logsumexp(-1).sum().backward()
     assert all(weight.grad is not None for weight in model.parameters())
@@ -108,7 +109,7 @@ def test_every_weight_learns() -> None:
     ("changes", "message"),
     [
         ({"num_labels": 1}, "num_labels must be at least 2, got 1"),
-        ({"num_layers": 0}, "num_encoder_layers must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
         ({"num_heads": 3}, r"embed_dim \(16\) must be a multiple of num_heads \(3\)"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
     ],

@@ -108,6 +108,7 @@ def test_late_fusion_lets_text_and_picture_pass_each_other(variant: Variant) -> 
     assert other_picture[:, :5].equal(states[:, :5])
     assert other_text[:, 5:].equal(states[:, 5:])
     assert not other_picture[:, 5:].equal(states[:, 5:])
+    assert model.encoder.image_projector is not None
     projected = model.encoder.image_projector(inputs.image)
     torch.testing.assert_close(states[:, 5:], projected)
 
@@ -152,6 +153,7 @@ def test_without_segments_an_image_vector_is_a_word_without_a_place() -> None:
     model = tiny_model(tiny_config(num_segments=0))
     inputs = random_inputs([5], [True])
     states, mask = encode(model, inputs)
+    assert model.encoder.image_projector is not None
     words = model.embeddings(inputs.context) * model.scale + model.encoder.positions(0, 5)
     both = torch.cat([words, model.encoder.image_projector(inputs.image)], dim=1)
     for layer in model.encoder.layers:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from openmmb.model.config import Variant
+from openmmb.model.initial import initialise
 from openmmb.model.layers import DecoderLayer, EncoderLayer, Positions, sinusoids
 from tests.build import tiny_config
 
@@ -30,20 +31,20 @@ def test_sinusoids_equal_the_formula() -> None:
 
 
 def test_fixed_positions_are_stored_but_not_trained() -> None:
-    positions = Positions(tiny_config())
+    positions = initialise(Positions(tiny_config()))
     assert "weight" in positions.state_dict()
     assert not positions.weight.requires_grad
     assert positions.weight.equal(sinusoids(64, 16))
 
 
 def test_learned_positions_are_trained() -> None:
-    positions = Positions(tiny_config(learned_positions=True))
+    positions = initialise(Positions(tiny_config(learned_positions=True)))
     assert positions.weight.requires_grad
     assert positions.weight.std().item() == pytest.approx(16**-0.5, rel=0.1)
 
 
 def test_positions_end() -> None:
-    positions = Positions(tiny_config(num_positions=5))
+    positions = initialise(Positions(tiny_config(num_positions=5)))
     assert positions(2, 3).equal(positions.weight[2:5])
     with pytest.raises(ValueError, match="6 tokens, but the network has 5 positions"):
         positions(3, 3)
@@ -51,7 +52,7 @@ def test_positions_end() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_encoder_layer_ignores_what_is_masked(variant: Variant) -> None:
-    layer = EncoderLayer(tiny_config(variant=variant)).eval()
+    layer = initialise(EncoderLayer(tiny_config(variant=variant))).eval()
     x = torch.randn(1, 4, 16)
     mask = torch.tensor([True, True, True, False])[None, None, None]
     changed = x.clone()
@@ -61,7 +62,7 @@ def test_an_encoder_layer_ignores_what_is_masked(variant: Variant) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_decoder_layer_ignores_what_comes_later(variant: Variant) -> None:
-    layer = DecoderLayer(tiny_config(variant=variant)).eval()
+    layer = initialise(DecoderLayer(tiny_config(variant=variant))).eval()
     x, states = torch.randn(1, 4, 16), torch.randn(1, 3, 16)
     mask = torch.ones(1, 1, 1, 3, dtype=torch.bool)
     changed = x.clone()

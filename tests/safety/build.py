@@ -3,6 +3,7 @@
 import torch
 
 from openmmb.model.classifier import Classifier, ClassifierShape
+from openmmb.model.initial import initialise
 from openmmb.safety.reading import ReadConfig
 from openmmb.safety.trained import ClassifierConfig, TrainedClassifier
 from tests.build import tiny_tokenizer
@@ -32,4 +33,4 @@ def tiny_classifier(*, threshold: float = 0.5, seed: int = 0) -> TrainedClassifi
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return TrainedClassifier(config, Classifier(shape).eval(), tiny_tokenizer())
+        return TrainedClassifier(config, initialise(Classifier(shape)).eval(), tiny_tokenizer())

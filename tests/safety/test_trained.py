@@ -67,7 +67,7 @@ def rename_weights(folder: Path) -> None:
         (overwrite("config.toml", "nane = 'a'"), "nane: no key 'nane'; did you mean 'name'"),
         (overwrite("tokenizer.json", "{}"), "tokenizer.json: not a tokenizer"),
         (overwrite("model.safetensors", "none"), "model.safetensors: not safetensors"),
-        (change_weights, r"head.bias is \(4,\), but config.toml says \(3,\)"),
+        (change_weights, r"head.bias is \(4,\), expected \(3,\) for the model of config.toml"),
         (rename_weights, "lacks head.bias and has unknown tail.bias for the model of config.toml"),
     ],
 )

@@ -123,7 +123,7 @@ def chat_with(bot: Bot, conversation: Conversation = EMPTY) -> None:
         _talk(session, _read_pipe())
         _tell_refused(session)
         return
-    screen.note(f"{bot.checkpoint.config.name}. /help shows the commands.")
+    screen.note(f"{bot.engine.config.name}. /help shows the commands.")
     with suppress(KeyboardInterrupt):
         _talk(session, _read_terminal())
     _tell_refused(session)

@@ -14,7 +14,7 @@ from openmmb.errors import ConfigError
 from openmmb.recipes import find_recipe
 
 if TYPE_CHECKING:
-    from openmmb.checkpoint import Checkpoint
+    from openmmb.checkpoint import SavedCheckpoint
     from openmmb.data.batcher import Batcher
     from openmmb.data.controls import ControlsConfig
     from openmmb.data.example import Example, Split
@@ -76,10 +76,9 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from openmmb.checkpoint import find_checkpoint, load_checkpoint
+    from openmmb.checkpoint import find_checkpoint, open_checkpoint
     from openmmb.cli.progress import counting
-    from openmmb.distributed import open_device
-    from openmmb.engine.packed import pack
+    from openmmb.engine.open import open_engine
     from openmmb.eval.evaluate import evaluate as measure
     from openmmb.eval.saved import SavedReplies, fingerprint
 
@@ -87,16 +86,15 @@ def evaluate(
     require_count("--batch-size", batch_size)
     chosen = _choose(recipe, tasks, split, root, features)
     folder = find_checkpoint(checkpoint)
-    loaded = load_checkpoint(folder)
+    opened = open_checkpoint(folder)
     examples = chosen.read(max_examples)
-    encoder = _encoder(loaded, chosen, examples)
+    encoder = _encoder(opened, chosen, examples)
     measures = None if no_replies else _measures(guard, gender_words)
     saved = None if replies is None else SavedReplies(replies, fingerprint(folder))
-    loaded.model.to(open_device(device))
-    pack(loaded.model)
+    engine = open_engine(opened, device=device)
     with counting("replies") as progress:
         for report in measure(
-            loaded,
+            engine,
             examples,
             encoder,
             measures=measures,
@@ -187,7 +185,7 @@ def _choose(
 
 
 def _encoder(
-    checkpoint: "Checkpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
+    checkpoint: "SavedCheckpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
 ) -> "Batcher":
     from itertools import chain
 

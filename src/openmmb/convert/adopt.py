@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from openmmb.checkpoint import DTYPES, Precision, convert_weight
 from openmmb.convert.names import Naming
-from openmmb.convert.stream import NAMES, Read, Weight
+from openmmb.tensors import NAMES, Read, Weight
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq

@@ -19,7 +19,7 @@ from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Precision
 from openmmb.config import dump, parse
 from openmmb.convert.adopt import adopt, shapes_of
 from openmmb.convert.names import PARLAI
-from openmmb.convert.stream import Weight, write_safetensors
+from openmmb.tensors import Weight, write_safetensors
 from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import new_folder
 from openmmb.errors import CheckpointError, ConfigError

@@ -36,7 +36,7 @@ from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
 from openmmb.convert.names import Naming
 from openmmb.convert.objects import read_object
-from openmmb.convert.stream import (
+from openmmb.tensors import (
     Weight,
     open_safetensors,
     pickled_weights,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, CheckpointConfig
 from openmmb.config import dump
-from openmmb.convert.stream import Weight, write_safetensors
 from openmmb.errors import CheckpointError
 from openmmb.files import replacing
+from openmmb.tensors import Weight, write_safetensors
 from openmmb.text.tokenizer import Tokenizer
 
 

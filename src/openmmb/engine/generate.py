@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint
 from openmmb.data.batch import collate, pad
 from openmmb.data.encode import Encoded, encode_context, encode_prompt
 from openmmb.data.example import Example
+from openmmb.engine.open import Engine
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
 from openmmb.search.decode import search
@@ -39,7 +39,7 @@ class Generated:
 
 @torch.inference_mode()
 def generate(
-    checkpoint: Checkpoint,
+    engine: Engine,
     examples: Sequence[Example],
     images: Sequence[Tensor | None],
     config: SearchConfig,
@@ -50,32 +50,29 @@ def generate(
     """Find replies to examples, best first.
 
     Args:
-        checkpoint: Its model answers, on the device where it is.
+        engine: What answers.
         examples: What to answer; their own replies are not looked at.
         images: For each its image vectors (I, F), or None.
         config: How to search; a reply never gets longer than the model has positions.
         rules: Further constraints, such as ``safety.ban.no_words``.
-        generators: For the methods that draw, one for each example, on the device of the model: an
+        generators: For the methods that draw, one for each example, on the engine's device: an
             example is then answered the same alone and beside any others. None is PyTorch's own.
 
     Raises:
         ValueError: A picture's vectors are not of the model's shape.
     """
-    model, tokenizer = checkpoint.model, checkpoint.tokenizer
-    sizes = checkpoint.config.model
+    tokenizer, sizes = engine.tokenizer, engine.config.model
     shape = (sizes.image_vectors, sizes.image_dim)
-    prompts = [encode_prompt(one, tokenizer, checkpoint.config.encode) for one in examples]
+    prompts = [encode_prompt(one, tokenizer, engine.config.encode) for one in examples]
     rows = [Encoded(prompt.context, reply=()) for prompt in prompts]
     batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
-    batch = batch.to(model.device)
-    image = batch.image.to(model.dtype)
-    memory = model.read(batch.context, batch.context_mask, image, batch.has_image)
+    batch = batch.to(engine.device)
+    image = batch.image.to(engine.dtype)
+    memory = engine.read(batch.context, batch.context_mask, image, batch.has_image)
     config = _within(config, sizes.num_positions)
     found = search(
-        model.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
-        _uncut(checkpoint, examples).to(model.device)
-        if config.block_full_context
-        else batch.context,
+        engine.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
+        _uncut(engine, examples).to(engine.device) if config.block_full_context else batch.context,
         config,
         start_id=torch.tensor([prompt.start_id for prompt in prompts]),
         end_id=tokenizer.end_id,
@@ -89,11 +86,11 @@ def generate(
     ]
 
 
-def _uncut(checkpoint: Checkpoint, examples: Sequence[Example]) -> Tensor:
+def _uncut(engine: Engine, examples: Sequence[Example]) -> Tensor:
     """Return contexts (B, S) with what was cut off before the model read them."""
-    encoding = replace(checkpoint.config.encode, max_context=UNCUT)
-    rows = [encode_context(example, checkpoint.tokenizer, encoding) for example in examples]
-    return pad(rows, checkpoint.tokenizer.pad_id)[0]
+    encoding = replace(engine.config.encode, max_context=UNCUT)
+    rows = [encode_context(example, engine.tokenizer, encoding) for example in examples]
+    return pad(rows, engine.tokenizer.pad_id)[0]
 
 
 def _within(config: SearchConfig, num_positions: int) -> SearchConfig:

@@ -5,12 +5,16 @@ Sizes: N outputs, K inputs, R rows, P panels.
 
 import math
 import mmap
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from openmmb.model.linear import Activation
 
 PANEL: Final = 32
 """Outputs that are computed together. For the ten rows of a beam search their sums take 20 of the
@@ -42,32 +46,46 @@ class Room(NamedTuple):
 class PanelLinear(nn.Module):
     """A linear layer whose weight lies in panels (P, K, 32), each read once from end to end.
 
-    The result is that of ``nn.Linear`` but for the order of its sums. There is no gradient.
+    The result is that of ``Linear`` but for the order of its sums. There is no gradient. It
+    computes nothing before it is filled.
 
-    Args:
-        weight: (N, K), float32, on the CPU.
-        bias: (N,), or None.
-        memory: Where the panels lie, ``size_of(weight)`` numbers; None: memory of its own.
+    Attributes:
+        size: How many numbers the panels take.
+        memory: Where they are to lie; None: in memory of their own.
     """
 
     weight: Tensor
     bias: Tensor | None
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, memory: Tensor | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        activation: Activation = "none",
+        stepwise: bool = True,  # noqa: ARG002  that is what panels are for
     ) -> None:
         super().__init__()
-        self.num_outputs, inputs = weight.shape
-        memory = huge_pages(size_of(weight)) if memory is None else memory
-        panels = memory.view(-1, inputs, PANEL)
+        self.num_inputs, self.num_outputs = inputs, outputs
+        self.has_bias = bias
+        self.activation = activation
+        self.size = math.ceil(outputs / PANEL) * PANEL * inputs
+        self.memory: Tensor | None = None
+        self.register_buffer("weight", None, persistent=False)
+        self.register_buffer("bias", None, persistent=False)
+
+    def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Take over a weight (N, K) in float32 on the CPU, and a bias (N,)."""
+        memory = huge_pages(self.size) if self.memory is None else self.memory
+        panels = memory.view(-1, self.num_inputs, PANEL)
         with torch.no_grad():
             for panel, part in zip(panels, torch.split(weight, PANEL), strict=True):
                 panel[:, : len(part)] = part.T
                 panel[:, len(part) :] = 0
             if bias is not None:
                 bias = F.pad(bias, (0, -self.num_outputs % PANEL)).view(-1, PANEL)
-        self.register_buffer("weight", panels, persistent=False)
-        self.register_buffer("bias", bias, persistent=False)
+        self.weight, self.bias = panels, bias
 
     @torch.no_grad()
     def forward(self, x: Tensor, room: Room | None = None) -> Tensor:
@@ -79,7 +97,17 @@ class PanelLinear(nn.Module):
             out.copy_(products.transpose(0, 1))
         else:
             torch.add(products.transpose(0, 1), self.bias, out=out)
-        return out.view(*x.shape[:-1], len(self.weight) * PANEL)[..., : self.num_outputs]
+        outputs = out.view(*x.shape[:-1], len(self.weight) * PANEL)[..., : self.num_outputs]
+        match self.activation:
+            case "gelu":
+                return F.gelu(outputs)
+            case "relu":
+                return F.relu(outputs)
+        return outputs
+
+    def for_rows(self, rows: int) -> Callable[[Tensor], Tensor]:
+        """Return the layer for so many rows, with memory that every call uses again."""
+        return partial(self, room=self.room(rows))
 
     def room(self, rows: int) -> Room:
         """Return memory for the outputs of so many rows.
@@ -92,10 +120,14 @@ class PanelLinear(nn.Module):
         return Room(products, self.weight.new_empty(rows, panels, PANEL))
 
 
-def size_of(weight: Tensor) -> int:
-    """How many numbers the panels of a weight (N, K) take."""
-    outputs, inputs = weight.shape
-    return math.ceil(outputs / PANEL) * PANEL * inputs
+def share_memory(layers: Iterable[nn.Module]) -> None:
+    """Give those of ``layers`` that are panels one piece of memory, one after the other in it."""
+    panels = [layer for layer in layers if isinstance(layer, PanelLinear)]
+    sizes = [layer.size for layer in panels]
+    if not panels:
+        return
+    for layer, memory in zip(panels, torch.split(huge_pages(sum(sizes)), sizes), strict=True):
+        layer.memory = memory
 
 
 def huge_pages(count: int) -> Tensor:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint
 from openmmb.data.example import Example
 from openmmb.engine.generate import generate
+from openmmb.engine.open import Engine
 from openmmb.eval.metrics import bleu
 from openmmb.search.config import SearchConfig
 
@@ -34,7 +34,7 @@ class CaptionReport:
 
 
 def evaluate_captions(
-    checkpoint: Checkpoint,
+    engine: Engine,
     examples: Sequence[Example],
     vectors: Callable[[str], Tensor],
     *,
@@ -46,7 +46,7 @@ def evaluate_captions(
     """Caption pictures and compare with their captions.
 
     Args:
-        checkpoint: Its model writes.
+        engine: Writes.
         examples: Each with a picture, a reply and references; what else they have is left out.
         vectors: Image id -> (I, F).
         config: How captions are searched for.
@@ -64,7 +64,7 @@ def evaluate_captions(
             for example in examples[start : start + batch_size]
         ]
         images = [vectors(_image_id(example)) for example in part]
-        written += [found[0].text for found in generate(checkpoint, part, images, config)]
+        written += [found[0].text for found in generate(engine, part, images, config)]
         if progress is not None:
             progress(len(written), len(examples))
     references = [(example.reply, *example.references) for example in examples]

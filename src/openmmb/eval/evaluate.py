@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from openmmb.checkpoint import Checkpoint
 from openmmb.data.batcher import Batcher, Row
 from openmmb.data.controls import with_gender
 from openmmb.data.example import Example
+from openmmb.engine.open import Engine
 from openmmb.eval.captions import evaluate_captions
 from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
 from openmmb.eval.saved import SavedReplies
+from openmmb.model.network import Network
 
 Progress = Callable[[int, int], None]
 """Called with how many replies are done so far and how many there are to be."""
@@ -45,7 +46,7 @@ class TaskReport:
 
 
 def evaluate(
-    checkpoint: Checkpoint,
+    engine: Engine,
     tasks: Mapping[str, Sequence[Example]],
     batcher: Batcher,
     *,
@@ -58,7 +59,7 @@ def evaluate(
     """Measure a model on data sets, one after the other.
 
     Args:
-        checkpoint: The model.
+        engine: The model.
         tasks: Examples by task, at least one each; where they have references, captions are
             written and compared.
         batcher: Makes batches of them; its first view gives image vectors.
@@ -68,10 +69,10 @@ def evaluate(
         batch_size: Examples side by side.
         progress: Called while replies and captions are searched for.
     """
-    gender = checkpoint.config.gender
+    gender = engine.config.gender
     tasks = {task: [batcher.recognise(one) for one in found] for task, found in tasks.items()}
     settings = {
-        task: () if measures is None else settings_for(checkpoint, examples, ban=ban)
+        task: () if measures is None else settings_for(engine.config, examples, ban=ban)
         for task, examples in tasks.items()
     }
     captions = 1 if gender is None else 2
@@ -82,24 +83,24 @@ def evaluate(
     count = _Count(total, progress)
     vectors = batcher.views[0] if batcher.views else None
     for task, examples in tasks.items():
-        bleu4, bleu4_controlled = _captions(checkpoint, examples, batcher, batch_size, count)
+        bleu4, bleu4_controlled = _captions(engine, examples, batcher, batch_size, count)
         yield TaskReport(
             task=task,
             examples=len(examples),
             perplexity=_perplexity(
-                checkpoint, batcher, [batcher.row(one, 0) for one in examples], batch_size
+                engine, batcher, [batcher.row(one, 0) for one in examples], batch_size
             ),
             perplexity_uncontrolled=None
             if gender is None
-            else steered_perplexity(checkpoint, examples, batcher, None, batch_size=batch_size),
+            else steered_perplexity(engine, examples, batcher, None, batch_size=batch_size),
             perplexity_controlled=None
             if gender is None
-            else steered_perplexity(checkpoint, examples, batcher, gender, batch_size=batch_size),
+            else steered_perplexity(engine, examples, batcher, gender, batch_size=batch_size),
             bleu4=bleu4,
             bleu4_controlled=bleu4_controlled,
             replies=tuple(
                 measure_replies(
-                    checkpoint,
+                    engine,
                     examples,
                     vectors,
                     setting,
@@ -115,7 +116,7 @@ def evaluate(
 
 
 def steered_perplexity(
-    checkpoint: Checkpoint,
+    network: Network,
     examples: Sequence[Example],
     batcher: Batcher,
     gender: str | None,
@@ -125,7 +126,7 @@ def steered_perplexity(
     """Return the perplexity of replies with one gender control for all, their styles as they are.
 
     Args:
-        checkpoint: The model, in evaluation mode.
+        network: In evaluation mode.
         examples: At least one.
         batcher: Makes batches of them.
         gender: The control, or None.
@@ -133,13 +134,11 @@ def steered_perplexity(
     """
     steered = (with_gender(batcher.controls.apply(one, 0), gender) for one in examples)
     rows = [Row(batcher.encode(one), 0) for one in steered]
-    return _perplexity(checkpoint, batcher, rows, batch_size)
+    return _perplexity(network, batcher, rows, batch_size)
 
 
-def _perplexity(
-    checkpoint: Checkpoint, batcher: Batcher, rows: Sequence[Row], batch_size: int
-) -> float:
-    network, tokenizer = checkpoint.model, batcher.tokenizer
+def _perplexity(network: Network, batcher: Batcher, rows: Sequence[Row], batch_size: int) -> float:
+    tokenizer = batcher.tokenizer
     loss = loss_of(network, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
     shards = batcher.batches(rows, batch_size=batch_size)
     return perplexity_of(loss, shards, network.device)
@@ -160,7 +159,7 @@ class _Count:
 
 
 def _captions(
-    checkpoint: Checkpoint,
+    engine: Engine,
     examples: Sequence[Example],
     batcher: Batcher,
     batch_size: int,
@@ -170,14 +169,14 @@ def _captions(
     if not examples[0].references:
         return None, None
     scores: list[float | None] = []
-    for gender in dict.fromkeys((None, checkpoint.config.gender)):
+    for gender in dict.fromkeys((None, engine.config.gender)):
         before = count.done
 
         def show(done: int, _: int, before: int = before) -> None:
             count.add(done - (count.done - before))
 
         report = evaluate_captions(
-            checkpoint,
+            engine,
             examples,
             batcher.views[0],
             gender=gender,

@@ -10,10 +10,11 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint
+from openmmb.checkpoint import CheckpointConfig
 from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.data.example import Example
 from openmmb.engine.generate import generate
+from openmmb.engine.open import Engine
 from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
@@ -123,14 +124,14 @@ class ReplyReport:
 
 
 def settings_for(
-    checkpoint: Checkpoint, examples: Sequence[Example], *, ban: bool
+    checkpoint: CheckpointConfig, examples: Sequence[Example], *, ban: bool
 ) -> list[Setting]:
     """List what a checkpoint's replies to ``examples`` are compared by.
 
     Without the gender control, with the one that it chats with, and, where there are pictures, with
     the two polarities in place of a style; with ``ban``, also with gendered words banned.
     """
-    gender = checkpoint.config.gender
+    gender = checkpoint.gender
     settings = [Setting("uncontrolled")]
     if gender is not None:
         settings.append(Setting(gender, gender))
@@ -142,7 +143,7 @@ def settings_for(
 
 
 def measure_replies(
-    checkpoint: Checkpoint,
+    engine: Engine,
     examples: Sequence[Example],
     vectors: Callable[[str], Tensor] | None,
     setting: Setting,
@@ -155,7 +156,7 @@ def measure_replies(
     """Let a model reply to examples and measure what it says.
 
     Args:
-        checkpoint: Its model replies, searching as it says.
+        engine: Replies, searching as its checkpoint says.
         examples: At least one.
         vectors: Image id -> (I, F); None where no example has a picture.
         setting: How they are asked.
@@ -170,13 +171,13 @@ def measure_replies(
     """
     if not examples:
         raise ValueError("no examples to reply to")
-    rules = _rules(checkpoint) if setting.ban else []
+    rules = _rules(engine) if setting.ban else []
     rows: list[Measured] = []
     for start in range(0, len(examples), batch_size):
         part = [setting.apply(example) for example in examples[start : start + batch_size]]
         known = [None if saved is None else saved.find(setting.name, asked) for asked in part]
         missing = [asked for asked, reply in zip(part, known, strict=True) if reply is None]
-        found = iter(_reply(checkpoint, missing, vectors, rules))
+        found = iter(_reply(engine, missing, vectors, rules))
         replies = [next(found) if reply is None else reply for reply in known]
         measured = _measure(part, replies, measures)
         if saved is not None:
@@ -188,17 +189,16 @@ def measure_replies(
     return _summarise(setting.name, rows)
 
 
-def _rules(checkpoint: Checkpoint) -> list[Constraint]:
-    model = checkpoint.model
+def _rules(engine: Engine) -> list[Constraint]:
     return no_gendered_words(
-        checkpoint.tokenizer,
-        vocab_size=model.vocab_size,
-        device=model.device,
+        engine.tokenizer,
+        vocab_size=engine.vocab_size,
+        device=engine.device,
     )
 
 
 def _reply(
-    checkpoint: Checkpoint,
+    engine: Engine,
     examples: Sequence[Example],
     vectors: Callable[[str], Tensor] | None,
     rules: Sequence[Constraint],
@@ -206,15 +206,14 @@ def _reply(
     if not examples:
         return []
     images = [_look_up(example.image_id, vectors) for example in examples]
-    device = checkpoint.model.device
     seeds = [crc32("\n".join(example.context).encode()) for example in examples]
     found = generate(
-        checkpoint,
+        engine,
         examples,
         images,
-        checkpoint.config.search,
+        engine.config.search,
         rules=rules,
-        generators=[torch.Generator(device).manual_seed(seed) for seed in seeds],
+        generators=[torch.Generator(engine.device).manual_seed(seed) for seed in seeds],
     )
     return [hypotheses[0].text for hypotheses in found]
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmmb.model.linear import Linear, LinearFactory
+
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, L, D) -> (B, H, L, E)."""
@@ -79,12 +81,20 @@ class SelfAttention(nn.Module):
     Queries, keys and values come from one product: three small ones are slower.
     """
 
-    def __init__(self, *, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        linear: LinearFactory = Linear,
+        stepwise: bool = False,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.out = nn.Linear(embed_dim, embed_dim)
+        self.qkv = linear(embed_dim, 3 * embed_dim, stepwise=stepwise)
+        self.out = linear(embed_dim, embed_dim, stepwise=stepwise)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, L, D) -> queries, keys, values, each (B, H, L, E)."""
@@ -110,13 +120,20 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """The reply looks at the encoder's states."""
 
-    def __init__(self, *, embed_dim: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        linear: LinearFactory = Linear,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.q = nn.Linear(embed_dim, embed_dim)
-        self.kv = nn.Linear(embed_dim, 2 * embed_dim)
-        self.out = nn.Linear(embed_dim, embed_dim)
+        self.q = linear(embed_dim, embed_dim, stepwise=True)
+        self.kv = linear(embed_dim, 2 * embed_dim)
+        self.out = linear(embed_dim, embed_dim, stepwise=True)
 
     def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Encoder states (B, M, D) -> keys, values, each (B, H, M, E)."""

@@ -25,6 +25,7 @@ from openmmb.model.causal_layers import (
     rotation_at,
 )
 from openmmb.model.fusion import ImageProjector
+from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.network import Memory, Step, TrainableNetwork
 from openmmb.model.stack import Stack
 
@@ -53,20 +54,20 @@ class CausalMemory:
 
 
 class CausalLM(TrainableNetwork):
-    """A language model of the Llama family that sees pictures."""
+    """A language model of the Llama family that sees pictures.
 
-    def __init__(self, config: CausalConfig) -> None:
+    Its weights are to be loaded, or drawn by ``initialise``.
+    """
+
+    def __init__(self, config: CausalConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.config = config
         self.embeddings: WordTable = WordTable(config.vocab_size, config.embed_dim)
-        self.image_projector = ImageProjector(config)
-        self.image_segment = nn.Parameter(torch.zeros(config.embed_dim))
-        self.layers = Stack(CausalLayer(config) for _ in range(config.num_layers))
+        self.image_projector = ImageProjector(config, linear)
+        self.image_segment = nn.Parameter(torch.empty(config.embed_dim))
+        self.layers = Stack(CausalLayer(config, linear) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.head = (
-            None if config.tied else nn.Linear(config.embed_dim, config.vocab_size, bias=False)
-        )
-        self.initialise()
+        self.head = None if config.tied else Linear(config.embed_dim, config.vocab_size, bias=False)
 
     def initialise(self) -> None:
         """Draw the weights that training starts from: normal, as the published networks begin."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from openmmb.model.attention import attend
 from openmmb.model.causal_config import CausalConfig, RotaryScaling
+from openmmb.model.linear import Embedding, Linear, LinearFactory
 
 
 class Rotation(NamedTuple):
@@ -37,7 +38,7 @@ class RMSNorm(nn.Module):
         return self.weight * (wide * scale).to(x.dtype)
 
 
-class WordTable(nn.Embedding):
+class WordTable(Embedding):
     """Vectors of tokens, for input, and for output where the two are tied."""
 
     def scores(self, hidden: Tensor) -> Tensor:
@@ -48,13 +49,16 @@ class WordTable(nn.Embedding):
 class GroupedAttention(nn.Module):
     """Attention in which several heads of queries share one of keys and values."""
 
-    def __init__(self, config: CausalConfig) -> None:
+    def __init__(self, config: CausalConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
         heads = config.num_heads + 2 * config.num_kv_heads
-        self.qkv = nn.Linear(config.embed_dim, heads * config.head_dim, bias=config.qkv_bias)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.embed_dim, bias=False)
+        width = config.num_heads * config.head_dim
+        self.qkv = linear(
+            config.embed_dim, heads * config.head_dim, bias=config.qkv_bias, stepwise=True
+        )
+        self.out = linear(width, config.embed_dim, bias=False, stepwise=True)
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
 
@@ -86,10 +90,10 @@ class GroupedAttention(nn.Module):
 class GatedFeedForward(nn.Module):
     """Two products side by side, one through SiLU the gate of the other, and a product back."""
 
-    def __init__(self, config: CausalConfig) -> None:
+    def __init__(self, config: CausalConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
-        self.widen = nn.Linear(config.embed_dim, 2 * config.ffn_dim, bias=False)
-        self.narrow = nn.Linear(config.ffn_dim, config.embed_dim, bias=False)
+        self.widen = linear(config.embed_dim, 2 * config.ffn_dim, bias=False, stepwise=True)
+        self.narrow = linear(config.ffn_dim, config.embed_dim, bias=False, stepwise=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
@@ -101,12 +105,12 @@ class GatedFeedForward(nn.Module):
 class CausalLayer(nn.Module):
     """Attention and feed-forward, each of the norm of what came in and added to it."""
 
-    def __init__(self, config: CausalConfig) -> None:
+    def __init__(self, config: CausalConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.attention = GroupedAttention(config)
+        self.attention = GroupedAttention(config, linear)
         self.ffn_norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.ffn = GatedFeedForward(config)
+        self.ffn = GatedFeedForward(config, linear)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
         """(B, L, D), the rotation, mask (B, 1, G * L, L) from ``grouped`` -> (B, L, D)."""

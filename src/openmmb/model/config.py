@@ -1,4 +1,4 @@
-"""The shape of the network, and the published sizes."""
+"""The shapes of the encoder and of the network around it, and the published sizes."""
 
 from typing import Literal
 
@@ -7,21 +7,10 @@ from openmmb.config import config, require
 Variant = Literal["prelayernorm", "xlm", "aiayn", "bart"]
 Fusion = Literal["early", "late"]
 
-COUNTS = (
-    *("vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_encoder_layers"),
-    *("num_decoder_layers", "num_positions", "image_vectors", "image_dim", "image_layers"),
-    "image_tokens",
-)
-"""Fields that are 1 or more."""
-
 
 @config
-class ModelConfig:
-    """Everything that decides which tensors the network has and how they meet.
-
-    The defaults are MMB's (Shuster et al. 2020, model card): BlenderBot 2.7B with 100 picture
-    regions of 2048 features, fused early.
-    """
+class EncoderShape:
+    """What decides the tensors of an encoder's layers and how they meet."""
 
     vocab_size: int = 8008
     """V."""
@@ -31,24 +20,51 @@ class ModelConfig:
     """Width between the two linear layers of a feed-forward block."""
     num_heads: int = 32
     """H; divides ``embed_dim``."""
-    num_encoder_layers: int = 2
-    """Layers that read the context."""
-    num_decoder_layers: int = 24
-    """Layers that write the reply."""
     num_positions: int = 128
-    """Longest context and longest reply, in tokens; image vectors have no position."""
+    """Longest text, in tokens; image vectors have no position."""
     learned_positions: bool = False
     """Train the positions; otherwise they are sinusoids, fixed."""
     scale_embeddings: bool = True
     """Multiply token embeddings by the square root of ``embed_dim``."""
+    num_segments: int = 2
+    """2: an embedding marks what is text and what is a picture; 0: nothing does."""
     variant: Variant = "prelayernorm"
     """Where the layer norms stand (ParlAI's ``--variant``)."""
     activation: Literal["gelu", "relu"] = "gelu"
-    """Between the two linear layers of a feed-forward block."""
+    """Activation between the two linear layers of a feed-forward block."""
     output_scaling: float = 1.0
-    """Multiplies the encoder's output."""
-    num_segments: int = 2
-    """2: text and image vectors are marked by an embedding each; 0: they are not."""
+    """Factor of the encoder's output."""
+    dropout: float = 0.1
+    """Dropout of embeddings and of what each block adds."""
+    attention_dropout: float = 0.0
+    """Dropout of attention weights."""
+    activation_dropout: float = 0.0
+    """Dropout after the activation."""
+
+    def __post_init__(self) -> None:
+        at_least_1(self, "vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_positions")
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            value = getattr(self, name)
+            require(name, value, "at least 0 and below 1", holds=0 <= value < 1)
+        if self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
+            )
+        require("num_segments", self.num_segments, "0 or 2", holds=self.num_segments in (0, 2))
+
+
+@config
+class ModelConfig(EncoderShape):
+    """Everything that decides which tensors ``Seq2Seq`` has and how they meet.
+
+    The defaults are MMB's (Shuster et al. 2020, model card): BlenderBot 2.7B with 100 picture
+    regions of 2048 features, fused early.
+    """
+
+    num_encoder_layers: int = 2
+    """Layers that read the context."""
+    num_decoder_layers: int = 24
+    """Layers that write the reply."""
     fusion: Fusion = "early"
     """``early``: image vectors pass the encoder with the text; ``late``: they join after it."""
     image_vectors: int = 100
@@ -59,28 +75,26 @@ class ModelConfig:
     """Linear layers between an image vector and the encoder."""
     image_tokens: int = 1
     """States that an image vector becomes; more than 1 in late fusion only."""
-    dropout: float = 0.1
-    """On embeddings and on what each block adds."""
-    attention_dropout: float = 0.0
-    """On attention weights."""
-    activation_dropout: float = 0.0
-    """After the activation."""
 
     def __post_init__(self) -> None:
-        for name in COUNTS:
-            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            value = getattr(self, name)
-            require(name, value, "at least 0 and below 1", holds=0 <= value < 1)
-        if self.embed_dim % self.num_heads:
-            raise ValueError(
-                f"embed_dim ({self.embed_dim}) must be a multiple of num_heads ({self.num_heads})"
-            )
-        require("num_segments", self.num_segments, "0 or 2", holds=self.num_segments in (0, 2))
+        super().__post_init__()
+        at_least_1(self, "num_encoder_layers", "num_decoder_layers")
+        at_least_1(self, "image_vectors", "image_dim", "image_layers", "image_tokens")
         if self.fusion == "early" and self.image_tokens > 1:
             raise ValueError(
                 f"image_tokens ({self.image_tokens}) must be 1 where fusion is {self.fusion!r}"
             )
+
+
+def at_least_1(shape: object, *names: str) -> None:
+    """Refuse a shape in which one of these fields is below 1.
+
+    Raises:
+        ValueError: One is.
+    """
+    for name in names:
+        value = getattr(shape, name)
+        require(name, value, "at least 1", holds=value >= 1)
 
 
 SIZES: dict[str, ModelConfig] = {

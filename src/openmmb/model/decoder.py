@@ -11,17 +11,18 @@ from openmmb.model.attention import as_added
 from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
+from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.stack import Stack
 
 
 class Decoder(nn.Module):
     """Write a reply, all of it at once (training) or token by token (search)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.config = config
         self.positions = Positions(config)
-        self.layers = Stack(DecoderLayer(config) for _ in range(config.num_decoder_layers))
+        self.layers = Stack(DecoderLayer(config, linear) for _ in range(config.num_decoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
         self.dropout = nn.Dropout(config.dropout)
 

@@ -1,15 +1,15 @@
-"""The encoder: context and picture in, states out.
+"""The encoder: words, and a picture if there is one, in; states out.
 
-Sizes: B rows, S context tokens, I image vectors (0 where no row has a picture), F features in
-each, R states that a vector becomes, D model width.
+Sizes: B rows, S context tokens, I image vectors, F features in each, R states that a vector
+becomes, D model width.
 """
 
-import torch
 from torch import Tensor, nn
 
-from openmmb.model.config import ModelConfig
+from openmmb.model.config import EncoderShape, Fusion
 from openmmb.model.fusion import ImageProjector, append_image
 from openmmb.model.layers import EncoderLayer, Positions, layer_norm
+from openmmb.model.linear import Embedding, Linear, LinearFactory
 from openmmb.model.stack import Stack
 
 TEXT, IMAGE = 0, 1
@@ -17,30 +17,51 @@ TEXT, IMAGE = 0, 1
 
 
 class Encoder(nn.Module):
-    """Read a context and a picture (ParlAI's ``ContextWithImageEncoder``)."""
+    """Read words and a picture (ParlAI's ``ContextWithImageEncoder``), or words alone.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        shape: Of its layers.
+        num_layers: How many there are.
+        linear: Builds them.
+        projector: Maps image vectors into the width of the encoder; None: there are no pictures.
+        fusion: Where a picture joins the words; without one, ``late`` is a plain encoder of text.
+    """
+
+    def __init__(
+        self,
+        shape: EncoderShape,
+        num_layers: int,
+        linear: LinearFactory = Linear,
+        *,
+        projector: ImageProjector | None = None,
+        fusion: Fusion = "late",
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.positions = Positions(config)
+        self.shape = shape
+        self.fusion = fusion
+        self.positions = Positions(shape)
         self.segments = (
-            nn.Embedding(config.num_segments, config.embed_dim) if config.num_segments else None
+            Embedding(shape.num_segments, shape.embed_dim) if shape.num_segments else None
         )
-        self.image_projector = ImageProjector(config)
-        self.layers = Stack(EncoderLayer(config) for _ in range(config.num_encoder_layers))
-        self.norm = layer_norm(config) if config.variant != "aiayn" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.image_projector = projector
+        self.layers = Stack(EncoderLayer(shape, linear) for _ in range(num_layers))
+        self.norm = layer_norm(shape) if shape.variant != "aiayn" else None
+        self.dropout = nn.Dropout(shape.dropout)
 
     def forward(
-        self, words: Tensor, words_mask: Tensor, image: Tensor, image_mask: Tensor
+        self,
+        words: Tensor,
+        words_mask: Tensor,
+        image: Tensor | None = None,
+        image_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode token embeddings and image vectors.
 
         Args:
             words: (B, S, D) token embeddings, already scaled.
             words_mask: (B, S) bool, True at real tokens.
-            image: (B, I, F).
-            image_mask: (B, I) bool.
+            image: (B, I, F); None: no row has a picture.
+            image_mask: (B, I) bool, with ``image``.
 
         Returns:
             States (B, S+I*R, D), text first, and their mask (B, S+I*R).
@@ -48,37 +69,38 @@ class Encoder(nn.Module):
         words = words + self.positions(0, words.shape[1])
         if self.segments is not None:
             words = words + self.segments.weight[TEXT]
-        # Without a picture the projector stays out of it: no gradient at all, as in ParlAI, where a
-        # gradient of zero would let an optimiser's momentum move its weights on.
-        if image.shape[1]:
-            projected = self.image_projector(image)
-        else:
-            projected = words.new_empty(len(words), 0, words.shape[2])
-        image_mask = image_mask.repeat_interleave(self.config.image_tokens, dim=1)
-        if self.config.fusion == "late":
+        if self.fusion == "late":
             text = self._run(self._norm_embeddings(words), words_mask)
-            return append_image(text, words_mask, projected, image_mask)
-        if self.segments is not None:
+            return self._append(text, words_mask, image, image_mask)
+        states, mask = self._append(words, words_mask, image, image_mask)
+        if self.shape.variant == "xlm":  # in early fusion ParlAI leaves bart's out
+            states = self._norm_embeddings(states)
+        return self._run(states, mask), mask
+
+    def _append(
+        self, text: Tensor, text_mask: Tensor, image: Tensor | None, image_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Put a picture after the text.
+
+        Without one the projector stays out of it: no gradient at all, as in ParlAI, where a
+        gradient of zero would let an optimiser's momentum move its weights on.
+        """
+        if self.image_projector is None or image is None or image_mask is None:
+            return text, text_mask
+        projected = self.image_projector(image)
+        if self.segments is not None and self.fusion == "early":
             projected = projected + self.segments.weight[IMAGE]
-        both, mask = append_image(words, words_mask, projected, image_mask)
-        if self.config.variant == "xlm":  # in early fusion ParlAI leaves bart's out
-            both = self._norm_embeddings(both)
-        return self._run(both, mask), mask
+        image_mask = image_mask.repeat_interleave(self.image_projector.num_states, dim=1)
+        return append_image(text, text_mask, projected, image_mask)
 
     def _norm_embeddings(self, x: Tensor) -> Tensor:
-        if self.norm is None or self.config.variant == "prelayernorm":
+        if self.norm is None or self.shape.variant == "prelayernorm":
             return x
         normed: Tensor = self.norm(x)
         return normed
 
     def _run(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.layers.run(self.dropout(x), mask[:, None, None, :])
-        if self.norm is not None and self.config.variant == "prelayernorm":
+        if self.norm is not None and self.shape.variant == "prelayernorm":
             x = self.norm(x)
-        return x * self.config.output_scaling
-
-
-def no_image(rows: int, like: Tensor, image_dim: int) -> tuple[Tensor, Tensor]:
-    """Return the image vectors (B, 0, F) and mask (B, 0) of rows without a picture."""
-    image = like.new_zeros(rows, 0, image_dim)
-    return image, torch.zeros(rows, 0, dtype=torch.bool, device=like.device)
+        return x * self.shape.output_scaling

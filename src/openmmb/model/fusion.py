@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from openmmb.model.linear import Linear, LinearFactory
+
 
 class PictureShape(Protocol):
     """What the projector needs to know of a network's shape."""
@@ -31,15 +33,16 @@ class ImageProjector(nn.Module):
     The layers are R * D wide, and each vector is cut into R states at the end.
     """
 
-    def __init__(self, config: PictureShape) -> None:
+    def __init__(self, config: PictureShape, linear: LinearFactory = Linear) -> None:
         super().__init__()
-        self.embed_dim, width = config.embed_dim, config.image_tokens * config.embed_dim
-        layers: list[nn.Module] = [nn.Linear(config.image_dim, width)]
+        self.embed_dim, self.num_states = config.embed_dim, config.image_tokens
+        width = config.image_tokens * config.embed_dim
+        layers = [linear(config.image_dim, width)]
         for _ in range(config.image_layers - 1):
             layers += [
                 nn.ReLU(),
                 nn.Dropout(config.dropout),
-                nn.Linear(width, width),
+                linear(width, width),
             ]
         self.layers = nn.Sequential(*layers)
 

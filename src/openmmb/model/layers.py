@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from openmmb.model.attention import CrossAttention, SelfAttention
-from openmmb.model.config import ModelConfig
+from openmmb.model.config import EncoderShape
+from openmmb.model.linear import Linear, LinearFactory
 
 LAYER_NORM_EPS = 1e-5  # ParlAI's and Hugging Face's
 
@@ -17,32 +18,36 @@ LAYER_NORM_EPS = 1e-5  # ParlAI's and Hugging Face's
 class FeedForward(nn.Module):
     """Two linear layers with an activation between."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(
+        self, config: EncoderShape, linear: LinearFactory = Linear, *, stepwise: bool = False
+    ) -> None:
         super().__init__()
-        self.widen = nn.Linear(config.embed_dim, config.ffn_dim)
-        self.narrow = nn.Linear(config.ffn_dim, config.embed_dim)
-        self.activation: nn.Module = nn.GELU() if config.activation == "gelu" else nn.ReLU()
+        self.widen = linear(
+            config.embed_dim, config.ffn_dim, activation=config.activation, stepwise=stepwise
+        )
+        self.narrow = linear(config.ffn_dim, config.embed_dim, stepwise=stepwise)
         self.dropout = nn.Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
-        out: Tensor = self.narrow(self.dropout(self.activation(self.widen(x))))
+        out: Tensor = self.narrow(self.dropout(self.widen(x)))
         return out
 
 
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each added to what came in."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EncoderShape, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.pre_norm = config.variant == "prelayernorm"
         self.attention = SelfAttention(
             embed_dim=config.embed_dim,
             num_heads=config.num_heads,
             dropout=config.attention_dropout,
+            linear=linear,
         )
         self.attention_norm = layer_norm(config)
-        self.ffn = FeedForward(config)
+        self.ffn = FeedForward(config, linear)
         self.ffn_norm = layer_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -60,22 +65,25 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention, attention to the encoder's states, feed-forward."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EncoderShape, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.pre_norm = config.variant == "prelayernorm"
         self.attention = SelfAttention(
             embed_dim=config.embed_dim,
             num_heads=config.num_heads,
             dropout=config.attention_dropout,
+            linear=linear,
+            stepwise=True,
         )
         self.attention_norm = layer_norm(config)
         self.cross = CrossAttention(
             embed_dim=config.embed_dim,
             num_heads=config.num_heads,
             dropout=config.attention_dropout,
+            linear=linear,
         )
         self.cross_norm = layer_norm(config)
-        self.ffn = FeedForward(config)
+        self.ffn = FeedForward(config, linear, stepwise=True)
         self.ffn_norm = layer_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -111,7 +119,7 @@ class DecoderLayer(nn.Module):
         return x
 
 
-def layer_norm(config: ModelConfig) -> nn.LayerNorm:
+def layer_norm(config: EncoderShape) -> nn.LayerNorm:
     """Return the layer norm that every block uses."""
     return nn.LayerNorm(config.embed_dim, eps=LAYER_NORM_EPS)
 
@@ -120,14 +128,13 @@ class Positions(nn.Module):
     """One vector a position: trained, or fixed sinusoids with sine and cosine interleaved.
 
     A fixed table is stored with the weights all the same, since published checkpoints carry
-    theirs and theirs is the one to use.
+    theirs and theirs is the one to use. It is empty until it is loaded or ``initialise`` fills it.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EncoderShape) -> None:
         super().__init__()
         table = torch.empty(config.num_positions, config.embed_dim)
         self.weight = nn.Parameter(table, requires_grad=config.learned_positions)
-        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Fill the table as an untrained network has it."""

@@ -149,6 +149,10 @@ class TrainableNetwork(nn.Module, ABC):
         """(..., D) -> (..., V)."""
 
     @abstractmethod
+    def initialise(self) -> None:
+        """Draw the weights that training starts from; until then, or loading, there are none."""
+
+    @abstractmethod
     def hidden_stepper(self, memory: Memory, *, num_beams: int, max_tokens: int) -> Step:
         """Begin a search and return its step, which gives hidden states (B, K, D)."""
 

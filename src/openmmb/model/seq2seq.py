@@ -7,13 +7,15 @@ becomes, T reply tokens, K beams a row, D model width, V vocabulary.
 import math
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from openmmb.model.config import ModelConfig
 from openmmb.model.decoder import Decoder
-from openmmb.model.encoder import Encoder, no_image
+from openmmb.model.encoder import Encoder
+from openmmb.model.fusion import ImageProjector
+from openmmb.model.initial import initialise
+from openmmb.model.linear import Embedding, Linear, LinearFactory
 from openmmb.model.network import Memory, Step, TrainableNetwork
 
 
@@ -34,16 +36,28 @@ class States:
 
 
 class Seq2Seq(TrainableNetwork):
-    """Encoder and decoder with one embedding table for input and output."""
+    """Encoder and decoder with one embedding table for input and output.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Its weights are to be loaded, or drawn by ``initialise``.
+    """
+
+    def __init__(self, config: ModelConfig, linear: LinearFactory = Linear) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = nn.Embedding(config.vocab_size, config.embed_dim)
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.embeddings = Embedding(config.vocab_size, config.embed_dim)
+        self.encoder = Encoder(
+            config,
+            config.num_encoder_layers,
+            linear,
+            projector=ImageProjector(config, linear),
+            fusion=config.fusion,
+        )
+        self.decoder = Decoder(config, linear)
         self.scale = math.sqrt(config.embed_dim) if config.scale_embeddings else 1.0
-        self.apply(_initialise)
+
+    def initialise(self) -> None:
+        """Draw the weights that training starts from."""
+        initialise(self)
 
     def read(
         self,
@@ -54,12 +68,11 @@ class Seq2Seq(TrainableNetwork):
     ) -> States:
         """Read contexts and pictures, as ``Network.read`` says."""
         words = self._embed(context)
-        if image is None:
-            image, image_mask = no_image(len(context), words, self.config.image_dim)
-        else:
-            if has_image is None:
-                has_image = context.new_ones(len(context), dtype=torch.bool)
-            image_mask = has_image[:, None] & image.any(-1)
+        if image is None or not image.shape[1]:
+            return States(*self.encoder(words, context_mask))
+        image_mask = image.any(-1)
+        if has_image is not None:
+            image_mask = image_mask & has_image[:, None]
         return States(*self.encoder(words, context_mask, image, image_mask))
 
     def predict(
@@ -95,12 +108,3 @@ def _own(memory: Memory) -> States:
     if not isinstance(memory, States):
         raise TypeError(f"memory is a {type(memory).__name__}, expected what this network has read")
     return memory
-
-
-def _initialise(module: nn.Module) -> None:
-    """Random weights as ParlAI starts from: Xavier for products, width**-0.5 for embeddings."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
-    if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)

@@ -99,9 +99,7 @@ def load_classifier(folder: Path) -> TrainedClassifier:
         CheckpointError: The folder or one of its files is missing or damaged, or they do not fit
             each other.
     """
-    settings = read_settings(
-        ClassifierConfig, folder, what="classifier", called="the folder of a classifier"
-    )
+    settings = read_settings(ClassifierConfig, folder, what="classifier")
     tokenizer = read_vocabulary(folder, size=settings.shape.vocab_size)
     with torch.device("meta"):
         model = Classifier(settings.shape)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openmmb.checkpoint import save_checkpoint
+from openmmb.checkpoint import new_network, save_checkpoint
 from openmmb.errors import ConfigError
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.prepare import prepare_verdicts
@@ -28,7 +28,8 @@ def test_it_can_begin_with_the_encoder_of_a_model_that_talks(folder: Path) -> No
     checkpoint = tiny_checkpoint()
     shape = replace(checkpoint.config.seq2seq, learned_positions=True, variant="prelayernorm")
     config = replace(checkpoint.config, model=shape)
-    talking = type(checkpoint.model)(shape)
+    talking = new_network(shape)
+    talking.initialise()
     save_checkpoint(
         replace(checkpoint, config=config, model=talking), folder / "talks", precision="fp32"
     )

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from openmmb.convert.stream import (
+from openmmb.errors import CheckpointError
+from openmmb.tensors import (
     NAMES,
     Weight,
     open_safetensors,
     pickled_weights,
     write_safetensors,
 )
-from openmmb.errors import CheckpointError
 
 SHAPES = st.lists(st.integers(0, 4), max_size=3).map(tuple)
 TENSORS = st.dictionaries(

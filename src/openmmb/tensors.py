@@ -1,12 +1,12 @@
-"""Weights from file to file, one tensor in memory at a time.
+"""Named weights, read one at a time: from a file, into a network, to another file.
 
-A checkpoint of 2.7 billion weights must convert on a machine that can barely hold it once, so
-nothing here keeps a tensor longer than it takes to write it.
+A checkpoint of 2.7 billion weights must convert and load on a machine that can barely hold it
+once, so nothing here keeps a tensor longer than it takes to hand it on.
 """
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from openmmb.errors import CheckpointError
 
@@ -39,6 +39,14 @@ class Weight:
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Read
+
+
+def weights_of(network: nn.Module) -> dict[str, Weight]:
+    """Return the weights of a network in memory, which they share."""
+    return {
+        name: Weight(tuple(tensor.shape), tensor.dtype, tensor.detach)
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def pickled_weights(state: Any, path: Path) -> dict[str, Weight]:
@@ -109,3 +117,81 @@ def write_safetensors(path: Path, weights: Mapping[str, Weight]) -> None:
                     f"expected {weight.dtype} {weight.shape}"
                 )
             file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
+
+
+def require_names(
+    path: Path, found: Collection[str], expected: Collection[str], *, of: str = ""
+) -> None:
+    """Refuse weights that are not those expected.
+
+    Args:
+        path: The file, for the message.
+        found: Names of the weights that are there.
+        expected: Names of those that should be.
+        of: What they should be the weights of, to end the message.
+
+    Raises:
+        CheckpointError: One is missing, or there is one more.
+    """
+    missing, unknown = set(expected) - set(found), set(found) - set(expected)
+    problems = [f"lacks {_some(missing)}"] if missing else []
+    problems += [f"has unknown {_some(unknown)}"] if unknown else []
+    if problems:
+        raise CheckpointError(f"{path}: {' and '.join(problems)}{of}")
+
+
+def _some(names: set[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(sorted(names)[:3]) + more
+
+
+def require_weights(
+    path: Path, found: Mapping[str, Weight], expected: Mapping[str, Tensor], *, of: str = ""
+) -> None:
+    """Refuse weights that are not those of a network, by name or by shape.
+
+    Args:
+        path: Their file, for the message.
+        found: The weights.
+        expected: The network's, on any device.
+        of: What they should be the weights of, to end the message.
+
+    Raises:
+        CheckpointError: One is missing, unknown, or of another shape.
+    """
+    require_names(path, found, expected, of=of)
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path}: {name} is {found[name].shape}, expected {tuple(tensor.shape)}{of}"
+            )
+
+
+def load_strict(
+    network: nn.Module,
+    weights: Mapping[str, Weight],
+    path: Path,
+    *,
+    names: Collection[str] | None = None,
+    dtype: torch.dtype | None = None,
+    of: str = "",
+) -> None:
+    """Give a network, which may be on the ``meta`` device, its weights.
+
+    Args:
+        network: Gets them.
+        weights: Its weights, those of ``names`` and no others.
+        path: Their file, for messages.
+        names: The weights that it is to get; None: all of them.
+        dtype: What they are converted to; None: as they are stored.
+        of: What they should be the weights of, to end a message.
+
+    Raises:
+        CheckpointError: One is missing, unknown, or of another shape.
+    """
+    expected = network.state_dict()
+    if names is not None:
+        expected = {name: expected[name] for name in names}
+    require_weights(path, weights, expected, of=of)
+    state = {name: weight.read().to(dtype or weight.dtype) for name, weight in weights.items()}
+    network.load_state_dict(state, assign=True, strict=names is None)

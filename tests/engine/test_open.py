@@ -1,0 +1,89 @@
+"""A checkpoint becomes an engine of the kind asked for, which nothing can train or save."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from openmmb.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
+from openmmb.data.encode import EncodeConfig
+from openmmb.engine.open import DEFAULT, ENGINES, KINDS, open_engine
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.causal_config import CausalConfig
+from tests.build import plain_engine, tiny_checkpoint, tiny_tokenizer
+from tests.model.causal import SMOL, network
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_every_kind_answers_from_a_folder_as_from_memory(kind: str, tmp_path: Path) -> None:
+    made = tiny_checkpoint()
+    save_checkpoint(made, tmp_path / "tiny", precision="fp32")
+    context = torch.tensor([[5, 6, 7]])
+    expected = plain_engine(made)(context, context > 0, None, None, context, 1)
+    for checkpoint in (made, open_checkpoint(tmp_path / "tiny")):
+        engine = open_engine(checkpoint, device="cpu", kind=kind)
+        found = engine(context, context > 0, None, None, context, 1)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert (engine.config, engine.vocab_size) == (made.config, made.model.vocab_size)
+        assert (engine.device, engine.dtype) == (torch.device("cpu"), torch.float32)
+        assert engine.tokenizer.encode("A boat") == made.tokenizer.encode("A boat")
+
+
+@pytest.mark.parametrize("shape", [SMOL, replace(SMOL, tied=False, qkv_bias=True)])
+@torch.no_grad()
+def test_a_decoder_only_network_becomes_any_engine_too(shape: CausalConfig) -> None:
+    config = replace(
+        tiny_checkpoint().config,
+        model=shape,
+        encode=EncodeConfig(max_context=8, max_pinned=4, max_reply=8),
+    )
+    made = Checkpoint(config=config, model=network(shape), tokenizer=tiny_tokenizer())
+    context, beams = torch.tensor([[5, 6, 7]]), torch.tensor([[1, 2]])
+    found = []
+    for kind in ENGINES:
+        engine = open_engine(made, device="cpu", kind=kind)
+        memory = engine.read(context, context > 0)
+        step = engine.stepper(memory, num_beams=2, max_tokens=2)
+        logits = [step(beams, torch.tensor([parents])).clone() for parents in ([0, 1], [1, 1])]
+        whole = engine.logits(engine(context, context > 0, None, None, context, 1))
+        found.append(torch.cat([*logits, whole], dim=1))
+    for other in found:
+        torch.testing.assert_close(other, found[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_an_engine_can_neither_learn_nor_be_saved(kind: str) -> None:
+    engine = open_engine(tiny_checkpoint(), device="cpu", kind=kind)
+    assert not isinstance(engine, nn.Module)
+    for name in ("state_dict", "parameters", "train", "load_state_dict"):
+        assert not hasattr(engine, name)
+
+
+def test_what_is_stored_in_half_precision_is_computed_in_whole(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp16")
+    for kind in ENGINES:
+        engine = open_engine(open_checkpoint(tmp_path / "tiny"), device="cpu", kind=kind)
+        assert engine.dtype == torch.float32
+
+
+def test_the_default_is_a_kind() -> None:
+    assert DEFAULT in ENGINES
+
+
+def test_an_unknown_kind_or_device_is_named() -> None:
+    with pytest.raises(ConfigError, match="engine: no engine 'fp31'; did you mean 'fp32'"):
+        open_engine(tiny_checkpoint(), device="cpu", kind="fp31")
+    with pytest.raises(ConfigError, match="device: no device 'toaster'"):
+        open_engine(tiny_checkpoint(), device="toaster")
+
+
+def test_weights_that_are_not_the_settings_own_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
+    path = tmp_path / "tiny" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    checkpoint = open_checkpoint(tmp_path / "tiny")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: not safetensors"):
+        open_engine(checkpoint, device="cpu")
