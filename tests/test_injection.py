@@ -17,6 +17,7 @@ import torch
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Conversation, Picture, Turn
 from openmmb.chat.exchange import to_example
+from openmmb.checkpoint import Checkpoint
 from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.data.encode import EncodeConfig, Layout, encode_context
 from openmmb.data.example import Example
@@ -25,7 +26,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
 from openmmb.vision.encoders import ENCODERS, Entry
-from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+from tests.build import TINY_F, TINY_I, TinyEncoder, plain_engine, tiny_checkpoint, tiny_image
 from tests.convert.build import DATA
 
 FOREIGN = (
@@ -103,7 +104,7 @@ def ways_in(text: str) -> Iterator[tuple[str, Conversation]]:
 
 def specials_read(conversation: Conversation, bot: Bot, layout: Layout) -> list[int]:
     """Return the special tokens of what the model reads of a conversation, all that has room."""
-    tokenizer = bot.checkpoint.tokenizer
+    tokenizer = bot.engine.tokenizer
     roomy = EncodeConfig(
         layout=layout,
         max_context=100_000,
@@ -126,15 +127,20 @@ def plain(conversation: Conversation) -> Conversation:
 
 
 @pytest.fixture
-def bot(monkeypatch: pytest.MonkeyPatch) -> Bot:
-    monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: TinyEncoder(), (TINY_I, TINY_F), "none"))
-    checkpoint = tiny_checkpoint(
+def checkpoint() -> Checkpoint:
+    """The bot's; changing its weights changes what the bot says."""
+    return tiny_checkpoint(
         encoder="tiny",
         image_vectors=TINY_I,
         image_dim=TINY_F,
         search=SearchConfig(method="greedy", max_length=2),
     )
-    return Bot(checkpoint, guard=Guard(checks=()), gender="f0m0")
+
+
+@pytest.fixture
+def bot(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: TinyEncoder(), (TINY_I, TINY_F), "none"))
+    return Bot(plain_engine(checkpoint), guard=Guard(checks=()), gender="f0m0")
 
 
 def test_there_are_enough_of_them() -> None:
@@ -143,7 +149,7 @@ def test_there_are_enough_of_them() -> None:
 
 
 def test_no_payload_becomes_a_special_token(bot: Bot) -> None:
-    tokenizer = bot.checkpoint.tokenizer
+    tokenizer = bot.engine.tokenizer
     end = [tokenizer.special_id("f0m0"), tokenizer.end_id]
     for payload in PAYLOADS:
         for way, conversation in ways_in(payload):
@@ -158,14 +164,14 @@ def test_no_payload_becomes_a_special_token(bot: Bot) -> None:
 def test_what_is_said_through_the_bot_steers_nothing(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer = bot.checkpoint.model, bot.checkpoint.tokenizer
-    read, seen = model.read, list[list[int]]()
+    tokenizer = bot.engine.tokenizer
+    read, seen = bot.engine.read, list[list[int]]()
 
     def recording(context: torch.Tensor, *rest: torch.Tensor) -> object:
         seen.extend(context.tolist())
         return read(context, *rest)
 
-    monkeypatch.setattr(model, "read", recording)
+    monkeypatch.setattr(bot.engine, "read", recording)
     special = set(tokenizer.special_ids())
     end = [tokenizer.special_id("f0m0"), tokenizer.end_id]
     for payload in PAYLOADS[::4]:
@@ -214,10 +220,10 @@ def test_a_conversation_from_a_file_is_put_on_lines_before_it_is_used(bot: Bot) 
             assert found == specials_read(plain(conversation), bot, "openmmb"), (way, payload)
 
 
-def test_the_model_cannot_say_a_special_token_either(bot: Bot) -> None:
-    tokenizer = bot.checkpoint.tokenizer
+def test_the_model_cannot_say_a_special_token_either(bot: Bot, checkpoint: Checkpoint) -> None:
+    tokenizer = bot.engine.tokenizer
     with torch.no_grad():  # one that wants nothing else
-        bot.checkpoint.model.embeddings.weight[tokenizer.unsaid_ids()] *= 50
+        checkpoint.model.embeddings.weight[tokenizer.unsaid_ids()] *= 50
     reply = bot.reply("Hello.")
     assert not set(tokenizer.encode(reply.text)) & set(tokenizer.special_ids())
     assert not any(name in reply.text for name in SPECIALS)

@@ -29,7 +29,7 @@ from openmmb.text.normalize import tidy
 from openmmb.text.tokenizer import PERSONA, SPECIALS, STYLE
 from openmmb.vision.encoders import ENCODERS, EncoderOptions, Entry
 from openmmb.vision.image_encoder import ImageEncoder
-from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+from tests.build import TINY_F, TINY_I, TinyEncoder, plain_engine, tiny_checkpoint, tiny_image
 
 SAMPLING = SearchConfig(method="topk", beam_size=1, top_k=50, min_length=6, max_length=12)
 CONTROLS = " ".join((*SPECIALS, "positive/neutral", "negative", "\n"))
@@ -37,14 +37,13 @@ CONTROLS = " ".join((*SPECIALS, "positive/neutral", "negative", "\n"))
 
 def contexts_of(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the list that the ids of every context go to that the model reads."""
-    model = bot.checkpoint.model
-    read, seen = model.read, list[list[int]]()
+    read, seen = bot.engine.read, list[list[int]]()
 
     def recording(context: torch.Tensor, *rest: torch.Tensor) -> object:
         seen.extend(context.tolist())
         return read(context, *rest)
 
-    monkeypatch.setattr(model, "read", recording)
+    monkeypatch.setattr(bot.engine, "read", recording)
     return seen
 
 
@@ -122,14 +121,14 @@ def test_a_picture_that_cannot_be_read_is_the_callers_error(bot: Bot, tmp_path: 
 def test_an_encoder_that_does_not_fit_the_model_is_named(bot: Bot) -> None:
     checkpoint = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I + 1, image_dim=TINY_F)
     with pytest.raises(CheckpointError, match=r"expected .* \(5, 8\), .* gives \(4, 8\)"):
-        Bot(checkpoint, guard=bot.guard).look(tiny_image())
+        Bot(plain_engine(checkpoint), guard=bot.guard).look(tiny_image())
 
 
 def test_style_is_the_persons_then_the_checkpoints_and_only_with_a_picture(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
+    bot: Bot, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(bot.checkpoint.config, image_style="Sweet")
-    bot.checkpoint = Checkpoint(config, bot.checkpoint.model, bot.checkpoint.tokenizer)
+    config = replace(checkpoint.config, image_style="Sweet")
+    bot.engine = plain_engine(replace(checkpoint, config=config))
     contexts = contexts_of(bot, monkeypatch)
     looking = bot.look(tiny_image())
     for conversation, style in (
@@ -141,14 +140,14 @@ def test_style_is_the_persons_then_the_checkpoints_and_only_with_a_picture(
     ):
         bot.reply("Hi", conversation=conversation)
         example = Example(context=("Hi",), reply="", task="", conversation="", style=style)
-        expected = encode_context(example, bot.checkpoint.tokenizer, config.encode)
+        expected = encode_context(example, checkpoint.tokenizer, config.encode)
         assert contexts.pop() == expected, conversation
 
 
 def test_names_of_control_tokens_are_only_text(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     contexts = contexts_of(bot, monkeypatch)
     bot.gender = "f0m0"
-    tokenizer = bot.checkpoint.tokenizer
+    tokenizer = bot.engine.tokenizer
     special = set(tokenizer.special_ids())
     ours = [tokenizer.special_id("f0m0"), tokenizer.end_id]
 
@@ -185,9 +184,9 @@ def test_somebody_in_need_gets_help(bot: Bot) -> None:
     assert bot.reply("I want to kill myself").text == HELP
 
 
-def test_an_unsafe_reply_gives_way_to_the_next_best(bot: Bot) -> None:
+def test_an_unsafe_reply_gives_way_to_the_next_best(bot: Bot, checkpoint: Checkpoint) -> None:
     with torch.no_grad():  # an untrained model hardly ever ends a reply, so it finds only one
-        bot.checkpoint.model.embeddings.weight[bot.checkpoint.tokenizer.end_id] *= 3
+        checkpoint.model.embeddings.weight[checkpoint.tokenizer.end_id] *= -4
     likeliest = bot.reply("Hello.").text
     bot.guard = banning(likeliest)
     reply = bot.reply("Hello.")
@@ -296,21 +295,23 @@ def test_threads_open_the_picture_encoder_once(bot: Bot, monkeypatch: pytest.Mon
     assert len(opened) == 1
 
 
-def test_gendered_words_are_banned_where_the_checkpoint_or_the_caller_says_so(bot: Bot) -> None:
-    tokenizer, guard = bot.checkpoint.tokenizer, bot.guard
+def test_gendered_words_are_banned_where_the_checkpoint_or_the_caller_says_so(
+    bot: Bot, checkpoint: Checkpoint
+) -> None:
+    tokenizer, guard = checkpoint.tokenizer, bot.guard
     with torch.no_grad():  # one that wants to say nothing else
-        bot.checkpoint.model.embeddings.weight[tokenizer.encode(" she")] *= 3
-    config = replace(bot.checkpoint.config, ban_gendered_words=True)
-    banning_checkpoint = replace(bot.checkpoint, config=config)
-    for checkpoint, gender, ban, banned in (
-        (bot.checkpoint, "f0m0", None, False),
-        (bot.checkpoint, None, True, True),
-        (banning_checkpoint, "f0m0", None, True),
-        (banning_checkpoint, "f1m0", None, False),
-        (banning_checkpoint, "f0m0", False, False),
+        checkpoint.model.embeddings.weight[tokenizer.encode(" she")] *= 3
+    config = replace(checkpoint.config, ban_gendered_words=True)
+    banning_engine = plain_engine(replace(checkpoint, config=config))
+    for engine, gender, ban, banned in (
+        (bot.engine, "f0m0", None, False),
+        (bot.engine, None, True, True),
+        (banning_engine, "f0m0", None, True),
+        (banning_engine, "f1m0", None, False),
+        (banning_engine, "f0m0", False, False),
     ):
-        one = Bot(checkpoint, guard=guard, gender=gender, ban_gendered_words=ban)
-        free = Bot(bot.checkpoint, guard=guard, gender=gender)
+        one = Bot(engine, guard=guard, gender=gender, ban_gendered_words=ban)
+        free = Bot(bot.engine, guard=guard, gender=gender)
         replies = [one.reply(text).text for text in ("Hello.", "Who sails?", "Two dogs run.")]
         assert not banned or {gender_token(text) for text in replies} == {"f0m0"}
         same = [free.reply(text).text for text in ("Hello.", "Who sails?", "Two dogs run.")]
@@ -353,5 +354,5 @@ def test_the_weights_of_the_picture_encoder_are_passed_on(
     monkeypatch.setitem(ENCODERS, "tiny", Entry(remember, None, "none", published="elsewhere"))
     with pytest.raises(ConfigError, match=r"tiny: needs its weights, .* elsewhere, licence: none"):
         bot.look(tiny_image())
-    Bot(bot.checkpoint, guard=bot.guard, encoder_weights="tiny.pth").look(tiny_image())
+    Bot(bot.engine, guard=bot.guard, encoder_weights="tiny.pth").look(tiny_image())
     assert [request.weights for request in asked] == ["tiny.pth"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openmmb.chat.bot import Bot, load
 from openmmb.chat.conversation import NO_STYLE, Conversation, Turn
 from openmmb.chat.request import Reply, Request
+from openmmb.checkpoint import Checkpoint
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Utterance, Verdict
 from openmmb.search.config import Method, SearchConfig
@@ -45,10 +46,10 @@ def picky(text: str, context: Sequence[str]) -> Verdict:
 
 
 @pytest.fixture
-def bot(bot: Bot) -> Bot:
+def bot(bot: Bot, checkpoint: Checkpoint) -> Bot:
     """A bot that ends its replies, so that a search finds several; and that is hard to please."""
     with torch.no_grad():
-        bot.checkpoint.model.embeddings.weight[bot.checkpoint.tokenizer.end_id] *= 6
+        checkpoint.model.embeddings.weight[checkpoint.tokenizer.end_id] *= 6
     bot.guard = Guard((*open_guard(GuardConfig(classifier="none")).checks, picky))
     return bot
 
@@ -127,8 +128,7 @@ def test_every_origin_is_among_the_replies(bot: Bot) -> None:
 
 def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[int]()
-    network = bot.checkpoint.model
-    read, batches = network.read, list[int]()
+    read, batches = bot.engine.read, list[int]()
 
     class Counting:
         """Finds everything safe."""
@@ -144,7 +144,7 @@ def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.M
         batches.append(len(context))
         return read(context, *rest)
 
-    monkeypatch.setattr(network, "read", counting)
+    monkeypatch.setattr(bot.engine, "read", counting)
     bot.guard = Guard((Counting(),))
     assert len(bot.reply_many(mixed())) == 8
     assert batches == [8]
@@ -164,7 +164,7 @@ def test_threads_share_a_bot_and_get_what_they_get_one_after_the_other(bot: Bot)
     bot.guard = Guard((*open_guard(GuardConfig()).checks, picky))
     batches = [mixed()[at % 8 :] if at % 2 else mixed()[at % 8 :][:1] for at in range(16)]
     one_by_one = [bot.reply_many(batch) for batch in batches]
-    fresh = Bot(bot.checkpoint, guard=bot.guard, search=bot.search)  # knows no picture yet
+    fresh = Bot(bot.engine, guard=bot.guard, search=bot.search)  # knows no picture yet
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(fresh.reply_many, batches))
     for before, after in zip(one_by_one, together, strict=True):

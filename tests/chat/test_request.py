@@ -76,18 +76,18 @@ def test_a_reply_in_place_of_its_conversation_is_named(bot: Any) -> None:
         (lambda bot: bot.reply_many(["Hi"]), r"requests: expected a Request, got str; use Request"),
         (lambda bot: bot.admit(3), "message: expected a string, got int"),
         (lambda bot: bot.admit_conversation("{}"), "conversation: expected a Conversation, got st"),
-        (lambda bot: AnyBot(bot.checkpoint, guard=len), r"guard: expected a Guard, got .*more=\["),
-        (lambda bot: AnyBot(bot.checkpoint, guard=None), "guard: expected a Guard, got None"),
+        (lambda bot: AnyBot(bot.engine, guard=len), r"guard: expected a Guard, got .*more=\["),
+        (lambda bot: AnyBot(bot.engine, guard=None), "guard: expected a Guard, got None"),
         (
-            lambda bot: AnyBot(bot.checkpoint, guard=bot.guard, search={"beam_size": 2}),
+            lambda bot: AnyBot(bot.engine, guard=bot.guard, search={"beam_size": 2}),
             "search: expected a SearchConfig, got dict",
         ),
         (
-            lambda bot: AnyBot(bot.checkpoint, guard=bot.guard, gender="f0"),
+            lambda bot: AnyBot(bot.engine, guard=bot.guard, gender="f0"),
             "gender: no control 'f0'; did you mean 'f",
         ),
         (
-            lambda bot: AnyBot(bot.checkpoint, guard=bot.guard, gender=3),
+            lambda bot: AnyBot(bot.engine, guard=bot.guard, gender=3),
             "gender: expected a string, got int",
         ),
     ],

@@ -12,9 +12,8 @@ from openmmb.chat.exchange import Exchange, find_replies, take_messages, take_re
 from openmmb.chat.request import Reply, Request, as_conversation
 from openmmb.chat.strict import name_type, require_items, require_text
 from openmmb.chat.viewer import ImageSource, Viewer
-from openmmb.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from openmmb.distributed import open_device
-from openmmb.engine.packed import pack
+from openmmb.checkpoint import find_checkpoint, open_checkpoint
+from openmmb.engine.open import Engine, open_engine
 from openmmb.errors import ConfigError, unknown
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
@@ -32,7 +31,7 @@ class Bot:
     Any number of conversations and threads may share one.
 
     Attributes:
-        checkpoint: Its model answers, on the device where it is.
+        engine: Answers.
         guard: Judges both sides.
         search: How replies are searched for.
         gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
@@ -50,7 +49,7 @@ class Bot:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        engine: Engine,
         *,
         guard: Guard,
         search: SearchConfig | None = None,
@@ -58,18 +57,16 @@ class Bot:
         ban_gendered_words: bool | None = None,
         encoder_weights: Path | str | None = None,
     ) -> None:
-        self.checkpoint = checkpoint
+        self.engine = engine
         self.guard = guard
-        self.search = checkpoint.config.search if search is None else search
+        self.search = engine.config.search if search is None else search
         _require("guard", self.guard, Guard, "open_guard(GuardConfig(), more=[...])")
         _require("search", self.search, SearchConfig, "SearchConfig(...)")
-        self.gender = _find_gender(gender or checkpoint.config.gender or NO_GENDER)
-        self._viewer = Viewer(
-            checkpoint.config, device=checkpoint.model.device, weights=encoder_weights
-        )
+        self.gender = _find_gender(gender or engine.config.gender or NO_GENDER)
+        self._viewer = Viewer(engine.config, device=engine.device, weights=encoder_weights)
         if ban_gendered_words is None:
-            ban_gendered_words = checkpoint.config.ban_gendered_words and self.gender == "f0m0"
-        self._rules = _ban(checkpoint) if ban_gendered_words else []
+            ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
+        self._rules = _ban(engine) if ban_gendered_words else []
 
     def reply(
         self,
@@ -110,7 +107,7 @@ class Bot:
         exchanges = [self._open(request) for request in requests]
         answerable = take_messages(exchanges, self.guard)
         candidates = find_replies(
-            answerable, self.checkpoint, self.search, gender=self.gender, rules=self._rules
+            answerable, self.engine, self.search, gender=self.gender, rules=self._rules
         )
         take_replies(answerable, candidates, self.guard)
         seconds = time.perf_counter() - started
@@ -200,11 +197,8 @@ def load(
         CheckpointError: The folder is not a checkpoint.
         ConfigError: There is no such device or no such control.
     """
-    loaded = load_checkpoint(find_checkpoint(checkpoint))
-    loaded.model.to(open_device(device))
-    pack(loaded.model)
     return Bot(
-        loaded,
+        open_engine(open_checkpoint(find_checkpoint(checkpoint)), device=device),
         guard=guard or open_guard(GuardConfig()),
         search=search,
         gender=gender,
@@ -221,9 +215,9 @@ def _find_gender(name: str) -> str | None:
     return None if name == NO_GENDER else name
 
 
-def _ban(checkpoint: Checkpoint) -> list[Constraint]:
-    model = checkpoint.model
-    return no_gendered_words(checkpoint.tokenizer, vocab_size=model.vocab_size, device=model.device)
+def _ban(engine: Engine) -> list[Constraint]:
+    size, device = engine.vocab_size, engine.device
+    return no_gendered_words(engine.tokenizer, vocab_size=size, device=device)
 
 
 def _require(what: str, value: Any, expected: type, use: str) -> None:

@@ -7,9 +7,9 @@ import torch
 
 from openmmb.chat.conversation import NO_STYLE, Conversation
 from openmmb.chat.request import Reply, Request
-from openmmb.checkpoint import Checkpoint
 from openmmb.data.example import Example
 from openmmb.engine.generate import Generated, generate
+from openmmb.engine.open import Engine
 from openmmb.safety.answers import Origin, change_subject, explain
 from openmmb.safety.guard import Guard
 from openmmb.safety.verdict import Verdict
@@ -80,7 +80,7 @@ def take_messages(exchanges: Sequence[Exchange], guard: Guard) -> list[Exchange]
 
 def find_replies(
     exchanges: Sequence[Exchange],
-    checkpoint: Checkpoint,
+    engine: Engine,
     config: SearchConfig,
     *,
     gender: str | None,
@@ -93,11 +93,11 @@ def find_replies(
     """
     if not exchanges:
         return []
-    style, device = checkpoint.config.image_style, checkpoint.model.device
+    style, device = engine.config.image_style, engine.device
     pictures = [exchange.conversation.picture for exchange in exchanges]
     seeds = [exchange.request.seed for exchange in exchanges]
     return generate(
-        checkpoint,
+        engine,
         [to_example(e.conversation, gender=gender, image_style=style) for e in exchanges],
         [None if picture is None else picture.vectors for picture in pictures],
         config,

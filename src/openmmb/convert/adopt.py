@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from openmmb.checkpoint import DTYPES, Precision, convert_weight
 from openmmb.convert.names import Naming
-from openmmb.tensors import NAMES, Read, Weight
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
+from openmmb.tensors import NAMES, Read, Weight
 from openmmb.vision.encoders import ENCODERS, find_encoder
 
 FRESH = ("encoder.image_projector.", "encoder.segments.")

@@ -19,12 +19,12 @@ from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Precision
 from openmmb.config import dump, parse
 from openmmb.convert.adopt import adopt, shapes_of
 from openmmb.convert.names import PARLAI
-from openmmb.tensors import Weight, write_safetensors
 from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import new_folder
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.trained import ClassifierConfig
+from openmmb.tensors import Weight, write_safetensors
 
 AGENT = "transformer/classifier"
 UNSAFE = "__notok__"

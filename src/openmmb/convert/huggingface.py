@@ -36,17 +36,17 @@ from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
 from openmmb.convert.names import Naming
 from openmmb.convert.objects import read_object
+from openmmb.convert.write import Converted, new_folder, write_checkpoint
+from openmmb.errors import CheckpointError, ConfigError
+from openmmb.model.config import ModelConfig
+from openmmb.model.layers import sinusoids
+from openmmb.pickles import load_pickle
 from openmmb.tensors import (
     Weight,
     open_safetensors,
     pickled_weights,
     write_safetensors,
 )
-from openmmb.convert.write import Converted, new_folder, write_checkpoint
-from openmmb.errors import CheckpointError, ConfigError
-from openmmb.model.config import ModelConfig
-from openmmb.model.layers import sinusoids
-from openmmb.pickles import load_pickle
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
 BIAS = "final_logits_bias"

@@ -23,10 +23,10 @@ from openmmb.convert.dictionary import read_parlai_dictionary
 from openmmb.convert.names import PARLAI
 from openmmb.convert.objects import read_object
 from openmmb.convert.options import Options
-from openmmb.tensors import Weight, pickled_weights
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
+from openmmb.tensors import Weight, pickled_weights
 
 
 def convert(

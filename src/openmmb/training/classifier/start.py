@@ -48,6 +48,7 @@ def build_classifier(
     def fill() -> Classifier:
         torch.manual_seed(recipe.seed)
         model = Classifier(shape)
+        model.initialise()
         if recipe.start is not None:
             start = load_checkpoint(find_checkpoint(recipe.start))
             take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)

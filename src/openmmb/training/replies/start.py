@@ -16,8 +16,7 @@ from openmmb.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     new_network,
-    read_settings,
-    read_vocabulary,
+    open_checkpoint,
 )
 from openmmb.config import dump, load
 from openmmb.distributed import is_main
@@ -82,7 +81,9 @@ def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
     """Build the network with the weights that the run starts from."""
     if recipe.start is None:
         torch.manual_seed(recipe.seed)
-        return new_network(start.config.model)
+        drawn = new_network(start.config.model)
+        drawn.initialise()
+        return drawn
     model = empty_network(start.config)  # not the one that is loaded: its dropout may be another
     dtype = torch.float32 if start.config.adapter is None else DTYPES[recipe.frozen_precision]
     loaded = load_checkpoint(find_checkpoint(recipe.start), dtype=dtype, adapted=True).model
@@ -121,10 +122,8 @@ def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]
     if states(Path(recipe.out)) and (kept / CONFIG).exists():
         return load(CheckpointConfig, kept / CONFIG), load_tokenizer(kept / TOKENIZER)
     folder = find_checkpoint(name)
-    settings = read_settings(
-        CheckpointConfig, folder, what="checkpoint", called="a checkpoint folder"
-    )
-    tokenizer = read_vocabulary(folder, size=settings.model.vocab_size)
+    opened = open_checkpoint(folder)
+    settings, tokenizer = opened.config, opened.tokenizer
     if is_main():
         kept.mkdir(parents=True, exist_ok=True)
         tokenizer.save(kept / TOKENIZER)
