@@ -69,7 +69,7 @@ class BotFlags:
                 encoder_weights=self.encoder_weights,
             )
         if self.encoder_weights is not None:
-            encoder = find_encoder(bot.checkpoint.config.encoder)
+            encoder = find_encoder(bot.engine.config.encoder)
             complain(f"{encoder}: licence of its weights: {ENCODERS[encoder].licence}")
         return bot
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from openmmb.checkpoint import CheckpointConfig, new_network
 from openmmb.convert.adopt import shapes_of, untrained_pictures
-from openmmb.convert.stream import Weight
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError
@@ -22,6 +21,7 @@ from openmmb.model.adapter import PICTURE
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_config import CausalConfig
 from openmmb.search.config import SearchConfig
+from openmmb.tensors import Weight
 from openmmb.text.adopted import NAMES as ROLES
 from openmmb.text.adopted import adopt_tokenizer
 from openmmb.text.tokenizer import END, PAD, START, Tokenizer

@@ -22,7 +22,6 @@ from openmmb.convert.causal import (
     text_shapes,
     write_causal,
 )
-from openmmb.convert.stream import Weight
 from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError
 from openmmb.model.adapter import PICTURE, AdapterConfig, adapt
@@ -30,6 +29,7 @@ from openmmb.model.causal import CausalLM
 from openmmb.pretrained.bases import BASES, find_base, load_base
 from openmmb.pretrained.gguf_file import GgufFile
 from openmmb.pretrained.gguf_llama import ROTARY, read_gguf_shape, read_part, sources
+from openmmb.tensors import Weight
 from openmmb.text.tokenizer import Tokenizer
 
 _WORDS = (

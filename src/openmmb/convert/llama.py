@@ -20,11 +20,11 @@ from openmmb.convert.causal import (
     write_causal,
 )
 from openmmb.convert.objects import read_object
-from openmmb.convert.stream import Weight
 from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.files import read_text
 from openmmb.model.causal_config import CausalConfig
+from openmmb.tensors import Weight
 from openmmb.text.tokenizer import Tokenizer
 
 KINDS: Final = ("llama", "qwen2", "qwen3")
