@@ -49,7 +49,7 @@ def picky(text: str, context: Sequence[str]) -> Verdict:
 def bot(bot: Bot, checkpoint: Checkpoint) -> Bot:
     """A bot that ends its replies, so that a search finds several; and that is hard to please."""
     with torch.no_grad():
-        checkpoint.model.embeddings.weight[checkpoint.tokenizer.end_id] *= 6
+        checkpoint.model.embeddings.weight[checkpoint.tokenizer.end_id] *= -6
     bot.guard = Guard((*open_guard(GuardConfig(classifier="none")).checks, picky))
     return bot
 
