@@ -143,23 +143,29 @@ def test_a_table_is_for_people(folder: Path, capsys: pytest.CaptureFixture[str])
 def test_a_model_is_measured_on_what_its_recipe_keeps(
     folder: Path, tmp_path: Path, measure: Measure
 ) -> None:
-    recipe = tiny_recipe(folder, tasks=(replace(TEXT[0], holdout=0.5),))
+    recipe = tiny_recipe(folder, tasks=(replace(TEXT[1], holdout=0.5),))
     (tmp_path / "part.toml").write_text(config.dump(recipe), encoding="utf-8")
     kept = measure(str(tmp_path / "part.toml"), "--no-replies")
-    whole = measure(str(folder / "text.toml"), "--no-replies")
-    assert sum(row["examples"] for row in kept) < whole[0]["examples"]
+    names = ["--tasks", "dailydialog", "--root", str(folder / "data"), "--no-replies"]
+    assert kept[0]["examples"] < measure(*names, "--split", "train")[0]["examples"]
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "nothing to measure; give a RECIPE, or --tasks with data sets"),
+        ([], "nothing to measure; use a RECIPE, or --tasks with data sets"),
         (["--tasks", "convai"], "no data set 'convai'; did you mean 'convai2'?"),
         (["--tasks", "image_chat"], "features: missing, but these data sets have pictures"),
-        (["text.toml", "--tasks", "x"], "--tasks: 'x' is not in text.toml; there are: convai2, d"),
+        (
+            ["text.toml", "--tasks", "x"],
+            "--tasks: 'x' is not in text.toml; expected one of convai2, d",
+        ),
         (["text.toml", "--split", "test"], "--split: the recipe says which examples"),
         (["text.toml", "--max-examples", "0"], "--max-examples: must be at least 1, got 0"),
         (["text.toml", "--batch-size", "0"], "--batch-size: must be at least 1, got 0"),
+        (["text.toml", "--max-examples", f"{2**80}"], "--max-examples: must be at most 2147483647"),
+        (["text.toml", "--batch-size", "-1"], "--batch-size: must be at least 1, got -1"),
+        (["text.toml", "--json", "--format", "html"], "--json: excludes --format html"),
         (["text.toml", "--gender-words", "absent"], "absent/male_word_file.txt: No such file"),
         (["text.toml", "--replies", "text.toml"], "text.toml: line 1: 'name = "),
     ],
@@ -188,3 +194,15 @@ def test_image_vectors_of_another_encoder_are_refused(
     assert "image vectors (4, 8) of 'tiny', expected (49, 1280) of 'efficientnet_lite0'" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(("form", "begin"), [("markdown", "# "), ("html", "<!DOCTYPE html>")])
+def test_a_document_is_printed_when_everything_is_measured(
+    folder: Path, form: str, begin: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(folder / "checkpoint"), str(folder / "text.toml"), "--max-examples", "1"]
+    assert main(["evaluate", *args, "--format", form]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(begin)
+    assert "Replies to convai2" in out
+    assert "Replies to dailydialog" in out

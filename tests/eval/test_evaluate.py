@@ -1,109 +1,137 @@
-"""A report has the numbers that the metrics alone would give, task by task."""
+"""One call measures a model on data sets, and says in one line what cannot be measured."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-import torch
 
-from openmmb.checkpoint import Checkpoint
-from openmmb.data.batcher import Batcher
-from openmmb.data.controls import Controls, ControlsConfig
-from openmmb.data.encode import EncodeConfig
-from openmmb.data.example import Example
-from openmmb.eval.captions import evaluate_captions
-from openmmb.eval.evaluate import evaluate, steered_perplexity
-from openmmb.eval.perplexity import loss_of, perplexity_of
-from openmmb.eval.replies import Measures, measure_replies, settings_for
-from tests.build import TINY_F, TINY_I, plain_engine, tiny_checkpoint, tiny_example, tiny_tokenizer
+from openmmb.checkpoint import save_checkpoint
+from openmmb.config import dump, parse
+from openmmb.data.controls import ControlsConfig
+from openmmb.errors import CheckpointError, ConfigError, DataError
+from openmmb.eval.config import EvaluationConfig
+from openmmb.eval.evaluate import evaluate
+from openmmb.eval.measure import TaskReport
+from openmmb.safety.guard import GuardConfig
+from openmmb.tasks.mixture import TaskConfig
+from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_features, write_tiny_data
 
-TALK = [tiny_example(conversation=f"train:{number}") for number in range(3)]
-CAPTIONS = [
-    tiny_example(context=(), image_id=f"p{number}", references=("Dogs run.",))
-    for number in range(4)
-]
+QUIET = GuardConfig(classifier="none")
 
 
-def vectors(image_id: str) -> torch.Tensor:
-    return torch.full((TINY_I, TINY_F), float(image_id[1:]))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint, data and image vectors."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    checkpoint = tiny_checkpoint(
+        encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0"
+    )
+    save_checkpoint(checkpoint, folder / "checkpoint", precision="fp32")
+    write_tiny_data(folder / "data")
+    tiny_features(folder)
+    return folder
 
 
-def batcher(*, gender: bool = False) -> Batcher:
-    return Batcher(
-        tokenizer=tiny_tokenizer(),
-        config=EncodeConfig(max_context=48, max_pinned=8, max_reply=24),
-        controls=Controls(config=ControlsConfig(gender=gender), polarities={}, seed=0),
-        views=(vectors,),
-        image_shape=(TINY_I, TINY_F),
+@pytest.fixture
+def config(folder: Path) -> EvaluationConfig:
+    return EvaluationConfig(
+        root=str(folder / "data"),
+        features=str(folder / "features"),
+        guard=QUIET,
+        max_examples=2,
+        replies=False,
     )
 
 
-def measured(checkpoint: Checkpoint, examples: Sequence[Example]) -> float:
-    tokenizer = checkpoint.tokenizer
-    loss = loss_of(checkpoint.model, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
-    rows = [batcher().row(example, 0) for example in examples]
-    return perplexity_of(loss, batcher().batches(rows, batch_size=2), checkpoint.model.device)
+def test_names_and_configs_mean_the_same(folder: Path, config: EvaluationConfig) -> None:
+    model = folder / "checkpoint"
+    (one,) = evaluate(model, "convai2", config)
+    assert evaluate(str(model), ["convai2"], config) == [one]
+    assert evaluate(model, TaskConfig(name="convai2"), config) == [one]
+    assert evaluate(model, ["convai2", TaskConfig(name="convai2")], config) == [one]
+    assert (one.task, one.examples, one.replies) == ("convai2", 2, ())
 
 
-def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
-    checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
-    talk, captions = evaluate(
-        plain_engine(checkpoint), {"talk": TALK, "captions": CAPTIONS}, batcher(), batch_size=2
+def test_a_checkpoint_in_memory_is_measured_as_the_same_on_disk(
+    folder: Path, config: EvaluationConfig
+) -> None:
+    checkpoint = tiny_checkpoint(
+        encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0"
     )
-    assert (talk.task, talk.examples, talk.bleu4, talk.bleu4_controlled) == ("talk", 3, None, None)
-    assert talk.perplexity == measured(checkpoint, TALK)
-    free = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors)
-    controlled = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors, gender="f0m0")
-    assert (captions.bleu4, captions.bleu4_controlled) == (free.bleu4, controlled.bleu4)
-    assert free.captions != controlled.captions
-    assert talk.replies == captions.replies == ()
+    tasks = ["convai2", "flickr8k"]
+    assert evaluate(checkpoint, tasks, config) == evaluate(folder / "checkpoint", tasks, config)
 
 
-def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
-    checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F)
-    assert checkpoint.config == replace(checkpoint.config, gender=None)
-    (report,) = evaluate(plain_engine(checkpoint), {"captions": CAPTIONS}, batcher())
-    assert report.bleu4 is not None
-    assert report.bleu4_controlled is None
-    assert report.perplexity_uncontrolled is report.perplexity_controlled is None
-
-
-def test_perplexity_is_told_with_and_without_the_control() -> None:
-    checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
-    (report,) = evaluate(plain_engine(checkpoint), {"talk": TALK}, batcher(gender=True))
-    # "my father taught me": each reply's own control is f0m1.
-    own = steered_perplexity(checkpoint.model, TALK, batcher(), "f0m1", batch_size=2)
-    assert report.perplexity == pytest.approx(own)
-    free = measured(checkpoint, TALK)
-    assert report.perplexity_uncontrolled == pytest.approx(free)
-    forced = steered_perplexity(checkpoint.model, TALK, batcher(), "f0m0", batch_size=2)
-    assert report.perplexity_controlled == pytest.approx(forced)
-    assert len({report.perplexity, report.perplexity_uncontrolled, forced}) == 3
-
-
-def test_replies_are_measured_in_every_setting_and_counted_up_to_the_last() -> None:
-    checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F, gender="f0m0")
-    measures, seen = Measures(checks=()), list[tuple[int, int]]()
-    reports = list(
-        evaluate(
-            plain_engine(checkpoint),
-            {"talk": TALK, "captions": CAPTIONS},
-            batcher(),
-            measures=measures,
-            ban=True,
-            batch_size=2,
-            progress=lambda done, total: seen.append((done, total)),
-        )
+def test_reports_are_seen_as_they_come(folder: Path, config: EvaluationConfig) -> None:
+    seen: list[TaskReport] = []
+    steps: list[tuple[int, int]] = []
+    reports = evaluate(
+        folder / "checkpoint",
+        ["convai2", "flickr8k"],
+        replace(config, replies=True),
+        watch=seen.append,
+        progress=lambda done, total: steps.append((done, total)),
     )
-    # Three settings of three, five of four; and captions twice.
-    total = 3 * 3 + 5 * 4 + 2 * 4
-    assert {of for _, of in seen} == {total}
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    assert seen[-1] == (total, total)
-    for report, examples in zip(reports, (TALK, CAPTIONS), strict=True):
-        assert report.replies == tuple(
-            measure_replies(
-                plain_engine(checkpoint), examples, vectors, setting, measures, batch_size=2
-            )
-            for setting in settings_for(checkpoint.config, examples, ban=True)
-        )
+    assert reports == seen
+    assert [report.task for report in reports] == ["convai2", "flickr8k"]
+    assert [reply.setting for reply in reports[0].replies] == ["uncontrolled", "f0m0"]
+    assert steps[-1][0] == steps[-1][1]
+
+
+def test_controls_are_those_that_are_asked_for(folder: Path, config: EvaluationConfig) -> None:
+    model = folder / "checkpoint"
+    (own,) = evaluate(model, "convai2", config)
+    (free,) = evaluate(model, "convai2", replace(config, controls=ControlsConfig()))
+    assert own.perplexity != free.perplexity
+    assert free.perplexity == free.perplexity_uncontrolled == own.perplexity_uncontrolled
+
+
+def test_a_split_counts_for_every_data_set(folder: Path, config: EvaluationConfig) -> None:
+    task = TaskConfig(name="dailydialog", holdout=0.5)
+    (kept,) = evaluate(folder / "checkpoint", [task], replace(config, max_examples=100))
+    (train,) = evaluate(
+        folder / "checkpoint", [task], replace(config, max_examples=100, split="train")
+    )
+    assert kept.examples < train.examples
+
+
+@pytest.mark.parametrize("kind", ["plain", "auto"])
+def test_engines_agree(folder: Path, config: EvaluationConfig, kind: str) -> None:
+    (report,) = evaluate(folder / "checkpoint", "convai2", replace(config, engine=kind))
+    (plain,) = evaluate(folder / "checkpoint", "convai2", replace(config, engine="plain"))
+    assert report.perplexity == pytest.approx(plain.perplexity, rel=1e-4)
+
+
+def test_what_cannot_be_measured_is_refused(folder: Path, config: EvaluationConfig) -> None:
+    model = folder / "checkpoint"
+    with pytest.raises(ConfigError, match="tasks: expected at least one data set"):
+        evaluate(model, [], config)
+    with pytest.raises(ConfigError, match="no data set 'convai'; did you mean 'convai2'"):
+        evaluate(model, "convai", config)
+    with pytest.raises(ConfigError, match="tasks: 'convai2' is there twice"):
+        evaluate(model, ["convai2", TaskConfig(name="convai2", both_sides=True)], config)
+    with pytest.raises(DataError, match="no examples to measure in dailydialog"):
+        evaluate(model, TaskConfig(name="dailydialog", holdout=1e-9), config)
+    with pytest.raises(ConfigError, match="no device 'gpu'"):
+        evaluate(model, "convai2", replace(config, device="gpu"))
+    with pytest.raises(ConfigError, match="engine: no engine 'warp'"):
+        evaluate(model, "convai2", replace(config, engine="warp"))
+    with pytest.raises(CheckpointError):
+        evaluate(folder / "absent", "convai2", config)
+    keeping = replace(config, replies=True, saved_replies=str(folder / "replies.jsonl"))
+    with pytest.raises(ConfigError, match="saved_replies: expected a checkpoint on disk"):
+        evaluate(tiny_checkpoint(encoder="tiny"), "convai2", keeping)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_examples", 0), ("batch_size", -1), ("seed", -1), ("seed", 2**63)]
+)
+def test_a_setting_out_of_range_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be .*, got {value}"):
+        parse(EvaluationConfig, {name: value})
+
+
+def test_a_config_survives_toml(config: EvaluationConfig) -> None:
+    import tomllib
+
+    assert parse(EvaluationConfig, tomllib.loads(dump(config))) == config

@@ -7,16 +7,20 @@ from pathlib import Path
 import pytest
 
 from openmmb.config import parse
+from openmmb.data.batcher import Batcher
+from openmmb.data.controls import ControlsConfig
+from openmmb.data.encode import EncodeConfig
 from openmmb.errors import ConfigError, DataError
 from openmmb.tasks.mixture import (
     FeatureFolders,
     TaskConfig,
     held_out,
+    open_batches,
     read_task,
     read_train,
     read_valid,
 )
-from tests.build import TINY_F, TINY_I, tiny_example, tiny_features, write_tiny_data
+from tests.build import TINY_F, TINY_I, tiny_example, tiny_features, tiny_tokenizer, write_tiny_data
 from tests.tasks.build import BUILD
 
 
@@ -120,3 +124,55 @@ def test_words_that_a_folder_lacks_are_missed_by_name(tmp_path: Path) -> None:
         folders.open_words()
     with pytest.raises(ConfigError, match=r"^features: missing has no words"):
         replace(folders, plain=None).open_words()
+
+
+def opened(root: Path, features: FeatureFolders | None, *, category_frac: float = 0.75) -> Batcher:
+    examples = [
+        *read_train(TaskConfig(name="image_chat"), root),
+        *read_train(TaskConfig(name="convai2"), root),
+    ]
+    return open_batches(
+        examples,
+        root=root,
+        tokenizer=tiny_tokenizer(),
+        encode=EncodeConfig(),
+        controls=ControlsConfig(category_frac=category_frac),
+        seed=7,
+        features=features,
+    )
+
+
+def test_batches_have_the_controls_and_the_vectors_of_their_pictures(tmp_path: Path) -> None:
+    folder = str(tiny_features(tmp_path))
+    write_tiny_data(tmp_path)
+    folders = FeatureFolders(encoder="tiny", image_shape=(TINY_I, TINY_F), plain=folder)
+    batcher = opened(tmp_path, folders)
+    assert batcher.controls.polarities["Angry"] == "negative"
+    (example, *_) = read_train(TaskConfig(name="image_chat"), tmp_path)
+    batch = batcher.collate([batcher.row(example, 0)])
+    assert batch.image.shape == (1, TINY_I, TINY_F)
+    assert batch.has_image.all()
+
+
+def test_pictures_are_not_looked_up_where_nobody_asks_for_them(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    batcher = opened(tmp_path, None)
+    assert (batcher.views, batcher.image_shape) == ((), (0, 0))
+
+
+def test_polarities_are_read_only_where_a_trait_may_become_one(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    (tmp_path / "image_chat" / "personalities.json").unlink()
+    assert opened(tmp_path, None, category_frac=0.0).controls.polarities == {}
+    with pytest.raises(DataError, match=r"personalities\.json"):
+        opened(tmp_path, None)
+
+
+def test_pictures_need_vectors_that_fit(tmp_path: Path) -> None:
+    folder = str(tiny_features(tmp_path))
+    write_tiny_data(tmp_path)
+    with pytest.raises(ConfigError, match="features: missing, but these data sets have pictures"):
+        opened(tmp_path, FeatureFolders(encoder="tiny", image_shape=(TINY_I, TINY_F)))
+    other = FeatureFolders(encoder="other", image_shape=(TINY_I, TINY_F), plain=folder)
+    with pytest.raises(ConfigError, match=r"of .tiny., expected .* of .other."):
+        opened(tmp_path, other)

@@ -3,13 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
-from openmmb.cli.flags import DEFAULT_CHECKPOINT, PathOrNone, Switch, complain, require_count
+from openmmb.cli.flags import (
+    DEFAULT_CHECKPOINT,
+    PathOrNone,
+    SplitOrNone,
+    Switch,
+    complain,
+    load_recipe,
+    require_count,
+)
 from openmmb.errors import ConfigError, unknown
-from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -20,10 +27,6 @@ if TYPE_CHECKING:
     from openmmb.training.replies.config import Recipe
 
 ROOT = Path("data")
-SplitOrNone = Annotated[
-    Literal["train", "valid", "test"] | None,
-    arg(metavar="{train,valid,test}", help_behavior_hint=""),
-]
 Names = Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]", help_behavior_hint="")]
 
 
@@ -141,7 +144,7 @@ class Show:
         require_count("--number", self.number)
         require_count("--start", self.start, least=0)
         require_count("--epoch", self.epoch, least=0)
-        recipe = None if self.recipe is None else _load_recipe(self.recipe)
+        recipe = None if self.recipe is None else load_recipe(self.recipe)
         vocabulary = _open_vocabulary(self.checkpoint, recipe)
         root = self.root or Path(recipe.data.root if recipe else ROOT)
         tasks = recipe.tasks if recipe else ()
@@ -194,7 +197,7 @@ class Stats:
         from openmmb.tasks.statistics import DrawnTask, describe, measure
 
         require_count("--max-examples", self.max_examples)
-        recipe = _load_recipe(self.recipe)
+        recipe = load_recipe(self.recipe)
         vocabulary = _open_vocabulary(self.checkpoint, recipe)
         root = self.root or Path(recipe.data.root)
         drawn: list[DrawnTask] = []
@@ -261,13 +264,6 @@ def _fetch_photos(name: str, root: Path) -> None:
     print(printable(f"{report.folder}: {counts}"))
     if report.missing:
         complain(f"{report.folder / REPORT}: says which are missing and why")
-
-
-def _load_recipe(name: str) -> "Recipe":
-    from openmmb import config
-    from openmmb.training.replies.config import Recipe
-
-    return config.load(Recipe, find_recipe(name))
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,31 @@
 """Numbers about a model: ``openmmb evaluate``."""
 
 import json as json_format
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import Device, PathOrNone, Switch, require_count
-from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
+from openmmb.cli.flags import (
+    Device,
+    PathOrNone,
+    SplitOrNone,
+    Switch,
+    load_recipe,
+    require_count,
+)
+from openmmb.cli.safety import DEFAULT_GUARD, GuardArg
 from openmmb.errors import ConfigError
-from openmmb.recipes import find_recipe
 
 if TYPE_CHECKING:
-    from openmmb.checkpoint import SavedCheckpoint
-    from openmmb.data.batcher import Batcher
-    from openmmb.data.controls import ControlsConfig
-    from openmmb.data.example import Example, Split
-    from openmmb.eval.evaluate import TaskReport
-    from openmmb.eval.replies import Measures, ReplyReport
+    from openmmb.eval.measure import TaskReport
     from openmmb.tasks.mixture import TaskConfig
+    from openmmb.training.replies.config import Recipe
 
-ROOT = "data"
 Names = Annotated[str, arg(metavar="TASK[,TASK]", help_behavior_hint="")]
 RecipeArg = Annotated[Positional[str | None], arg(metavar="[RECIPE]", help_behavior_hint="")]
+Format = Literal["text", "markdown", "html"]
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
     recipe: RecipeArg = None,
     *,
     tasks: Names = "",
-    split: Literal["train", "valid", "test"] | None = None,
+    split: SplitOrNone = None,
     root: PathOrNone = None,
     features: PathOrNone = None,
     max_examples: int = 1000,
@@ -43,6 +44,7 @@ def evaluate(
     guard: GuardArg = DEFAULT_GUARD,
     batch_size: int = 16,
     device: Device = "auto",
+    format: Format = "text",  # noqa: A002 the name of the flag
     json: Switch = False,
 ) -> None:
     """Measure a model on what a recipe keeps for validation, or on a split of data sets.
@@ -72,187 +74,76 @@ def evaluate(
         guard: What counts as offensive.
         batch_size: Replies searched for together.
         device: Where the model runs.
+        format: Print text, a Markdown document, or a page of HTML that needs no other file.
         json: Print one object a line.
     """
-    from dataclasses import asdict
-
-    from openmmb.checkpoint import find_checkpoint, open_checkpoint
     from openmmb.cli.progress import counting
-    from openmmb.engine.open import open_engine
+    from openmmb.eval.config import EvaluationConfig
     from openmmb.eval.evaluate import evaluate as measure
-    from openmmb.eval.saved import SavedReplies, fingerprint
 
     require_count("--max-examples", max_examples)
     require_count("--batch-size", batch_size)
-    chosen = _choose(recipe, tasks, split, root, features)
-    folder = find_checkpoint(checkpoint)
-    opened = open_checkpoint(folder)
-    examples = chosen.read(max_examples)
-    encoder = _encoder(opened, chosen, examples)
-    measures = None if no_replies else _measures(guard, gender_words)
-    saved = None if replies is None else SavedReplies(replies, fingerprint(folder))
-    engine = open_engine(opened, device=device)
-    with counting("replies") as progress:
-        for report in measure(
-            engine,
-            examples,
-            encoder,
-            measures=measures,
-            ban=ban_gendered_words,
-            saved=saved,
-            batch_size=batch_size,
-            progress=progress,
-        ):
-            print(json_format.dumps(asdict(report)) if json else _as_text(report), flush=True)
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What is measured.
-
-    Attributes:
-        tasks: How each data set is read.
-        split: Whose examples; None: those that each of ``tasks`` keeps for validation.
-        root: Folder of the data sets.
-        features: Folder of image vectors, or None.
-        controls: What is added to the examples for their perplexity.
-        seed: Decides its draws.
-    """
-
-    tasks: Sequence["TaskConfig"]
-    split: "Split | None"
-    root: Path
-    features: str | None
-    controls: "ControlsConfig | None"
-    seed: int
-
-    def read(self, most: int) -> dict[str, Sequence["Example"]]:
-        """Read at most so many examples of each data set that has some."""
-        from openmmb.data.draw import take_evenly
-
-        return {
-            task.name: found
-            for task in self.tasks
-            if (found := take_evenly(list(self._all(task)), most))
-        }
-
-    def _all(self, task: "TaskConfig") -> Iterator["Example"]:
-        from openmmb.tasks import open_task
-        from openmmb.tasks.mixture import held_out
-
-        opened = open_task(task.name, self.root, both_sides=task.both_sides)
-        if self.split is not None or not task.holdout:
-            yield from opened.examples(self.split or "valid")
-            return
-        for example in opened.examples(task.split):
-            if held_out(example, task.holdout):
-                yield example
-
-
-def _choose(
-    recipe: str | None,
-    tasks: str,
-    split: "Split | None",
-    root: Path | None,
-    features: Path | None,
-) -> _Chosen:
-    from openmmb import config
-    from openmmb.tasks.mixture import TaskConfig
-    from openmmb.training.replies.config import Recipe
-
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    given = None if features is None else str(features)
-    if recipe is None:
-        if not names:
-            raise ConfigError("nothing to measure; give a RECIPE, or --tasks with data sets")
-        configs = [TaskConfig(name=name) for name in dict.fromkeys(names)]
-        return _Chosen(configs, split or "valid", root or Path(ROOT), given, None, 0)
-    if split is not None:
+    if json and format != "text":
+        raise ConfigError(f"--json: excludes --format {format}; leave one of the two out")
+    settings = None if recipe is None else load_recipe(recipe)
+    if settings is not None and split is not None:
         raise ConfigError("--split: the recipe says which examples; leave one of the two out")
-    settings = config.load(Recipe, find_recipe(recipe))
+    data = None if settings is None else settings.data
+    config = EvaluationConfig(
+        root=str(root or (data.root if data else "data")),
+        split=split,
+        features=str(features) if features else (data.features if data else None),
+        max_examples=max_examples,
+        controls=settings.controls if settings else None,
+        seed=settings.seed if settings else 0,
+        replies=not no_replies,
+        saved_replies=str(replies) if replies else None,
+        gender_words=str(gender_words) if gender_words else None,
+        ban_gendered_words=ban_gendered_words,
+        guard=guard.config(),
+        batch_size=batch_size,
+        device=device,
+    )
+    chosen = _choose(tasks, recipe, settings)
+    with counting("replies") as progress:
+        reports = measure(
+            checkpoint,
+            chosen,
+            config,
+            watch=lambda report: _print(report, format, json=json),
+            progress=progress,
+        )
+    _print_document(str(checkpoint), reports, format)
+
+
+def _choose(tasks: str, recipe: str | None, settings: "Recipe | None") -> "list[str | TaskConfig]":
+    """Return the data sets that are named, as the recipe reads them if there is one."""
+    names = list(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
+    if settings is None:
+        if not names:
+            raise ConfigError("nothing to measure; use a RECIPE, or --tasks with data sets")
+        return [*names]
     own = {task.name: task for task in settings.tasks}
     for name in names:
         if name not in own:
-            raise ConfigError(f"--tasks: {name!r} is not in {recipe}; there are: {', '.join(own)}")
-    return _Chosen(
-        tasks=[own[name] for name in names or own],
-        split=None,
-        root=root or Path(settings.data.root),
-        features=given or settings.data.features,
-        controls=settings.controls,
-        seed=settings.seed,
-    )
+            raise ConfigError(
+                f"--tasks: {name!r} is not in {recipe}; expected one of {', '.join(own)}"
+            )
+    return [own[name] for name in names or own]
 
 
-def _encoder(
-    checkpoint: "SavedCheckpoint", chosen: _Chosen, examples: Mapping[str, Sequence["Example"]]
-) -> "Batcher":
-    from itertools import chain
+def _print(report: "TaskReport", form: Format, *, json: bool) -> None:
+    """Print one data set's numbers where each is a line or a table of its own."""
+    from openmmb.eval.report import as_text
 
-    from openmmb.data.controls import ControlsConfig
-    from openmmb.tasks.mixture import FeatureFolders, open_batches
-
-    config = checkpoint.config
-    return open_batches(
-        chain.from_iterable(examples.values()),
-        root=chosen.root,
-        tokenizer=checkpoint.tokenizer,
-        encode=config.encode,
-        controls=chosen.controls or ControlsConfig(gender=config.gender is not None),
-        seed=chosen.seed,
-        features=FeatureFolders(
-            encoder=config.encoder,
-            image_shape=(config.model.image_vectors, config.model.image_dim),
-            plain=chosen.features,
-        ),
-    )
+    if form == "text":
+        print(json_format.dumps(asdict(report)) if json else as_text(report), flush=True)
 
 
-def _measures(guard: "GuardFlags", gender_words: Path | None) -> "Measures":
-    from openmmb.eval.replies import OWN_LISTS, Measures
-    from openmmb.safety.guard import open_guard
-    from openmmb.text.gender import bundled_gender_words, open_gender_words
+def _print_document(title: str, reports: "list[TaskReport]", form: Format) -> None:
+    from openmmb.eval.report import as_html, as_markdown
 
-    lists = {OWN_LISTS: bundled_gender_words()}
-    if gender_words is not None:
-        lists[gender_words.name] = open_gender_words(str(gender_words))
-    return Measures(checks=open_guard(guard.config()).checks, gender_words=lists)
-
-
-def _as_text(report: "TaskReport") -> str:
-    from openmmb.text.table import table
-
-    numbers = f"{report.task:22} {report.examples:6} examples  perplexity {report.perplexity:8.2f}"
-    if report.perplexity_uncontrolled is not None:
-        numbers += f"  uncontrolled {report.perplexity_uncontrolled:8.2f}"
-    if report.perplexity_controlled is not None:
-        numbers += f"  controlled {report.perplexity_controlled:8.2f}"
-    if report.bleu4 is not None:
-        numbers += f"  captions BLEU-4 {100 * report.bleu4:5.2f}"
-    if report.bleu4_controlled is not None:
-        numbers += f"  controlled {100 * report.bleu4_controlled:5.2f}"
-    if not report.replies:
-        return numbers
-    rows = [_cells(replies) for replies in report.replies]
-    lines = table([list(rows[0]), *(list(cells.values()) for cells in rows)])
-    return "\n".join([numbers, *(f"  {line}" for line in lines)])
-
-
-def _cells(report: "ReplyReport") -> dict[str, str]:
-    """Return the numbers of one setting, in per cent but for sentiment and length."""
-    cells = {
-        "replies": report.setting,
-        "F1": f"{100 * report.f1:.2f}",
-        "BLEU-4": f"{100 * report.bleu4:.2f}",
-        "ROUGE-L": f"{100 * report.rouge_l:.2f}",
-        "words": f"{report.words:.1f}",
-        "sentiment": f"{report.sentiment:+.3f}",
-        "unpleasant": f"{100 * report.unpleasant:.2f}",
-    }
-    cells |= {
-        f"refused by {name}": f"{100 * share:.2f}" for name, share in report.offensive.items()
-    }
-    for name in report.male:
-        cells[f"male ({name})"] = f"{100 * report.male[name]:.2f}"
-        cells[f"female ({name})"] = f"{100 * report.female[name]:.2f}"
-    return cells
+    if form == "markdown":
+        print(as_markdown(title, reports), end="")
+    elif form == "html":
+        print(as_html(title, reports), end="")

@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from openmmb.errors import ConfigError
+from openmmb.recipes import find_recipe
 from openmmb.text.printable import printable
+
+if TYPE_CHECKING:
+    from openmmb.training.replies.config import Recipe
 
 DEFAULT_CHECKPOINT = Path("tiny")
 MOST = 2**31 - 1
@@ -21,6 +25,10 @@ Lines = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="LINE", help_beh
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
+SplitOrNone = Annotated[
+    Literal["train", "valid", "test"] | None,
+    arg(metavar="{train,valid,test}", help_behavior_hint=""),
+]
 
 
 def require_count(flag: str, value: int, *, least: int = 1) -> None:
@@ -33,6 +41,18 @@ def require_count(flag: str, value: int, *, least: int = 1) -> None:
         raise ConfigError(f"{flag}: must be at least {least}, got {value}")
     if value > MOST:
         raise ConfigError(f"{flag}: must be at most {MOST}, got {value}")
+
+
+def load_recipe(name: str) -> "Recipe":
+    """Read a recipe, given as a path or by the name of a bundled one.
+
+    Raises:
+        ConfigError: There is no such recipe, or it is wrong.
+    """
+    from openmmb import config
+    from openmmb.training.replies.config import Recipe
+
+    return config.load(Recipe, find_recipe(name))
 
 
 def complain(text: str) -> None:

@@ -59,12 +59,12 @@ def evaluate_captions(
     """
     written: list[str] = []
     for start in range(0, len(examples), batch_size):
-        part = [
+        asked = [
             replace(example, context=(), style=None, persona=(), gender=gender)
             for example in examples[start : start + batch_size]
         ]
-        images = [vectors(_image_id(example)) for example in part]
-        written += [found[0].text for found in generate(engine, part, images, config)]
+        images = [vectors(_image_id(example)) for example in asked]
+        written += [one[0].text for one in generate(engine, asked, images, config)]
         if progress is not None:
             progress(len(written), len(examples))
     references = [(example.reply, *example.references) for example in examples]

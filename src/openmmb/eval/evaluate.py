@@ -1,187 +1,153 @@
-"""A model's numbers on data sets: perplexity, captions, and its own replies."""
+"""A model's numbers on data sets, in one call."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 
-from openmmb.data.batcher import Batcher, Row
-from openmmb.data.controls import with_gender
+from openmmb.checkpoint import Checkpoint, SavedCheckpoint, find_checkpoint, open_checkpoint
+from openmmb.data.batcher import Batcher
+from openmmb.data.controls import ControlsConfig
+from openmmb.data.draw import take_evenly
 from openmmb.data.example import Example
-from openmmb.engine.open import Engine
-from openmmb.eval.captions import evaluate_captions
-from openmmb.eval.perplexity import loss_of, perplexity_of
-from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
-from openmmb.eval.saved import SavedReplies
-from openmmb.model.network import Network
-
-Progress = Callable[[int, int], None]
-"""Called with how many replies are done so far and how many there are to be."""
-
-
-@dataclass(frozen=True)
-class TaskReport:
-    """The numbers of one data set.
-
-    Attributes:
-        task: Its name.
-        examples: How many were looked at.
-        perplexity: Of the replies, each token given all before it and the example's controls.
-        perplexity_uncontrolled: The same without a gender control; None where the checkpoint chats
-            without one.
-        perplexity_controlled: The same with the control that the checkpoint chats with, whatever
-            words a reply has.
-        bleu4: Corpus BLEU-4 of captions written without a gender control, 0 to 1; None where there
-            are none.
-        bleu4_controlled: The same with the control that the checkpoint chats with.
-        replies: The model's own replies, by setting; empty where none were asked for.
-    """
-
-    task: str
-    examples: int
-    perplexity: float
-    perplexity_uncontrolled: float | None = None
-    perplexity_controlled: float | None = None
-    bleu4: float | None = None
-    bleu4_controlled: float | None = None
-    replies: tuple[ReplyReport, ...] = ()
+from openmmb.distributed import open_device
+from openmmb.engine.open import open_engine
+from openmmb.errors import ConfigError, DataError
+from openmmb.eval.config import EvaluationConfig
+from openmmb.eval.measure import Progress, TaskReport, measure_tasks
+from openmmb.eval.replies import OWN_LISTS, Measures
+from openmmb.eval.saved import SavedReplies, fingerprint
+from openmmb.safety.guard import open_guard
+from openmmb.tasks import open_task
+from openmmb.tasks.mixture import FeatureFolders, TaskConfig, open_batches, read_valid
+from openmmb.text.gender import bundled_gender_words, open_gender_words
 
 
 def evaluate(
-    engine: Engine,
-    tasks: Mapping[str, Sequence[Example]],
-    batcher: Batcher,
+    checkpoint: Checkpoint | Path | str,
+    tasks: str | TaskConfig | Sequence[str | TaskConfig],
+    config: EvaluationConfig | None = None,
     *,
-    measures: Measures | None = None,
-    ban: bool = False,
-    saved: SavedReplies | None = None,
-    batch_size: int = 32,
+    watch: Callable[[TaskReport], None] = lambda _: None,
     progress: Progress | None = None,
-) -> Iterator[TaskReport]:
-    """Measure a model on data sets, one after the other.
+) -> list[TaskReport]:
+    """Measure a model on data sets: perplexity, captions, and its own replies.
 
     Args:
-        engine: The model.
-        tasks: Examples by task, at least one each; where they have references, captions are
-            written and compared.
-        batcher: Makes batches of them; its first view gives image vectors.
-        measures: What the model's own replies are measured with; None: it gives none.
-        ban: Also let it reply with gendered words banned from the search.
-        saved: Takes the replies, and gives those that it has.
-        batch_size: Examples side by side.
-        progress: Called while replies and captions are searched for.
+        checkpoint: The model: one in memory, its folder, the name of a bundled one, or ``org/name``
+            on the Hugging Face hub.
+        tasks: Names of data sets, or how each is read, as a recipe's ``tasks`` say. A data set that
+            has no examples is left out.
+        config: What is looked at, and how; by default as ``EvaluationConfig`` says.
+        watch: Sees the report of each data set as soon as it is there.
+        progress: Called while replies and captions are searched for, with how many are done and how
+            many there are to be.
+
+    Raises:
+        ConfigError: There is no such data set, device or kind of engine, image vectors do not fit
+            the model, or something that measures is not installed.
+        DataError: A file is missing or malformed, or no data set has an example.
+        CheckpointError: The checkpoint is missing or damaged.
     """
-    gender = engine.config.gender
-    tasks = {task: [batcher.recognise(one) for one in found] for task, found in tasks.items()}
-    settings = {
-        task: () if measures is None else settings_for(engine.config, examples, ban=ban)
-        for task, examples in tasks.items()
+    settings = config or EvaluationConfig()
+    open_device(settings.device)  # before anything that takes a while
+    opened = checkpoint if isinstance(checkpoint, Checkpoint) else _open(checkpoint)
+    examples = _read(_named(tasks), settings)
+    batcher = _batcher(opened, examples, settings)
+    measures = _measures(settings) if settings.replies else None
+    saved = _saved(opened, settings)
+    engine = open_engine(opened, device=settings.device, kind=settings.engine)
+    reports = []
+    for report in measure_tasks(
+        engine,
+        examples,
+        batcher,
+        measures=measures,
+        ban=settings.ban_gendered_words,
+        saved=saved,
+        batch_size=settings.batch_size,
+        progress=progress,
+    ):
+        watch(report)
+        reports.append(report)
+    return reports
+
+
+def _open(checkpoint: Path | str) -> SavedCheckpoint:
+    return open_checkpoint(find_checkpoint(checkpoint))
+
+
+def _named(tasks: str | TaskConfig | Sequence[str | TaskConfig]) -> dict[str, TaskConfig]:
+    """Return how each data set is read, by its name."""
+    several = [tasks] if isinstance(tasks, str | TaskConfig) else tasks
+    named: dict[str, TaskConfig] = {}
+    for task in several:
+        config = TaskConfig(name=task) if isinstance(task, str) else task
+        if named.setdefault(config.name, config) != config:
+            raise ConfigError(f"tasks: {config.name!r} is there twice; its numbers would mix")
+    if not named:
+        raise ConfigError("tasks: expected at least one data set")
+    return named
+
+
+def _read(tasks: dict[str, TaskConfig], settings: EvaluationConfig) -> dict[str, Sequence[Example]]:
+    """Read the examples of each data set that has some."""
+    read = {
+        name: take_evenly(list(_examples(task, settings)), settings.max_examples)
+        for name, task in tasks.items()
     }
-    captions = 1 if gender is None else 2
-    total = sum(
-        len(examples) * (len(settings[task]) + (captions if examples[0].references else 0))
-        for task, examples in tasks.items()
+    measured = {name: examples for name, examples in read.items() if examples}
+    if not measured:
+        raise DataError(f"no examples to measure in {', '.join(tasks)}")
+    return measured
+
+
+def _examples(task: TaskConfig, settings: EvaluationConfig) -> Iterator[Example]:
+    root = Path(settings.root)
+    if settings.split is None:
+        return read_valid(task, root)
+    return open_task(task.name, root, both_sides=task.both_sides).examples(settings.split)
+
+
+def _batcher(
+    checkpoint: Checkpoint | SavedCheckpoint,
+    examples: dict[str, Sequence[Example]],
+    settings: EvaluationConfig,
+) -> Batcher:
+    config = checkpoint.config
+    return open_batches(
+        chain.from_iterable(examples.values()),
+        root=Path(settings.root),
+        tokenizer=checkpoint.tokenizer,
+        encode=config.encode,
+        controls=settings.controls or ControlsConfig(gender=config.gender is not None),
+        seed=settings.seed,
+        features=FeatureFolders(
+            encoder=config.encoder,
+            image_shape=(config.model.image_vectors, config.model.image_dim),
+            plain=settings.features,
+        ),
     )
-    count = _Count(total, progress)
-    vectors = batcher.views[0] if batcher.views else None
-    for task, examples in tasks.items():
-        bleu4, bleu4_controlled = _captions(engine, examples, batcher, batch_size, count)
-        yield TaskReport(
-            task=task,
-            examples=len(examples),
-            perplexity=_perplexity(
-                engine, batcher, [batcher.row(one, 0) for one in examples], batch_size
-            ),
-            perplexity_uncontrolled=None
-            if gender is None
-            else steered_perplexity(engine, examples, batcher, None, batch_size=batch_size),
-            perplexity_controlled=None
-            if gender is None
-            else steered_perplexity(engine, examples, batcher, gender, batch_size=batch_size),
-            bleu4=bleu4,
-            bleu4_controlled=bleu4_controlled,
-            replies=tuple(
-                measure_replies(
-                    engine,
-                    examples,
-                    vectors,
-                    setting,
-                    measures,
-                    saved=saved,
-                    batch_size=batch_size,
-                    progress=count.add,
-                )
-                for setting in settings[task]
-                if measures is not None
-            ),
+
+
+def _measures(settings: EvaluationConfig) -> Measures:
+    lists = {OWN_LISTS: bundled_gender_words()}
+    if settings.gender_words is not None:
+        name = Path(settings.gender_words).name
+        lists[name] = open_gender_words(settings.gender_words)
+    return Measures(checks=open_guard(settings.guard).checks, gender_words=lists)
+
+
+def _saved(
+    checkpoint: Checkpoint | SavedCheckpoint, settings: EvaluationConfig
+) -> SavedReplies | None:
+    if settings.saved_replies is None or not settings.replies:
+        return None
+    if isinstance(checkpoint, Checkpoint):
+        raise ConfigError(
+            "saved_replies: expected a checkpoint on disk, whose files tell its replies from "
+            "another model's"
         )
-
-
-def steered_perplexity(
-    network: Network,
-    examples: Sequence[Example],
-    batcher: Batcher,
-    gender: str | None,
-    *,
-    batch_size: int,
-) -> float:
-    """Return the perplexity of replies with one gender control for all, their styles as they are.
-
-    Args:
-        network: In evaluation mode.
-        examples: At least one.
-        batcher: Makes batches of them.
-        gender: The control, or None.
-        batch_size: Examples side by side.
-    """
-    steered = (with_gender(batcher.controls.apply(one, 0), gender) for one in examples)
-    rows = [Row(batcher.encode(one), 0) for one in steered]
-    return _perplexity(network, batcher, rows, batch_size)
-
-
-def _perplexity(network: Network, batcher: Batcher, rows: Sequence[Row], batch_size: int) -> float:
-    tokenizer = batcher.tokenizer
-    loss = loss_of(network, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
-    shards = batcher.batches(rows, batch_size=batch_size)
-    return perplexity_of(loss, shards, network.device)
-
-
-class _Count:
-    """How much is done of all that is to be searched for."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total = total
-        self.progress = progress
-        self.done = 0
-
-    def add(self, number: int) -> None:
-        self.done += number
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-
-
-def _captions(
-    engine: Engine,
-    examples: Sequence[Example],
-    batcher: Batcher,
-    batch_size: int,
-    count: _Count,
-) -> tuple[float | None, float | None]:
-    """Return BLEU-4 of captions without and with the gender control."""
-    if not examples[0].references:
-        return None, None
-    scores: list[float | None] = []
-    for gender in dict.fromkeys((None, engine.config.gender)):
-        before = count.done
-
-        def show(done: int, _: int, before: int = before) -> None:
-            count.add(done - (count.done - before))
-
-        report = evaluate_captions(
-            engine,
-            examples,
-            batcher.views[0],
-            gender=gender,
-            batch_size=batch_size,
-            progress=show,
-        )
-        scores.append(report.bleu4)
-    return scores[0], scores[1] if len(scores) > 1 else None
+    model = fingerprint(checkpoint.folder)
+    if settings.engine != "auto":
+        model = f"{model} {settings.engine}"
+    return SavedReplies(Path(settings.saved_replies), model)

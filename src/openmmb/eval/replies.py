@@ -35,9 +35,9 @@ class Setting:
     """How replies are asked for.
 
     Attributes:
-        name: In a report.
+        name: Name of the setting in a report.
         gender: Control, or None.
-        style: In place of the examples' own; None leaves them theirs.
+        style: Style in place of the examples' own; None leaves them theirs.
         ban: Whether gendered words are also banned while a reply is searched for.
     """
 
@@ -174,18 +174,18 @@ def measure_replies(
     rules = _rules(engine) if setting.ban else []
     rows: list[Measured] = []
     for start in range(0, len(examples), batch_size):
-        part = [setting.apply(example) for example in examples[start : start + batch_size]]
-        known = [None if saved is None else saved.find(setting.name, asked) for asked in part]
-        missing = [asked for asked, reply in zip(part, known, strict=True) if reply is None]
-        found = iter(_reply(engine, missing, vectors, rules))
-        replies = [next(found) if reply is None else reply for reply in known]
-        measured = _measure(part, replies, measures)
+        asked = [setting.apply(example) for example in examples[start : start + batch_size]]
+        known = [None if saved is None else saved.find(setting.name, one) for one in asked]
+        missing = [one for one, reply in zip(asked, known, strict=True) if reply is None]
+        new = iter(_reply(engine, missing, vectors, rules))
+        replies = [next(new) if reply is None else reply for reply in known]
+        measured = _measure(asked, replies, measures)
         if saved is not None:
-            for asked, row in zip(part, measured, strict=True):
-                saved.add(setting.name, asked, asdict(row))
+            for one, row in zip(asked, measured, strict=True):
+                saved.add(setting.name, one, asdict(row))
         rows += measured
         if progress is not None:
-            progress(len(part))
+            progress(len(asked))
     return _summarise(setting.name, rows)
 
 
@@ -207,7 +207,7 @@ def _reply(
         return []
     images = [_look_up(example.image_id, vectors) for example in examples]
     seeds = [crc32("\n".join(example.context).encode()) for example in examples]
-    found = generate(
+    searched = generate(
         engine,
         examples,
         images,
@@ -215,7 +215,7 @@ def _reply(
         rules=rules,
         generators=[torch.Generator(engine.device).manual_seed(seed) for seed in seeds],
     )
-    return [hypotheses[0].text for hypotheses in found]
+    return [hypotheses[0].text for hypotheses in searched]
 
 
 def _look_up(image_id: str | None, vectors: Callable[[str], Tensor] | None) -> Tensor | None:
@@ -231,9 +231,9 @@ def _measure(
 ) -> list[Measured]:
     judged = [_judge(check, examples, replies) for check in measures.checks]
     rows = []
-    for place, (example, reply) in enumerate(zip(examples, replies, strict=True)):
+    for row, (example, reply) in enumerate(zip(examples, replies, strict=True)):
         people = (example.reply, *example.references)
-        verdicts = [verdicts[place] for verdicts in judged]
+        verdicts = [verdicts[row] for verdicts in judged]
         rows.append(
             Measured(
                 reply=reply,
