@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         OpenMMBError,
         TrainingError,
     )
+    from openmmb.eval.config import EvaluationConfig
+    from openmmb.eval.evaluate import evaluate
     from openmmb.safety.guard import Guard, GuardConfig, open_guard
     from openmmb.safety.verdict import Verdict
     from openmmb.search.config import SearchConfig
@@ -36,6 +38,7 @@ _HOMES = {
     "ConfigError": "openmmb.errors",
     "Conversation": "openmmb.chat.conversation",
     "DataError": "openmmb.errors",
+    "EvaluationConfig": "openmmb.eval.config",
     "Guard": "openmmb.safety.guard",
     "GuardConfig": "openmmb.safety.guard",
     "ImageEncoder": "openmmb.vision.image_encoder",
@@ -50,6 +53,7 @@ _HOMES = {
     "TrainingResult": "openmmb.training.run.loop",
     "Turn": "openmmb.chat.conversation",
     "Verdict": "openmmb.safety.verdict",
+    "evaluate": "openmmb.eval.evaluate",
     "load": "openmmb.chat.bot",
     "open_encoder": "openmmb.vision.encoders",
     "open_guard": "openmmb.safety.guard",
@@ -62,6 +66,7 @@ __all__ = [
     "ConfigError",
     "Conversation",
     "DataError",
+    "EvaluationConfig",
     "Guard",
     "GuardConfig",
     "ImageEncoder",
@@ -76,6 +81,7 @@ __all__ = [
     "TrainingResult",
     "Turn",
     "Verdict",
+    "evaluate",
     "load",
     "open_encoder",
     "open_guard",

@@ -1,5 +1,6 @@
 """One call measures a model on data sets, and says in one line what cannot be measured."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +136,12 @@ def test_a_config_survives_toml(config: EvaluationConfig) -> None:
     import tomllib
 
     assert parse(EvaluationConfig, tomllib.loads(dump(config))) == config
+
+
+def test_what_the_manual_shows_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "evaluation.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```$", manual.read_text(), re.MULTILINE | re.DOTALL)
+    exec(block, {})
+    assert re.fullmatch(
+        r"written/talk_small: perplexity \d+\.\d over 20 replies\n", capsys.readouterr().out
+    )
