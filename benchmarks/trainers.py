@@ -94,7 +94,7 @@ def openmmb(job: Job) -> None:
     from openmmb.training.replies.config import Recipe
     from openmmb.training.replies.prepare import prepare
     from openmmb.training.run.log import Record
-    from openmmb.training.run.loop import LOG_EVERY
+    from openmmb.training.run.update import LOG_EVERY
     from openmmb.training.train import train
 
     assert job.updates == LOG_EVERY

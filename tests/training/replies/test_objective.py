@@ -20,7 +20,7 @@ from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import prepare
 from openmmb.training.run.config import ValidConfig
 from openmmb.training.run.log import Record
-from openmmb.training.run.loop import MAX_SKIPPED
+from openmmb.training.run.update import MAX_SKIPPED
 from openmmb.training.train import train
 from tests.build import tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe

@@ -18,10 +18,11 @@ from openmmb.errors import ConfigError, TrainingError
 from openmmb.training.run.config import OptimConfig, RunConfig, ScheduleConfig, ValidConfig
 from openmmb.training.run.counters import Progress
 from openmmb.training.run.log import Record, Watch
-from openmmb.training.run.loop import MAX_SKIPPED, TrainingResult
+from openmmb.training.run.loop import TrainingResult
 from openmmb.training.run.loop import run as run_prepared
 from openmmb.training.run.run_folder import locked
 from openmmb.training.run.state import load_state, save_state
+from openmmb.training.run.update import MAX_SKIPPED
 from openmmb.training.train import train
 from tests.training.build import records, tiny_recipe
 from tests.training.run.line import Line, line_config

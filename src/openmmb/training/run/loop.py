@@ -7,7 +7,6 @@ alone writes and tells.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -16,13 +15,9 @@ from pathlib import Path
 from typing import Generic
 
 import torch
-from torch import Tensor
 
-from openmmb.data.batch import Shard
-from openmmb.data.draw import pick
 from openmmb.data.prefetch import makers, prefetch
 from openmmb.distributed import (
-    all_reduce_sum,
     any_rank,
     barrier,
     is_main,
@@ -31,13 +26,12 @@ from openmmb.distributed import (
     rank,
     world_size,
 )
-from openmmb.errors import TrainingError
 from openmmb.training.run.config import RunConfig
 from openmmb.training.run.counters import Progress
 from openmmb.training.run.log import Log, Record, Watch
 from openmmb.training.run.memory import TRIM_EVERY, give_back_memory, keep_freed_memory
 from openmmb.training.run.objective import B, N, Objective
-from openmmb.training.run.optim import Update, build_optimizer, train_step
+from openmmb.training.run.optim import build_optimizer
 from openmmb.training.run.placement import choose_trainable, place
 from openmmb.training.run.precision import autocast
 from openmmb.training.run.run_folder import claim, locked
@@ -45,20 +39,12 @@ from openmmb.training.run.schedule import (
     EndReason,
     after_validation,
     limit_reached,
-    lr_scale,
     validation_is_due,
 )
 from openmmb.training.run.state import load_state, save_state, writing
 from openmmb.training.run.steps import Steps
 from openmmb.training.run.stop import stop_signals
-
-LOG_EVERY = 10
-"""Updates between two ``step`` records."""
-MAX_SKIPPED = 10
-"""Updates in a row that may be left out because their numbers are not finite."""
-
-Shards = list[Shard[B]]
-"""What a process gets of the batches of an update."""
+from openmmb.training.run.update import Shards, Updater
 
 
 @dataclass(frozen=True)
@@ -104,8 +90,7 @@ def run(
     Raises:
         ConfigError: The config does not fit the run that is in its folder, or this machine.
         CheckpointError: No state of the run is whole.
-        TrainingError: Loss or gradient were not finite ``MAX_SKIPPED`` times in a row, or the disk
-            is full.
+        TrainingError: Loss or gradient were not finite ten times in a row, or the disk is full.
     """
     folder = Path(config.out)
     device = open_device(config.device)
@@ -153,7 +138,7 @@ def _batches(objective: Objective[N, B], rank: int, world_size: int, step: int) 
 
 
 class _Loop(Generic[N, B]):
-    """The loop around ``train_step``."""
+    """Updates, validations and saves, until there is a reason to end."""
 
     def __init__(
         self,
@@ -172,6 +157,7 @@ class _Loop(Generic[N, B]):
         self.device = device
         self.log = log
         self.stopped = stopped
+        self.updater = Updater(objective, model, optimizer, config, device)
         self.steps_per_epoch = 0.0
 
     def begin(self, progress: Progress, damaged: tuple[str, ...]) -> None:
@@ -199,7 +185,8 @@ class _Loop(Generic[N, B]):
         stop = self.config.schedule.max_steps
         with closing(_pinned(made, progress.step, stop, self.device)) as stream:
             while reason is None:
-                before, progress = progress, self._update(progress, next(stream))
+                before = progress
+                progress = self.updater.update(progress, next(stream), self._write)
                 if progress.step % TRIM_EVERY == 0:
                     give_back_memory()
                 if self._validation_is_due(before, progress):
@@ -230,60 +217,6 @@ class _Loop(Generic[N, B]):
             seconds=seconds,
             steps_per_epoch=self.steps_per_epoch,
         )
-
-    def _loss(self, shard: Shard[B]) -> tuple[Tensor, int]:
-        with autocast(self.device, self.config.precision):
-            loss, count = self.objective.loss(self.model, shard.rows.to(self.device))
-        return (loss, count) if shard.counts else (loss * 0.0, 0)
-
-    def _update(self, progress: Progress, shards: Shards[B]) -> Progress:
-        """Make one update and record it; a random draw follows from its number alone."""
-        started = time.perf_counter()
-        config = self.config
-        scale = lr_scale(progress.step, config.schedule)
-        lr = config.optim.lr * scale * progress.plateau.factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        # Each process draws noise of its own; the first draws what it would draw alone.
-        mine = (rank(),) if rank() else ()
-        torch.manual_seed(pick(2**63, "noise", config.seed, progress.step, *mine))
-        self.model.train()
-        scaled = config.precision == "fp16"
-        update = train_step(
-            shards,
-            self._loss,
-            self.optimizer,
-            max_grad_norm=config.optim.max_grad_norm,
-            loss_scale=progress.scale.value if scaled else 1.0,
-        )
-        seconds = time.perf_counter() - started
-        seconds = all_reduce_sum([seconds])[0] / world_size()
-        progress = progress.after_update(update, shards, seconds)
-        if update.skipped:
-            progress = self._skip(progress, update)
-        if scaled:
-            progress = replace(progress, scale=progress.scale.after(overflow=update.skipped))
-        if progress.step % LOG_EVERY == 0:
-            self._write("step", {**progress.recent(), "lr": lr, "norm": update.norm})
-            progress = progress.after_record()
-        return progress
-
-    def _skip(self, progress: Progress, update: Update) -> Progress:
-        """Record an update that changed nothing; a loss scaled too high is no fault of the run."""
-        numbers: Record = {**progress.standing(), "loss": update.loss, "norm": update.norm}
-        if self.config.precision == "fp16" and progress.scale.may_fall:
-            self._write("skip", {**numbers, "in_a_row": 0, "scale": progress.scale.value})
-            return progress
-        progress = replace(progress, skipped=progress.skipped + 1)
-        self._write("skip", {**numbers, "in_a_row": progress.skipped})
-        if progress.skipped >= MAX_SKIPPED:
-            optim, schedule = self.config.optim, self.config.schedule
-            raise TrainingError(
-                f"{self.config.out}: step {progress.step}: loss or gradient were not finite "
-                f"{progress.skipped} times in a row; lower optim.lr ({optim.lr}) or "
-                f"raise schedule.warmup_steps ({schedule.warmup_steps})"
-            )
-        return progress
 
     def _validate(self, progress: Progress) -> Progress:
         """Measure, and keep the model if it is the best so far."""
