@@ -1,11 +1,14 @@
 """A flag that several commands have means the same in each, and says the same where it is wrong."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from openmmb.cli import main
+from openmmb.cli.flags import EngineKind
+from openmmb.engine.open import KINDS
 from tests.build import tiny_image
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -35,3 +38,7 @@ def test_a_device_that_is_not_there_is_one_sentence_in_every_command(
         f"openmmb {command}: device: no graphics card for process 0 of this machine, PyTorch sees "
         "0; use 'cpu'\n"
     )
+
+
+def test_every_kind_of_engine_can_be_asked_for() -> None:
+    assert get_args(EngineKind) == KINDS

@@ -45,5 +45,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_everything_is_train(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"chitchat: no split 'valid'; everything is 'train'"):
+    with pytest.raises(
+        DataError, match=r"chitchat: no split 'valid'; use 'train', which has everything"
+    ):
         list(Chitchat(tmp_path).examples("valid"))

@@ -102,7 +102,7 @@ def test_what_is_malformed_is_named(tmp_path: Path) -> None:
     write_davidson(tmp_path, [("7", "a tweet")])
     with pytest.raises(DataError, match="class is '7', expected 0, 1 or 2"):
         read_labelled("davidson", tmp_path, "train")
-    with pytest.raises(DataError, match="no split 'test'; there are train and valid"):
+    with pytest.raises(DataError, match="no split 'test'; use 'train' or 'valid'"):
         read_labelled("davidson", tmp_path, "test")
     write_tweeteval(tmp_path, "hate", ["one", "two"], ["1"])
     with pytest.raises(DataError, match="line 2: None, expected 0 or 1"):

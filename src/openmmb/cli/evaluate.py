@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import (
     Device,
+    EngineKind,
     PathOrNone,
     SplitOrNone,
     Switch,
@@ -44,6 +45,7 @@ def evaluate(
     guard: GuardArg = DEFAULT_GUARD,
     batch_size: int = 16,
     device: Device = "auto",
+    engine: EngineKind = "auto",
     format: Format = "text",  # noqa: A002 the name of the flag
     json: Switch = False,
 ) -> None:
@@ -74,6 +76,7 @@ def evaluate(
         guard: What counts as offensive.
         batch_size: Replies searched for together.
         device: Where the model runs.
+        engine: Kind of engine: plain is PyTorch's own layers, fp32 the fastest in float32.
         format: Print text, a Markdown document, or a page of HTML that needs no other file.
         json: Print one object a line.
     """
@@ -103,6 +106,7 @@ def evaluate(
         guard=guard.config(),
         batch_size=batch_size,
         device=device,
+        engine=engine,
     )
     chosen = _choose(tasks, recipe, settings)
     with counting("replies") as progress:

@@ -49,7 +49,7 @@ class Chitchat:
                 "train", the only one there is.
         """
         if split != "train":
-            raise DataError(f"chitchat: no split {split!r}; everything is 'train'")
+            raise DataError(f"chitchat: no split {split!r}; use 'train', which has everything")
         return (_find(self.root),)
 
     def examples(self, split: Split) -> Iterator[Example]:

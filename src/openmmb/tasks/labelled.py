@@ -97,7 +97,7 @@ def davidson(root: Path, split: Split) -> Iterator[Labelled]:
         DataError: The file is missing or malformed, or ``split`` is "test", which there is none.
     """
     if split == "test":
-        raise DataError("davidson: no split 'test'; there are train and valid")
+        raise DataError("davidson: no split 'test'; use 'train' or 'valid'")
     labels = {"0": HATE, "1": OFFENSIVE, "2": SAFE}
     path = root / "safety" / "davidson" / "labeled_data.csv"
     for row in read_csv(path, COLUMNS):

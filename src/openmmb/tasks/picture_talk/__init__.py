@@ -31,7 +31,7 @@ class PictureTalk:
             DataError: The split is not ``train``.
         """
         if split != "train":
-            raise DataError(f"{NAME}: no split {split!r}; everything is 'train'")
+            raise DataError(f"{NAME}: no split {split!r}; use 'train', which has everything")
         return self._lines().files(split)
 
     def examples(self, split: Split) -> Iterator[Example]:
