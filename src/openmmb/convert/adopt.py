@@ -16,7 +16,7 @@ from openmmb.convert.names import Naming
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
-from openmmb.tensors import NAMES, Read, Weight
+from openmmb.tensors import NAMES, Read, Weight, require_names
 from openmmb.vision.encoders import ENCODERS, find_encoder
 
 FRESH = ("encoder.image_projector.", "encoder.segments.")
@@ -74,7 +74,7 @@ def adopt(
         CheckpointError: A weight is missing, unknown or misshapen.
     """
     needed = {key for name in wanted for key in sources[name]}
-    _check_names(published.keys(), needed, spare, path)
+    require_names(path, published.keys() - set(spare), needed)
     adopted = {}
     for name, shape in wanted.items():
         parts = _parts(published, sources[name], shape, path)
@@ -142,20 +142,18 @@ def shapes_of(network: Callable[[C], nn.Module], config: C) -> dict[str, tuple[i
         return {name: tuple(w.shape) for name, w in network(config).state_dict().items()}
 
 
-def _check_names(
-    published: Collection[str], needed: Collection[str], spare: Collection[str], path: Path
-) -> None:
-    missing = sorted(set(needed) - set(published))
-    unknown = sorted(set(published) - set(needed) - set(spare))
-    if missing or unknown:
-        problems = [f"lacks {_list(missing)}"] if missing else []
-        problems += [f"has unknown {_list(unknown)}"] if unknown else []
-        raise CheckpointError(f"{path}: {' and '.join(problems)}")
+def table_shape(weights: Mapping[str, Weight], name: str, path: Path) -> tuple[int, int]:
+    """Return rows and columns of a table of another project's.
 
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    Raises:
+        CheckpointError: It is missing or is no table.
+    """
+    if name not in weights:
+        raise CheckpointError(f"{path}: lacks {name}")
+    shape = weights[name].shape
+    if len(shape) != 2:
+        raise CheckpointError(f"{path}: {name} is {shape}, expected two sizes")
+    return shape[0], shape[1]
 
 
 def _check_copies(published: Mapping[str, Weight], naming: Naming, path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Precision
 from openmmb.config import dump, parse
-from openmmb.convert.adopt import adopt, shapes_of
+from openmmb.convert.adopt import adopt, shapes_of, table_shape
 from openmmb.convert.names import PARLAI
 from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import new_folder
@@ -144,7 +144,7 @@ def _config(
             raise CheckpointError(f"{source}: {key} is missing")
     layers = values.get("n_encoder_layers", -1)
     limit = values["text_truncate"] if values["text_truncate"] > 0 else values.get("truncate", -1)
-    positions = _shape(weights, f"{PREFIX}.position_embeddings.weight", path)[0]
+    positions, _ = table_shape(weights, f"{PREFIX}.position_embeddings.weight", path)
     shape = {ours: values[theirs] for theirs, ours in SHAPE.items()} | {
         "num_labels": len(values["classes"]),
         "vocab_size": len(words.rows),
@@ -211,9 +211,3 @@ def _sources(name: str) -> tuple[str, ...]:
     if name == EMBEDDINGS:
         return (f"{PREFIX}.{EMBEDDINGS}",)
     return tuple(f"{PREFIX}{source.removeprefix('encoder')}" for source in PARLAI.sources(name))
-
-
-def _shape(weights: Mapping[str, Weight], name: str, path: Path) -> tuple[int, ...]:
-    if name not in weights:
-        raise CheckpointError(f"{path}: lacks {name}")
-    return weights[name].shape

@@ -15,7 +15,7 @@ said before.
 from pathlib import Path
 
 from openmmb.checkpoint import Precision
-from openmmb.convert.adopt import adopt_network, untrained_pictures
+from openmmb.convert.adopt import adopt_network, table_shape, untrained_pictures
 from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
@@ -26,7 +26,7 @@ from openmmb.convert.options import Options
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
-from openmmb.tensors import Weight, pickled_weights
+from openmmb.tensors import pickled_weights
 
 
 def convert(
@@ -59,8 +59,8 @@ def convert(
     state.clear()  # the optimiser's memory may be as large
     if values.get("model") == CLASSIFIER:
         return convert_classifier(path, values, weights, out, precision=precision)
-    vocab_size, _ = _shape(weights, "embeddings.weight", path)
-    num_positions, _ = _shape(weights, "encoder.position_embeddings.weight", path)
+    vocab_size, _ = table_shape(weights, "embeddings.weight", path)
+    num_positions, _ = table_shape(weights, "encoder.position_embeddings.weight", path)
     options = Options(values, Path(f"{path}.opt"), num_positions, vocab_size)
     options.check()
     config = options.checkpoint(_name(path), encoder=encoder)
@@ -77,12 +77,3 @@ def convert(
 def _name(path: Path) -> str:
     """Return the file's name, or its folder's where every model is called ``model``."""
     return path.resolve().parent.name if path.name == "model" else path.name
-
-
-def _shape(weights: dict[str, Weight], name: str, path: Path) -> tuple[int, int]:
-    if name not in weights:
-        raise CheckpointError(f"{path}: lacks {name}")
-    shape = weights[name].shape
-    if len(shape) != 2:
-        raise CheckpointError(f"{path}: {name} is {shape}, expected two sizes")
-    return shape[0], shape[1]
