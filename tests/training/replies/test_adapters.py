@@ -31,6 +31,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shape = replace(wide("smollm2").config, vocab_size=tokenizer.vocab_size)
     torch.manual_seed(0)
     model = CausalLM(shape)
+    model.initialise()
     load_base(model, BASE, torch.float32)
     adapt(model, ADAPTER)
     config = CheckpointConfig(
