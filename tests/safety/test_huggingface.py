@@ -1,5 +1,6 @@
 """Any Hugging Face text classifier on this machine can be the guard's check."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_texts_together_are_judged_as_each_alone(folder: Path) -> None:
     check = open_classifier(folder, unsafe=("hate",))
     for (text, context), verdict in zip(TEXTS, check.judge_many(TEXTS), strict=True):
         assert check(text, context).score == pytest.approx(verdict.score, abs=1e-5)
+
+
+def test_threads_share_a_model(folder: Path) -> None:
+    check = open_classifier(folder, unsafe=("hate",))
+    texts = [(f"{'two dogs run ' * (at % 5)}away", ()) for at in range(400)]
+    expected = [check(text, context).score for text, context in texts[:5]]
+    with ThreadPoolExecutor(8) as pool:
+        verdicts = list(pool.map(lambda text: check(*text), texts))
+    scores = [verdict.score for verdict in verdicts]
+    assert scores == pytest.approx([expected[at % 5] for at in range(400)], abs=1e-5)
 
 
 def test_turns_before_are_the_first_segment_when_asked_for(model: Any, folder: Path) -> None:

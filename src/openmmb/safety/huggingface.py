@@ -3,8 +3,9 @@
 Sizes: B texts, C labels.
 """
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class HuggingFace:
         exclusive: Whether a text has one label; otherwise it has any number of them.
         max_tokens: Most tokens that it reads; the end of a longer text is cut off.
         context_turns: How many turns before a text are read, as the first of two segments.
+        lock: Held while the tokenizer is used, which threads cannot share otherwise.
     """
 
     model: Any
@@ -34,6 +36,7 @@ class HuggingFace:
     exclusive: bool
     max_tokens: int
     context_turns: int
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @torch.inference_mode()
     def judge(self, utterances: Sequence[Utterance]) -> Tensor:
@@ -43,13 +46,14 @@ class HuggingFace:
         if self.context_turns:
             before = [" ".join(context[-self.context_turns :]) for _, context in utterances]
             segments = (before, texts)
-        encoded = self.tokenizer(
-            *segments,
-            padding=True,
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-        )
+        with self.lock:  # padding and truncation are set in the tokenizer itself
+            encoded = self.tokenizer(
+                *segments,
+                padding=True,
+                truncation=True,
+                max_length=self.max_tokens,
+                return_tensors="pt",
+            )
         logits: Tensor = self.model(**encoded).logits.float()
         return logits.softmax(-1) if self.exclusive else logits.sigmoid()
 
