@@ -337,6 +337,8 @@ def test_loading_refuses_what_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "none")
     with pytest.raises(ConfigError, match="gender: no control '__end__'; expected one of f0m0, "):
         load(tmp_path / "tiny", gender="__end__")
+    with pytest.raises(ConfigError, match="engine: no engine 'fp23'; did you mean 'fp32'"):
+        load(tmp_path / "tiny", engine="fp23")
     for device in ("toaster", "cuda:99"):
         with pytest.raises(ConfigError, match=f"device: .*{device}"):
             load(tmp_path / "tiny", device=device)

@@ -12,6 +12,7 @@ from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.request import Request, tidy_entry
 from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import ConfigError, ImageError, OpenMMBError
+from tests.build import tiny_checkpoint
 
 # Callers in plain Python are not checked for types.
 AnyBot: Any = Bot
@@ -77,6 +78,14 @@ def test_a_reply_in_place_of_its_conversation_is_named(bot: Any) -> None:
         (lambda bot: bot.admit(3), "message: expected a string, got int"),
         (lambda bot: bot.admit_conversation("{}"), "conversation: expected a Conversation, got st"),
         (lambda bot: AnyBot(bot.engine, guard=len), r"guard: expected a Guard, got .*more=\["),
+        (
+            lambda bot: AnyBot("tiny", guard=bot.guard),
+            "engine: expected an engine, got str",
+        ),
+        (
+            lambda bot: AnyBot(tiny_checkpoint(), guard=bot.guard),
+            r"engine: expected an engine, got Checkpoint; use open_engine\(checkpoint\)",
+        ),
         (lambda bot: AnyBot(bot.engine, guard=None), "guard: expected a Guard, got None"),
         (
             lambda bot: AnyBot(bot.engine, guard=bot.guard, search={"beam_size": 2}),

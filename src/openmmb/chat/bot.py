@@ -31,7 +31,7 @@ class Bot:
     Any number of conversations and threads may share one.
 
     Attributes:
-        engine: Answers.
+        engine: The model, made ready to answer.
         guard: Judges both sides.
         search: How replies are searched for.
         gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
@@ -44,7 +44,7 @@ class Bot:
             it does not come with them.
 
     Raises:
-        ConfigError: ``gender`` is no control, or ``guard`` or ``search`` is of another type.
+        ConfigError: ``gender`` is no control, or an argument is of another type.
     """
 
     def __init__(
@@ -57,6 +57,11 @@ class Bot:
         ban_gendered_words: bool | None = None,
         encoder_weights: Path | str | None = None,
     ) -> None:
+        if not hasattr(engine, "stepper"):
+            raise ConfigError(
+                f"engine: expected an engine, got {name_type(engine)}; "
+                "use open_engine(checkpoint), or openmmb.load in place of Bot"
+            )
         self.engine = engine
         self.guard = guard
         self.search = engine.config.search if search is None else search
@@ -177,9 +182,10 @@ def load(
     ban_gendered_words: bool | None = None,
     guard: Guard | None = None,
     device: str = "auto",
+    engine: str = "auto",
     encoder_weights: Path | str | None = None,
 ) -> Bot:
-    """Load a checkpoint to talk to; on a CPU its weights are laid out for that alone.
+    """Load a checkpoint to talk to.
 
     Args:
         checkpoint: Its folder, or ``tiny`` for the bundled model.
@@ -190,16 +196,18 @@ def load(
             the control is ``f0m0``.
         guard: Judges both sides; None: as ``GuardConfig`` says.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
+        engine: Kind of engine, one of ``engine.open.ENGINES``, or ``auto``: as fast as can be and
+            as exact as training.
         encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where it
             does not come with them; read when the first picture comes.
 
     Raises:
         CheckpointError: The folder is not a checkpoint.
-        ConfigError: There is no such device or no such control.
+        ConfigError: There is no such device, no such engine or no such control.
     """
     return Bot(
-        open_engine(open_checkpoint(find_checkpoint(checkpoint)), device=device),
-        guard=guard or open_guard(GuardConfig()),
+        open_engine(open_checkpoint(find_checkpoint(checkpoint)), device=device, kind=engine),
+        guard=open_guard(GuardConfig()) if guard is None else guard,
         search=search,
         gender=gender,
         ban_gendered_words=ban_gendered_words,

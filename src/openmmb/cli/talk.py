@@ -12,6 +12,7 @@ from openmmb.cli.flags import (
     DEFAULT_CHECKPOINT,
     CheckpointArg,
     Device,
+    EngineKind,
     Gender,
     Lines,
     PathOrNone,
@@ -42,6 +43,8 @@ class BotFlags:
     """Also ban gendered words from the search for a reply."""
     device: Device = "auto"
     """Device that the model runs on."""
+    engine: EngineKind = "auto"
+    """Kind of engine: plain is PyTorch's own layers, fp32 the fastest in float32."""
     encoder_weights: PathOrNone = None
     """Weights of the model's picture encoder, if it does not come with them."""
     no_guard: Switch = False
@@ -66,6 +69,7 @@ class BotFlags:
                 ban_gendered_words=self.ban_gendered_words or None,
                 guard=open_guard(guard.config(enabled=not self.no_guard)),
                 device=self.device,
+                engine=self.engine,
                 encoder_weights=self.encoder_weights,
             )
         if self.encoder_weights is not None:
