@@ -58,6 +58,12 @@ def test_counting_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "1.5/s  0:04:24 left" in terminal.getvalue()
 
 
+def test_bytes_are_counted_in_megabytes() -> None:
+    with redirect_stderr(io.StringIO()) as plain, counting("a.zip, MB", unit=2**20) as show:
+        show(3 * 2**20 - 5, 3 * 2**20 - 5)
+    assert plain.getvalue().startswith("a.zip, MB: 3 of 3")
+
+
 def test_what_is_printed_beside_a_bar_goes_where_it_should() -> None:
     """Into the file that standard output is, and above the bar where it is the terminal too."""
     file = io.StringIO()

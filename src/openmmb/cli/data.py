@@ -1,6 +1,5 @@
 """Data sets: what there is, fetching them, looking at them: ``openmmb data``."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -239,14 +238,10 @@ def _fetch(source: "Source", root: Path) -> None:
     from openmmb.cli.progress import counting
     from openmmb.tasks.download.fetch import fetch
 
-    with counting(f"{source.name}, MB") as show_megabytes:
-        done = fetch(source, root, progress=_megabytes(show_megabytes))
+    with counting(f"{source.name}, MB", unit=2**20) as progress:
+        done = fetch(source, root, progress=progress)
     how = "there before" if done.before else f"from {source.url}"
     print(printable(f"{done.folder}: {done.files} files, {how}"))
-
-
-def _megabytes(tell: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    return lambda done, total: tell(-(-done // 2**20), -(-total // 2**20))
 
 
 def _fetch_photos(name: str, root: Path) -> None:

@@ -36,17 +36,24 @@ def waiting(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; yield a function of how many are done and how many there are."""
+def counting(what: str, *, unit: int = 1) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; yield a function of how many are done and how many there are.
+
+    Args:
+        what: What is counted.
+        unit: How many make one that is shown, such as the bytes of a megabyte.
+    """
     console = Console(stderr=True)
     pace = _Pace()
     if not console.is_terminal:
-        yield _plain_counting(what, pace)
+        plain = _plain_counting(what, pace)
+        yield lambda done, total: plain(-(-done // unit), -(-total // unit))
         return
     with _bar(what, console) as bar:
         task = bar.add_task("", total=None)
 
         def show(done: int, total: int) -> None:
+            done, total = -(-done // unit), -(-total // unit)
             pace.note(done)
             bar.update(task, completed=done, total=total, description=pace.shown(total))
 
