@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from openmmb.config import config, require
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_layers import WordTable
+from openmmb.model.lean import low_rank
 
 Target = Literal["attention.qkv", "attention.out", "ffn.widen", "ffn.narrow"]
 
@@ -68,10 +69,7 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., K) -> (..., N)."""
-        plain = F.linear(x, self.weight, self.bias)
-        thin = F.linear(x, self.down.to(x.dtype)).flatten(0, -2)
-        added = torch.addmm(plain.flatten(0, -2), thin, self.up.to(thin.dtype).T, alpha=self.scale)
-        return added.view_as(plain)
+        return low_rank(x, self.weight, self.bias, self.down, self.up, self.scale)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -180,7 +180,7 @@ class CausalLM(TrainableNetwork):
         all_steps = rotation_at(ahead, self.config, dtype)
 
         def step(tokens: Tensor, parents: Tensor) -> Tensor:
-            rotation = Rotation(*(part[:, :, cache.steps, None] for part in all_steps))
+            rotation = Rotation(*(part[:, cache.steps, None] for part in all_steps))
             own = cache.advance(parents)[:, 0]
             past = cache.cross_mask[:, 0].expand(-1, num_beams, -1)
             looks, end = self._grouped(torch.cat([past, own], dim=2)), length + own.shape[2]

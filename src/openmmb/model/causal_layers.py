@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from openmmb.model.attention import attend
 from openmmb.model.causal_config import CausalConfig, RotaryScaling
+from openmmb.model.lean import rms_norm, rotate
 from openmmb.model.linear import Embedding, Linear, LinearFactory
 
 
 class Rotation(NamedTuple):
-    """Rotary positions as the layers use them, each (B, 1, L, E)."""
+    """Rotary positions as the layers use them, each (B, L, 1, E)."""
 
     cos: Tensor
     sin: Tensor
@@ -33,9 +34,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., width)."""
-        wide = x.float()
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * (wide * scale).to(x.dtype)
+        if x.device.type != "cpu":
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return rms_norm(x, self.weight, self.eps)
 
 
 class WordTable(Embedding):
@@ -64,12 +65,15 @@ class GroupedAttention(nn.Module):
 
     def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """(B, L, D) -> queries (B, H, L, E), keys and values (B, J, L, E)."""
-        sizes = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
-        heads = self.qkv(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        q, k, v = heads.split(sizes, dim=1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        return rotate(q, rotation), rotate(k, rotation), v
+        sizes = [self.num_heads, self.num_kv_heads, self.num_kv_heads]
+        heads = self.qkv(x).unflatten(-1, (-1, self.head_dim))
+        if self.q_norm is None or self.k_norm is None:
+            both, v = torch.split(heads, [sizes[0] + sizes[1], sizes[2]], dim=2)
+        else:
+            q, k, v = torch.split(heads, sizes, dim=2)
+            both = torch.cat([self.q_norm(q), self.k_norm(k)], dim=2)
+        q, k = torch.split(rotate(both, *rotation), sizes[:2], dim=2)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         """Queries over keys and values -> (B, L, D).
@@ -81,7 +85,8 @@ class GroupedAttention(nn.Module):
             mask: (B, 1, G * L, M), from ``grouped``.
         """
         rows, _, length, _ = q.shape
-        mixed = attend(q.reshape(rows, self.num_kv_heads, -1, self.head_dim), k, v, mask)
+        q = q.reshape(rows, self.num_kv_heads, -1, self.head_dim)
+        mixed = _attend(q, k, v, mask)
         merged = mixed.reshape(rows, self.num_heads, length, self.head_dim).transpose(1, 2)
         out: Tensor = self.out(merged.flatten(2))
         return out
@@ -128,22 +133,30 @@ class CausalLayer(nn.Module):
         return x + added
 
 
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attend as ``attend`` does; in training on a CPU without two copies of the scores.
+
+    What is masked gets no weight, so softmax alone gives it no gradient, and the scores may be
+    overwritten behind autograd's back. That holds where each query looks at something, as here.
+    """
+    if not q.requires_grad or q.device.type != "cpu":
+        return attend(q, k, v, mask)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    scores.detach().masked_fill_(~mask, torch.finfo(scores.dtype).min)
+    mixed: Tensor = scores.softmax(-1) @ v
+    return mixed
+
+
 def grouped(mask: Tensor, groups: int) -> Tensor:
     """Repeat a mask (B, L, M) for the heads that share keys: (B, 1, G * L, M)."""
     return mask.repeat(1, groups, 1)[:, None]
-
-
-def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Turn each pair of numbers i and i + E/2 of (B, heads, L, E) by its position's angle."""
-    first, second = x.chunk(2, dim=-1)
-    return x * rotation.cos + torch.cat([-second, first], dim=-1) * rotation.sin
 
 
 def rotation_at(positions: Tensor, config: CausalConfig, dtype: torch.dtype) -> Rotation:
     """Return the rotation of positions (B, L)."""
     turns = frequencies(config, positions.device, config.rotary_scaling)
     angles = positions[..., None].float() * turns
-    both = torch.cat([angles, angles], dim=-1)[:, None]
+    both = torch.cat([angles, angles], dim=-1)[:, :, None]
     return Rotation(both.cos().to(dtype), both.sin().to(dtype))
 
 
