@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from openmmb import distributed
 from openmmb.config import dump
 from openmmb.errors import ConfigError
+from openmmb.model.config import ModelConfig
 from openmmb.training.replies.config import Recipe
 from openmmb.training.run.config import ScheduleConfig
 from openmmb.training.run.log import Record
 from openmmb.training.train import train
 from tests.build import run_script, tiny_features
-from tests.training.build import PICTURES, TEXT, records, tiny_recipe
+from tests.training.build import PICTURES, TEXT, records, tiny_recipe, write_causal_start
 
 MANY = """
 import os, signal, sys
@@ -49,7 +50,7 @@ for name in sys.argv[2:]:
 """
 """Run recipes one after the other, in each of several processes."""
 
-NOISELESS = ("plain", "pictures", "one_row", "checkpointed", "adafactor")
+NOISELESS = ("plain", "pictures", "one_row", "checkpointed", "adafactor", "causal")
 
 
 def test_alone_everything_is_as_it_is() -> None:
@@ -136,6 +137,7 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
         },
         "one_row": {"data": replace(plain.data, batch_size=1)},
         "checkpointed": {"activation_checkpointing": True},
+        "causal": {"start": write_causal_start(folder), "model": ModelConfig()},
         "adafactor": {"optim": replace(plain.optim, name="adafactor")},
         "bf16": {"precision": "bf16"},
         "fp16": {"precision": "fp16", "memory_efficient": True},

@@ -1,16 +1,28 @@
 """Recipes and runs so small that an update takes milliseconds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from openmmb.checkpoint import save_checkpoint
+import torch
+
+from openmmb.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from openmmb.data.encode import EncodeConfig
+from openmmb.model.causal import CausalLM
 from openmmb.search.config import SearchConfig
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import DataConfig, Recipe
 from openmmb.training.run.config import OptimConfig, ScheduleConfig, ValidConfig
-from tests.build import TINY_F, TINY_I, tiny_checkpoint, tiny_config, write_tiny_data
+from tests.build import (
+    TINY_F,
+    TINY_I,
+    tiny_checkpoint,
+    tiny_config,
+    tiny_tokenizer,
+    write_tiny_data,
+)
+from tests.pretrained.build import wide
 
 TEXT = (TaskConfig(name="convai2", weight=4.0), TaskConfig(name="dailydialog", weight=3.0))
 PICTURES = (TaskConfig(name="image_chat", weight=3.0), TaskConfig(name="flickr8k", weight=3.0))
@@ -69,6 +81,24 @@ def write_start(folder: Path, *, encoder: str = "tiny", image_dim: int = TINY_F)
     checkpoint = tiny_checkpoint(encoder=encoder, image_vectors=TINY_I, image_dim=image_dim)
     save_checkpoint(checkpoint, folder / "start", precision="fp32")
     return str(folder / "start")
+
+
+def write_causal_start(folder: Path) -> str:
+    """Write a checkpoint of a decoder-only network to start from, and return its folder."""
+    tokenizer = tiny_tokenizer()
+    shape = replace(wide("smollm2").config, vocab_size=tokenizer.vocab_size)
+    model = CausalLM(shape)
+    torch.manual_seed(0)
+    model.initialise()
+    config = CheckpointConfig(
+        name="causal",
+        encoder="tiny",
+        model=shape,
+        encode=EncodeConfig(max_context=48, max_pinned=24, max_reply=24),
+        search=SearchConfig(),
+    )
+    save_checkpoint(Checkpoint(config, model, tokenizer), folder / "causal-start", precision="fp32")
+    return str(folder / "causal-start")
 
 
 def records(run: Path, *kinds: str) -> list[dict[str, Any]]:
