@@ -12,7 +12,7 @@ from openmmb.data.encode import EncodeConfig
 from openmmb.engine.open import DEFAULT, ENGINES, KINDS, open_engine
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.causal_config import CausalConfig
-from tests.build import plain_engine, tiny_checkpoint, tiny_tokenizer
+from tests.build import plain_engine, run_script, tiny_checkpoint, tiny_tokenizer
 from tests.model.causal import SMOL, network
 
 
@@ -67,6 +67,23 @@ def test_what_is_stored_in_half_precision_is_computed_in_whole(tmp_path: Path) -
     for kind in ENGINES:
         engine = open_engine(open_checkpoint(tmp_path / "tiny"), device="cpu", kind=kind)
         assert engine.dtype == torch.float32
+
+
+def test_opening_an_engine_draws_no_weights_and_imports_no_compiler(tmp_path: Path) -> None:
+    """Drawing on the ``meta`` device alone imports both modules, for more than a second."""
+    save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp32")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from openmmb.checkpoint import open_checkpoint\n"
+        "from openmmb.engine.open import open_engine\n"
+        "before = torch.get_rng_state()\n"
+        "open_engine(open_checkpoint(Path(sys.argv[1])), device='cpu')\n"
+        "assert before.equal(torch.get_rng_state())\n"
+        "assert not {'sympy', 'torch._dynamo'} & sys.modules.keys()\n"
+    )
+    run_script(script, str(tmp_path / "tiny"))
 
 
 def test_the_default_is_a_kind() -> None:

@@ -126,7 +126,7 @@ class Verdicts:
         """Return logits (B, C) of texts as they are."""
         order = sorted(range(len(texts)), key=lambda at: len(texts[at].text))
         logits = torch.empty(len(texts), len(LABELS))
-        device = model.embeddings.weight.device
+        device = model.device
         for start in range(0, len(order), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
             batch = self.loader.collate([texts[at] for at in rows]).to(device)
