@@ -79,11 +79,11 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
     with file:
         weights = {}
         for name in file.keys():  # noqa: SIM118
-            part = file.get_slice(name)
-            shape, dtype = tuple(part.get_shape()), _DTYPES.get(part.get_dtype())
+            stored = file.get_slice(name)
+            shape, dtype = tuple(stored.get_shape()), _DTYPES.get(stored.get_dtype())
             if dtype is None:
                 raise CheckpointError(
-                    f"{path}: {name} is {part.get_dtype()}, expected {', '.join(_DTYPES)}"
+                    f"{path}: {name} is {stored.get_dtype()}, expected {', '.join(_DTYPES)}"
                 )
             weights[name] = Weight(shape, dtype, partial(file.get_tensor, name))
         yield weights

@@ -39,15 +39,15 @@ def test_a_layer_in_panels_is_the_layer(
 
 
 @pytest.mark.parametrize("outputs", [2 * PANEL, 2 * PANEL + 5])
-def test_a_room_is_used_again(outputs: int) -> None:
+def test_buffers_are_used_again(outputs: int) -> None:
     layer = layer_of(outputs, 16)
     panels = in_panels(layer)
-    room = panels.room(6)
+    buffers = panels.allocate(6)
     with torch.inference_mode():
         for _ in range(2):
             x = torch.randn(2, 3, 16)
-            found = panels(x, room)
-            assert found.data_ptr() == room.outputs.data_ptr()
+            found = panels(x, buffers)
+            assert found.data_ptr() == buffers.outputs.data_ptr()
             torch.testing.assert_close(found, layer(x), rtol=0, atol=1e-5)
 
 
@@ -78,10 +78,10 @@ def test_what_fills_the_last_panel_is_zero() -> None:
     panels = PanelLinear(8, 5)
     panels.memory = torch.full((8 * PANEL,), torch.nan)
     panels.fill(layer.weight, layer.bias)
-    room = panels.room(3)
+    buffers = panels.allocate(3)
     with torch.inference_mode():
-        panels(torch.randn(3, 8), room)
-    assert room.outputs[..., 5:].eq(0).all()
+        panels(torch.randn(3, 8), buffers)
+    assert buffers.outputs[..., 5:].eq(0).all()
 
 
 @pytest.mark.parametrize(

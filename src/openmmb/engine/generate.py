@@ -70,7 +70,7 @@ def generate(
     image = batch.image.to(engine.dtype)
     memory = engine.read(batch.context, batch.context_mask, image, batch.has_image)
     config = _within(config, sizes.num_positions)
-    found = search(
+    candidates = search(
         engine.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
         _uncut(engine, examples).to(engine.device) if config.block_full_context else batch.context,
         config,
@@ -82,7 +82,7 @@ def generate(
     )
     return [
         [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]
-        for hypotheses in found
+        for hypotheses in candidates
     ]
 
 

@@ -34,7 +34,7 @@ def panels_are_quickest() -> bool:
     return intel and bool(cpu.get("avx512_f")) and torch._C.has_mkl
 
 
-class Room(NamedTuple):
+class Buffers(NamedTuple):
     """Memory for what a layer computes."""
 
     products: Tensor
@@ -80,18 +80,18 @@ class PanelLinear(nn.Module):
         memory = huge_pages(self.size) if self.memory is None else self.memory
         panels = memory.view(-1, self.num_inputs, PANEL)
         with torch.no_grad():
-            for panel, part in zip(panels, torch.split(weight, PANEL), strict=True):
-                panel[:, : len(part)] = part.T
-                panel[:, len(part) :] = 0
+            for panel, rows in zip(panels, torch.split(weight, PANEL), strict=True):
+                panel[:, : len(rows)] = rows.T
+                panel[:, len(rows) :] = 0
             if bias is not None:
                 bias = F.pad(bias, (0, -self.num_outputs % PANEL)).view(-1, PANEL)
         self.weight, self.bias = panels, bias
 
     @torch.no_grad()
-    def forward(self, x: Tensor, room: Room | None = None) -> Tensor:
-        """(..., K) -> (..., N); with ``room``, in it, until it is next used."""
+    def forward(self, x: Tensor, buffers: Buffers | None = None) -> Tensor:
+        """(..., K) -> (..., N); with ``buffers``, in them, until they are next used."""
         rows = x.reshape(-1, x.shape[-1])
-        products, out = self.room(len(rows)) if room is None else room
+        products, out = self.allocate(len(rows)) if buffers is None else buffers
         torch.bmm(rows.expand(len(self.weight), -1, -1), self.weight, out=products)
         if self.bias is None:
             out.copy_(products.transpose(0, 1))
@@ -107,9 +107,9 @@ class PanelLinear(nn.Module):
 
     def for_rows(self, rows: int) -> Callable[[Tensor], Tensor]:
         """Return the layer for so many rows, with memory that every call uses again."""
-        return partial(self, room=self.room(rows))
+        return partial(self, buffers=self.allocate(rows))
 
-    def room(self, rows: int) -> Room:
+    def allocate(self, rows: int) -> Buffers:
         """Return memory for the outputs of so many rows.
 
         Where they are many, as those of a vocabulary, using the same again saves a third of the
@@ -117,7 +117,7 @@ class PanelLinear(nn.Module):
         """
         panels = len(self.weight)
         products = self.weight.new_empty(panels, rows, PANEL)
-        return Room(products, self.weight.new_empty(rows, panels, PANEL))
+        return Buffers(products, self.weight.new_empty(rows, panels, PANEL))
 
 
 def share_memory(layers: Iterable[nn.Module]) -> None:

@@ -21,7 +21,7 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def as_added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Turn a mask, True at what may be looked at, into what is added to scores.
 
     The fused kernel does so itself at every call; a mask that many calls share is turned once.
@@ -45,7 +45,7 @@ def attend(
         k: (B, H, M, E).
         v: (B, H, M, E).
         mask: Broadcasts to (B, H, L, M); True at what may be looked at, or, without gradient, from
-            ``as_added``.
+            ``additive_mask``.
         dropout: Probability on the weights.
         causal: Each query looks at the keys up to its own place; only without ``mask``.
 

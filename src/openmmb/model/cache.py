@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openmmb.model.attention import as_added
+from openmmb.model.attention import additive_mask
 
 COMPACT_EVERY = 4
 """Steps between two looks for dead slots."""
@@ -26,7 +26,7 @@ class DecoderCache:
 
     Attributes:
         cross: For each layer the keys and values of the encoder's states, each (B, H, M, E).
-        cross_mask: (B, 1, 1, M), from ``as_added``: which states count.
+        cross_mask: (B, 1, 1, M), from ``additive_mask``: which states count.
         keys: For each layer (B, H, C, E).
         values: For each layer (B, H, C, E).
         mask: (B, K, C) bool, True at the slots that a beam descends from.
@@ -49,7 +49,7 @@ class DecoderCache:
             parents: (B, K) int64, the beam of the step before that each beam continues.
 
         Returns:
-            (B, 1, K, slots), from ``as_added``; the last K slots are the new tokens'.
+            (B, 1, K, slots), from ``additive_mask``; the last K slots are the new tokens'.
 
         Raises:
             ValueError: There were more steps than the search was begun for.
@@ -66,7 +66,7 @@ class DecoderCache:
             beams, dtype=torch.bool, device=self.mask.device
         )
         self.steps += 1
-        return as_added(self.mask[:, None, :, :end], self.cross_mask.dtype)
+        return additive_mask(self.mask[:, None, :, :end], self.cross_mask.dtype)
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store one token a beam, (B, H, K, E) each, and return all keys and values so far."""

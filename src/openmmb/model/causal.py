@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openmmb.model.attention import as_added
+from openmmb.model.attention import additive_mask
 from openmmb.model.cache import DecoderCache
 from openmmb.model.causal_config import CausalConfig
 from openmmb.model.causal_layers import (
@@ -171,7 +171,7 @@ class CausalLM(TrainableNetwork):
         dtype = self.embeddings.weight.dtype
         cache = DecoderCache(
             cross=[],
-            cross_mask=as_added(memory.mask[:, None, None], dtype),
+            cross_mask=additive_mask(memory.mask[:, None, None], dtype),
             keys=[k[:, :, length:] for k in keys],
             values=[v[:, :, length:] for v in values],
             mask=memory.mask.new_zeros(len(memory.mask), num_beams, slots),

@@ -7,7 +7,7 @@ E = D / H.
 import torch
 from torch import Tensor, nn
 
-from openmmb.model.attention import as_added
+from openmmb.model.attention import additive_mask
 from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
@@ -54,8 +54,8 @@ class Decoder(nn.Module):
         rows, heads = len(states), self.config.num_heads
         slots, width = num_beams * max_tokens, self.config.embed_dim // heads
         return DecoderCache(
-            cross=[_together(*layer.cross.project(states)) for layer in self._layers()],
-            cross_mask=as_added(states_mask[:, None, None, :], states.dtype),
+            cross=[_contiguous(*layer.cross.project(states)) for layer in self._layers()],
+            cross_mask=additive_mask(states_mask[:, None, None, :], states.dtype),
             keys=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
             values=[states.new_empty(rows, heads, slots, width) for _ in self.layers],
             mask=torch.zeros(rows, num_beams, slots, dtype=torch.bool, device=states.device),
@@ -102,6 +102,6 @@ class Decoder(nn.Module):
         return normed
 
 
-def _together(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def _contiguous(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Lay each head's keys and values one after the other: every step reads them all."""
     return k.contiguous(), v.contiguous()

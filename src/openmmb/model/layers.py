@@ -106,7 +106,7 @@ class DecoderLayer(nn.Module):
             attended: (B, L, D), the self-attention's output.
             k: (B, H, M, E), keys of the encoder's states.
             v: (B, H, M, E), their values.
-            mask: (B, 1, 1, M), True at states that count, or that from ``as_added``.
+            mask: (B, 1, 1, M), True at states that count, or that from ``additive_mask``.
         """
         if self.pre_norm:
             x = x + self.dropout(attended)
