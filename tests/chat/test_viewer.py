@@ -14,12 +14,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.chat.conversation import Picture
+from openmmb.chat.bot import Bot
+from openmmb.chat.conversation import Conversation, Picture, Turn
+from openmmb.chat.exchange import to_example
 from openmmb.chat.viewer import Viewer
-from openmmb.checkpoint import CheckpointConfig
+from openmmb.checkpoint import Checkpoint, CheckpointConfig
+from openmmb.data.encode import encode_prompt
 from openmmb.errors import ImageError
+from openmmb.safety.guard import Guard
 from openmmb.vision.encoders import ENCODERS, Entry
-from tests.build import TINY_F, TINY_I, TinyEncoder, tiny_checkpoint, tiny_image
+from openmmb.vision.object_words import ObjectWord
+from tests.build import (
+    TINY_F,
+    TINY_I,
+    TinyEncoder,
+    plain_engine,
+    tiny_chat_tokenizer,
+    tiny_checkpoint,
+    tiny_image,
+    tiny_model,
+)
 
 
 @dataclass(frozen=True)
@@ -166,6 +180,47 @@ def test_a_damaged_file_that_pillow_has_open_is_named(viewer: Viewer, picture: P
     data = picture.read_bytes()
     with pytest.raises(ImageError, match="image: damaged picture: "):
         viewer.look(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+@dataclass(frozen=True)
+class NamingEncoder(TinyEncoder):
+    """The tiny encoder, which takes everything for a boat, and perhaps for a dog."""
+
+    has_words: bool = True
+
+    def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
+        return ObjectWord("boat", 0.8), ObjectWord("dog", 0.1), ObjectWord("tree", 0.01)
+
+
+@pytest.mark.parametrize(("most", "names"), [(0, ()), (1, ("boat",)), (5, ("boat", "dog"))])
+def test_a_model_that_reads_names_of_objects_is_told_them(
+    most: int, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENCODERS, "tiny", Entry(lambda _: NamingEncoder(), None, "none"))
+    plain = tiny_checkpoint(encoder="tiny", image_vectors=TINY_I, image_dim=TINY_F)
+    tokenizer = tiny_chat_tokenizer()
+    encode = replace(plain.config.encode, layout="turns", object_words=most)
+    shape = replace(plain.config.seq2seq, vocab_size=tokenizer.vocab_size)
+    config = replace(plain.config, encode=encode, model=shape)
+    checkpoint = Checkpoint(config, tiny_model(shape), tokenizer)
+    bot = Bot(plain_engine(checkpoint), guard=Guard(()))
+    read, contexts = bot.engine.read, list[list[int]]()
+
+    def recording(context: Tensor, *rest: Tensor) -> object:
+        contexts.extend(context.tolist())
+        return read(context, *rest)
+
+    monkeypatch.setattr(bot.engine, "read", recording)
+    reply = bot.reply("What do you see?", image=tiny_image())
+    bot.reply("What do you see?", conversation=replace(reply.conversation, turns=()))
+    example = to_example(
+        Conversation(turns=(Turn("person", "What do you see?"),)),
+        gender=None,
+        image_style=None,
+        objects=names,
+    )
+    expected = list(encode_prompt(example, tokenizer, encode).context)
+    assert contexts == [expected, expected]
 
 
 def test_a_picture_of_another_encoder_or_shape_is_refused(viewer: Viewer) -> None:

@@ -167,11 +167,14 @@ class Bot:
     def _open(self, request: Request) -> Exchange:
         """Begin the exchange: with the request's picture, or else the conversation's."""
         _require("requests", request, Request, "Request(text, image, conversation, seed)")
+        conversation = request.conversation
         if request.image is not None:
-            return Exchange(request, self.look(request.image, request.conversation))
-        if request.conversation.picture is not None:
-            self._viewer.check(request.conversation.picture)
-        return Exchange(request, request.conversation)
+            conversation = self.look(request.image, conversation)
+        picture = conversation.picture
+        if picture is None:
+            return Exchange(request, conversation)
+        self._viewer.check(picture)
+        return Exchange(request, conversation, self._viewer.name_objects(picture))
 
 
 def load(

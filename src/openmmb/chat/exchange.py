@@ -24,6 +24,7 @@ class Exchange:
     Attributes:
         request: What is asked.
         conversation: As far as it goes by now.
+        objects: Names of what its picture shows, for a model that reads them.
         text: The reply; empty until there is one.
         tokens: Its length, where it is the model's.
         origin: Where it comes from.
@@ -33,6 +34,7 @@ class Exchange:
 
     request: Request
     conversation: Conversation
+    objects: tuple[str, ...] = ()
     text: str = ""
     tokens: int = 0
     origin: Origin = "model"
@@ -98,7 +100,10 @@ def find_replies(
     seeds = [exchange.request.seed for exchange in exchanges]
     return generate(
         engine,
-        [to_example(e.conversation, gender=gender, image_style=style) for e in exchanges],
+        [
+            to_example(e.conversation, gender=gender, image_style=style, objects=e.objects)
+            for e in exchanges
+        ],
         [None if picture is None else picture.vectors for picture in pictures],
         config,
         rules=rules,
@@ -107,7 +112,11 @@ def find_replies(
 
 
 def to_example(
-    conversation: Conversation, *, gender: str | None, image_style: str | None
+    conversation: Conversation,
+    *,
+    gender: str | None,
+    image_style: str | None,
+    objects: tuple[str, ...] = (),
 ) -> Example:
     """Return a conversation as the model was trained to read it.
 
@@ -115,6 +124,7 @@ def to_example(
         conversation: What is to be answered.
         gender: Control of the reply, or None.
         image_style: Style where there is a picture and the person names no style.
+        objects: Names of what the picture shows.
     """
     style = conversation.style
     if style is None and conversation.picture is not None:
@@ -127,6 +137,7 @@ def to_example(
         persona=conversation.persona,
         style=None if style == NO_STYLE else style,
         gender=gender,
+        objects=objects,
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from openmmb.chat.conversation import Picture
 from openmmb.chat.strict import name_type, quote
 from openmmb.checkpoint import CheckpointConfig
+from openmmb.data.encode import choose_objects
 from openmmb.errors import CheckpointError, ImageError
 from openmmb.text.normalize import tidy
 from openmmb.vision.encoders import ALIASES, open_encoder
@@ -86,6 +87,20 @@ class Viewer:
                     vectors = self._open().encode([pixels])[0]
                     self._keep(digest, vectors)
         return Picture(name, vectors, digest=digest, encoder=self._name)
+
+    def name_objects(self, picture: Picture) -> tuple[str, ...]:
+        """Return the names of what a picture shows, as many as the model was trained to read.
+
+        Raises:
+            ConfigError: The encoder lacks its weights.
+            CheckpointError: The encoder or its weights do not fit the model.
+        """
+        config = self._checkpoint.encode
+        if not config.object_words:
+            return ()
+        with self._encoding:
+            encoder = self._open()
+        return choose_objects(encoder.words(picture.vectors), config)
 
     def check(self, picture: Picture) -> None:
         """Refuse a picture that the model cannot see.
