@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,39 @@ TESTS = ROOT / "tests"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 MAX_LINES = 400
+MAX_CLASS_LINES = 150
+MAX_FUNCTION_LINES = 80
+SAME_FOR_ANOTHER_KIND = {
+    "__init__",
+    "config",  # of a room
+    "objective",  # replies, the classifier, and what both are
+    "start",  # replies, the classifier
+    "classifier",  # its network, its conversion, its check
+    "parlai",  # its command, its checkpoints
+    "huggingface",  # its checkpoints, its classifiers
+    "encoder",  # of the network, of pictures
+    "weights",  # of checkpoints, of the detector
+    "vocabulary",  # converted, learnt
+}
+"""Stems of several modules: the same thing for another kind. A command has the name of what it
+calls besides."""
+OTHERS_INTERNALS = {
+    "data/prefetch.py": {"_exit"},  # os: a worker that ends without Python's goodbye
+    "engine": {"_C", "_has_mkldnn", "_reorder_linear_weight", "_linear_pointwise"},  # torch
+    "training/run/optim.py": {"_foreach_norm", "_foreach_mul_"},  # torch
+    "training/run/stop.py": {"_HANDLER"},  # signal's type
+}
+"""Names of other projects' internals that there is no public way to."""
+ONLY_IN = {
+    r"torch\.cuda\.(is_available|device_count)": {"distributed.py"},
+    r"\"(RANK|LOCAL_RANK|WORLD_SIZE)\"": {"distributed.py"},
+    r"get_close_matches": {"errors.py"},
+    r"UnicodeDecodeError": {"files.py"},
+    r"\.rename\(|os\.replace\(": {"files.py"},
+    r"\.replace\(path\)": {"files.py", "tasks/download/resumable.py"},
+}
+"""What is done in one place."""
+WORDS_OF_A_TRANSLATION = ("would be right", "is right", "there are: ", "which there is not")
 VAGUE = {"utils", "util", "helpers", "common", "base", "core", "manager", "misc"}
 
 
@@ -76,3 +110,73 @@ def test_no_name_is_imported_by_star() -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         assert not [alias for node in imports for alias in node.names if alias.name == "*"], path
+
+
+def classes_of(path: Path) -> list[ast.ClassDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def length(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_class_and_a_function_are_short(path: Path) -> None:
+    assert [c.name for c in classes_of(path) if length(c) > MAX_CLASS_LINES] == []
+    assert [f.name for f in functions_of(path) if length(f) > MAX_FUNCTION_LINES] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nobody_reaches_into_what_is_private(path: Path) -> None:
+    room = name_of(path)
+    allowed = {
+        name
+        for place, names in OTHERS_INTERNALS.items()
+        if room.startswith(place)
+        for name in names
+    }
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("openmmb"):
+            found += [alias.name for alias in node.names if alias.name.startswith("_")]
+        if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not own and node.attr not in allowed:
+                found.append(ast.unparse(node))
+    assert found == []
+
+
+def test_the_name_of_a_module_is_that_of_one_thing() -> None:
+    homes: dict[str, set[str]] = {}
+    for path in FILES:
+        if path.relative_to(PACKAGE).parts[0] != "cli":
+            homes.setdefault(path.stem, set()).add(name_of(path))
+    shared = {stem for stem, rooms in homes.items() if len(rooms) > 1}
+    assert shared - SAME_FOR_ANOTHER_KIND == set()
+    assert SAME_FOR_ANOTHER_KIND <= shared  # none is listed that need not be
+
+
+@pytest.mark.parametrize("pattern", ONLY_IN)
+def test_what_is_done_in_one_place_is_done_nowhere_else(pattern: str) -> None:
+    places = {
+        name_of(path) for path in FILES if re.search(pattern, path.read_text(encoding="utf-8"))
+    }
+    assert places == ONLY_IN[pattern]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_messages_are_in_plain_english(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [words for words in WORDS_OF_A_TRANSLATION if words in text] == []
+
+
+def test_every_room_is_in_the_picture_of_the_house() -> None:
+    """The README's tree and docs/architecture.md tell of every room, and of none that is not."""
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
+    modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    for page in (ROOT / "README.md", ROOT / "docs" / "architecture.md"):
+        text = page.read_text(encoding="utf-8")
+        told = set(re.findall(r"`?\b([a-z_0-9]+)/(?=`| {2}|,)", text))
+        assert rooms <= told, page
+        assert [name for name in modules if name not in text] == [], page
