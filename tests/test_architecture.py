@@ -15,25 +15,26 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 MAX_LINES = 400
 MAX_CLASS_LINES = 150
-MAX_FUNCTION_LINES = 80
+MAX_FUNCTION_LINES = 60
 SAME_FOR_ANOTHER_KIND = {
     "__init__",
+    "causal",  # a network, its conversion
+    "classifier",  # a network, its conversion, its check
     "config",  # of a room
-    "objective",  # replies, the classifier, and what both are
-    "start",  # replies, the classifier
-    "classifier",  # its network, its conversion, its check
-    "parlai",  # its command, its checkpoints
-    "huggingface",  # its checkpoints, its classifiers
-    "encoder",  # of the network, of pictures
-    "weights",  # of checkpoints, of the detector
-    "vocabulary",  # converted, learnt
+    "huggingface",  # checkpoints, classifiers
+    "loader",  # of replies, of texts to judge
+    "objective",  # of replies, of verdicts, and what both are
+    "prepare",  # of replies, of verdicts
+    "start",  # of replies, of verdicts, and what both share
 }
 """Stems of several modules: the same thing for another kind. A command has the name of what it
 calls besides."""
 OTHERS_INTERNALS = {
     "data/prefetch.py": {"_exit"},  # os: a worker that ends without Python's goodbye
     "engine": {"_C", "_has_mkldnn", "_reorder_linear_weight", "_linear_pointwise"},  # torch
-    "training/run/optim.py": {"_foreach_norm", "_foreach_mul_"},  # torch
+    "training/run/optim.py": {"_foreach_norm"},  # torch
+    "training/run/steps.py": {"_foreach_mul_"},  # torch
+    "vision/features/shards.py": {"_asdict"},  # a named tuple's own
     "training/run/stop.py": {"_HANDLER"},  # signal's type
 }
 """Names of other projects' internals that there is no public way to."""
@@ -121,10 +122,14 @@ def length(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def length_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return length(node) - len((ast.get_docstring(node, clean=False) or "").splitlines())
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_class_and_a_function_are_short(path: Path) -> None:
     assert [c.name for c in classes_of(path) if length(c) > MAX_CLASS_LINES] == []
-    assert [f.name for f in functions_of(path) if length(f) > MAX_FUNCTION_LINES] == []
+    assert [f.name for f in functions_of(path) if length_of_code(f) > MAX_FUNCTION_LINES] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -154,7 +159,7 @@ def test_the_name_of_a_module_is_that_of_one_thing() -> None:
             homes.setdefault(path.stem, set()).add(name_of(path))
     shared = {stem for stem, rooms in homes.items() if len(rooms) > 1}
     assert shared - SAME_FOR_ANOTHER_KIND == set()
-    assert SAME_FOR_ANOTHER_KIND <= shared  # none is listed that need not be
+    assert shared >= SAME_FOR_ANOTHER_KIND  # none is listed that need not be
 
 
 @pytest.mark.parametrize("pattern", ONLY_IN)

@@ -119,6 +119,18 @@ def open_text(
         raise error(f"{path}: expected text in UTF-8: {failure.reason}") from failure
 
 
+def decode_text(data: bytes, source: str, *, error: type[OpenMMBError] = ConfigError) -> str:
+    """Return text that was read as bytes, from a store for example.
+
+    Raises:
+        OpenMMBError: Of the kind ``error``: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        raise error(f"{source}: expected text in UTF-8: {failure.reason}") from failure
+
+
 def read_json(path: Path, *, error: type[OpenMMBError] = ConfigError) -> Any:
     """Read a JSON file.
 

@@ -57,6 +57,7 @@ class Tokenizer:
 
     Args:
         inner: The vocabulary, with the tokens ``SPECIALS``, or ParlAI's, which has the first four.
+        remember: Keep the ids of every text, as ``remembering`` says.
 
     Raises:
         CheckpointError: It lacks a special token.
@@ -72,7 +73,7 @@ class Tokenizer:
         has_pieces: Whether it is one of words and pieces; otherwise it can spell every text.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+    def __init__(self, inner: tokenizers.Tokenizer, *, remember: bool = False) -> None:
         inner.encode_special_tokens = True  # text is only ever text
         self._inner = inner
         self.pad_id = self.special_id(PAD)
@@ -88,16 +89,14 @@ class Tokenizer:
             self.special_names = (START, END)
         self._controls = self._control_ids()
         self._unsayable = index_runs([*((token,) for token in reserved), *self._controls.values()])
-        self._known: dict[str, array[int]] | None = None
+        self._known: dict[str, array[int]] | None = {} if remember else None
 
     def remembering(self) -> "Tokenizer":
         """Return the same vocabulary, which keeps the ids of every text that it has encoded.
 
         They take about the memory of the texts. In training, one turn is part of many contexts.
         """
-        twin = Tokenizer(self._inner)
-        twin._known = {}
-        return twin
+        return Tokenizer(self._inner, remember=True)
 
     def special_id(self, name: str) -> int:
         """Return the id of one of ``special_names``, or of another token by its name.

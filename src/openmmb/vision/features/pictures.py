@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from openmmb.errors import DataError, ImageError
+from openmmb.files import decode_text
 from openmmb.vision.features.locations import Location, open_location
 from openmmb.vision.image import ImageLimits, load_image
 from openmmb.vision.image_ids import SUFFIXES
@@ -113,10 +114,7 @@ def _list_source(source: Location) -> Iterator[Picture]:
 
 
 def _list_text(source: Location) -> Iterator[Picture]:
-    try:
-        lines = source.read().decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: not a text file: {error.reason}") from error
+    lines = decode_text(source.read(), str(source), error=DataError).splitlines()
     folder = posixpath.dirname(str(source))
     for line in filter(None, map(str.strip, lines)):
         location = open_location(line if "://" in line else posixpath.join(folder, line))

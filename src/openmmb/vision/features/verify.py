@@ -26,7 +26,7 @@ from openmmb.vision.features.unreadable import read_unreadable
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is right and wrong with a folder of features.
+    """What was found in a folder of features.
 
     Attributes:
         listed: Pictures that it should have.
