@@ -7,14 +7,9 @@ Sizes: B rows, S context tokens, I image vectors, F features in each, M = I + S,
 K beams a row, D width, J heads of keys and values, E width of a head, V vocabulary.
 """
 
-from dataclasses import dataclass
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openmmb.model.attention import additive_mask
-from openmmb.model.cache import DecoderCache
 from openmmb.model.causal_config import CausalConfig
 from openmmb.model.causal_layers import (
     CausalLayer,
@@ -24,33 +19,12 @@ from openmmb.model.causal_layers import (
     grouped,
     rotation_at,
 )
+from openmmb.model.causal_masks import looks_back, positions_of, reply_mask, shifted, whole_mask
+from openmmb.model.causal_memory import CausalCache, CausalMemory
 from openmmb.model.fusion import ImageProjector
 from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.network import Memory, Step, TrainableNetwork
 from openmmb.model.stack import Stack
-
-
-@dataclass(frozen=True, slots=True)
-class CausalMemory:
-    """What a reply looks at: picture and context, read.
-
-    Attributes:
-        keys: For each layer (B, J, M, E).
-        values: For each layer (B, J, M, E).
-        mask: (B, M) bool, True at what counts.
-    """
-
-    keys: list[Tensor]
-    values: list[Tensor]
-    mask: Tensor
-
-    def __len__(self) -> int:
-        return len(self.mask)
-
-    @property
-    def next_position(self) -> Tensor:
-        """(B,) int64, where a reply begins."""
-        return self.mask.sum(1)
 
 
 class CausalLM(TrainableNetwork):
@@ -86,18 +60,11 @@ class CausalLM(TrainableNetwork):
     ) -> Tensor:
         """Do what ``read`` and then ``predict`` do, in one pass -> (B, T, D)."""
         x, prefix_mask = self._embed_prefix(context, context_mask, image, has_image)
-        before, offsets = _shifted(reply, start_id, blocks)
+        before, offsets = shifted(reply, start_id, blocks)
         positions = torch.cat(
-            [_positions(prefix_mask), prefix_mask.sum(1, keepdim=True) + offsets], dim=1
+            [positions_of(prefix_mask), prefix_mask.sum(1, keepdim=True) + offsets], dim=1
         )
-        beyond = prefix_mask.new_zeros(*x.shape[:2], reply.shape[1])
-        mask = torch.cat(
-            [
-                torch.cat([_looks_back(prefix_mask), beyond], dim=2),
-                _reply_mask(prefix_mask, reply, blocks),
-            ],
-            dim=1,
-        )
+        mask = whole_mask(prefix_mask, reply, blocks)
         x = torch.cat([x, self._embed(before)], dim=1)
         rotation = rotation_at(positions, self.config, x.dtype)
         x = self.layers.run(x, *rotation, self._grouped(mask))
@@ -112,8 +79,8 @@ class CausalLM(TrainableNetwork):
     ) -> CausalMemory:
         """Read pictures and contexts, as ``Network.read`` says."""
         x, mask = self._embed_prefix(context, context_mask, image, has_image)
-        rotation = rotation_at(_positions(mask), self.config, x.dtype)
-        looks = self._grouped(_looks_back(mask))
+        rotation = rotation_at(positions_of(mask), self.config, x.dtype)
+        looks = self._grouped(looks_back(mask))
         keys, values = [], []
         for layer in self._layers():
             q, k, v = layer.project(x, rotation)
@@ -125,25 +92,13 @@ class CausalLM(TrainableNetwork):
     def predict(
         self, reply: Tensor, memory: Memory, start_id: int, blocks: Tensor | None = None
     ) -> Tensor:
-        """Run over whole replies.
-
-        Args:
-            reply: (B, T) int64, padded on the right.
-            memory: From ``read``.
-            start_id: Comes before every reply.
-            blocks: (B, T) int64, for several replies to one context side by side: tokens in a row
-                with the same number are one reply, which begins with the start token and sees
-                nothing of the others. None: each row is one reply.
-
-        Returns:
-            Hidden states (B, T, D), each predicting the token of ``reply`` at its place.
-        """
+        """Predict replies, as ``Network.predict`` says; blocks see nothing of each other."""
         memory = _own(memory)
-        before, offsets = _shifted(reply, start_id, blocks)
+        before, offsets = shifted(reply, start_id, blocks)
         x = self._embed(before)
         positions = memory.next_position[:, None] + offsets
         rotation = rotation_at(positions, self.config, x.dtype)
-        looks = self._grouped(_reply_mask(memory.mask, reply, blocks))
+        looks = self._grouped(reply_mask(memory.mask, reply, blocks))
         for layer, past_keys, past_values in zip(
             self._layers(), memory.keys, memory.values, strict=True
         ):
@@ -165,30 +120,18 @@ class CausalLM(TrainableNetwork):
         Keys and values of the context are shared by the beams of an input.
         """
         memory = _own(memory)
-        slots, length = num_beams * max_tokens, memory.mask.shape[1]
-        keys = [_with_room(k, slots) for k in memory.keys]
-        values = [_with_room(v, slots) for v in memory.values]
         dtype = self.embeddings.weight.dtype
-        cache = DecoderCache(
-            cross=[],
-            cross_mask=additive_mask(memory.mask[:, None, None], dtype),
-            keys=[k[:, :, length:] for k in keys],
-            values=[v[:, :, length:] for v in values],
-            mask=memory.mask.new_zeros(len(memory.mask), num_beams, slots),
-        )
+        cache = CausalCache(memory, num_beams=num_beams, max_tokens=max_tokens, dtype=dtype)
         ahead = memory.next_position[:, None] + torch.arange(max_tokens, device=self.device)
         all_steps = rotation_at(ahead, self.config, dtype)
 
         def step(tokens: Tensor, parents: Tensor) -> Tensor:
             rotation = Rotation(*(part[:, cache.steps, None] for part in all_steps))
-            own = cache.advance(parents)[:, 0]
-            past = cache.cross_mask[:, 0].expand(-1, num_beams, -1)
-            looks, end = self._grouped(torch.cat([past, own], dim=2)), length + own.shape[2]
+            looks = self._grouped(cache.advance(parents))
             x = self._embed(tokens)
             for index, layer in enumerate(self._layers()):
                 q, k, v = layer.project(x, rotation)
-                cache.write(index, k, v)
-                x = layer.finish(x, q, keys[index][:, :, :end], values[index][:, :, :end], looks)
+                x = layer.finish(x, q, *cache.write(index, k, v), looks)
             cache.close()
             return self._norm_output(x)
 
@@ -234,45 +177,6 @@ def _own(memory: Memory) -> CausalMemory:
     if not isinstance(memory, CausalMemory):
         raise TypeError(f"memory is a {type(memory).__name__}, expected what this network has read")
     return memory
-
-
-def _positions(mask: Tensor) -> Tensor:
-    """(B, M), counting what is there; anything at padding."""
-    return (mask.cumsum(1) - 1).clamp(min=0)
-
-
-def _looks_back(mask: Tensor) -> Tensor:
-    """Mask (B, M) -> (B, M, M): each looks at what counts up to itself, padding at itself only.
-
-    If padding looked at nothing, its weights would not be numbers.
-    """
-    itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
-    return (mask[:, None] & torch.ones_like(itself).tril()) | itself
-
-
-def _reply_mask(memory_mask: Tensor, reply: Tensor, blocks: Tensor | None) -> Tensor:
-    """(B, T, M + T), what the tokens of replies look at."""
-    rows, length = reply.shape
-    own = torch.ones(rows, length, length, dtype=torch.bool, device=reply.device).tril()
-    if blocks is not None:
-        own &= blocks[:, :, None] == blocks[:, None]
-    return torch.cat([memory_mask[:, None].expand(-1, length, -1), own], dim=2)
-
-
-def _shifted(reply: Tensor, start_id: int, blocks: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the token before each token of replies, and each one's place in its reply: (B, T)."""
-    before = F.pad(reply[:, :-1], (1, 0), value=start_id)
-    places = torch.arange(reply.shape[1], device=reply.device).expand_as(reply)
-    if blocks is None:
-        return before, places
-    begins = F.pad(blocks[:, 1:] != blocks[:, :-1], (1, 0), value=True)
-    first = places.masked_fill(~begins, 0).cummax(dim=1).values
-    return before.masked_fill(begins, start_id), places - first
-
-
-def _with_room(past: Tensor, slots: int) -> Tensor:
-    """Copy keys or values (B, J, M, E) to the beginning of (B, J, M + slots, E)."""
-    return F.pad(past, (0, 0, 0, slots))
 
 
 def _initialise(module: nn.Module) -> None:
