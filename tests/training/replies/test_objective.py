@@ -188,7 +188,7 @@ for run, kills in (("straight", 0), ("killed", int(sys.argv[2]))):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_run_that_is_killed_twenty_times_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path, max_steps=150, save_every_steps=3, valid_every_steps=4)
+    recipe = tiny_recipe(tmp_path, max_steps=300, save_every_steps=3, valid_every_steps=4)
     for out in ("straight", "killed"):
         text = dump(replace(recipe, out=str(tmp_path / out)))
         (tmp_path / f"{out}.toml").write_text(text, encoding="utf-8")
