@@ -54,7 +54,7 @@ def based(*, seed: int = 0) -> Checkpoint:
     shape = replace(wide("smollm2").config, vocab_size=tokenizer.vocab_size)
     with torch.device("meta"):
         model = CausalLM(shape)
-    load_base(model, BASE, torch.float32)
+    load_base(model, model.config, BASE, torch.float32)
     adapt(model, ADAPTER)
     source = torch.Generator().manual_seed(seed)
     own = {

@@ -297,7 +297,7 @@ def load_checkpoint(
     if settings.base is None or settings.adapter is None or not isinstance(model, CausalLM):
         load_weights(model, folder / WEIGHTS, dtype)
     else:
-        load_base(model, settings.base, dtype if adapted else torch.float32)
+        load_base(model, model.config, settings.base, dtype if adapted else torch.float32)
         adapt(model, settings.adapter)
         load_weights(model, folder / WEIGHTS, torch.float32, names=own_names(model))
         if not adapted:

@@ -30,7 +30,7 @@ def test_weights_of_a_base_are_given_and_those_of_pictures_left(base: Path) -> N
     source = wide("smollm2")
     with torch.device("meta"):
         model = CausalLM(source.config)
-    load_base(model, NAME, torch.bfloat16)
+    load_base(model, model.config, NAME, torch.bfloat16)
     assert model.image_segment.is_meta
     for key, weight in source.state_dict().items():
         if not key.startswith("image_"):
@@ -40,7 +40,7 @@ def test_weights_of_a_base_are_given_and_those_of_pictures_left(base: Path) -> N
 def test_a_base_of_another_shape_is_refused(base: Path) -> None:
     model = CausalLM(replace(wide("smollm2").config, num_layers=4))
     with pytest.raises(CheckpointError, match=r"tiny\.gguf: no tensor blk\.3\."):
-        load_base(model, NAME, torch.float32)
+        load_base(model, model.config, NAME, torch.float32)
 
 
 def test_a_file_is_checked_once_as_long_as_it_stays_as_it_is(

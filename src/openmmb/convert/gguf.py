@@ -109,7 +109,7 @@ def begin_adapter(
         shape = read_gguf_shape(file, image_vectors=vectors, image_dim=features)
         tokenizer = read_vocabulary(file)
     network = CausalLM(shape)
-    load_base(network, base, torch.float32)
+    load_base(network, shape, base, torch.float32)
     scale = network.embeddings.weight.detach().std().item()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -97,7 +97,7 @@ def _fill(network: TrainableNetwork, head: Layer, weights: Mapping[str, Weight])
     """Read and pack the weights, one after the other."""
 
     def read(name: str) -> Tensor:
-        return weights[name].read().to(torch.float32)
+        return weights[name].read().to("cpu", torch.float32)
 
     layers = [(name, m) for name, m in network.named_modules() if isinstance(m, Layer)]
     share_memory([*(layer for _, layer in layers), head])

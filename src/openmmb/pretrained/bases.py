@@ -17,7 +17,8 @@ import torch
 from openmmb.errors import CheckpointError, unknown
 from openmmb.files import cache_folder, write_whole
 from openmmb.model.adapter import PICTURE
-from openmmb.model.causal import CausalLM
+from openmmb.model.causal_config import CausalConfig
+from openmmb.model.network import TrainableNetwork
 from openmmb.pretrained.gguf_file import GgufFile
 from openmmb.pretrained.gguf_llama import read_gguf_weights
 
@@ -29,7 +30,7 @@ class Base:
     Attributes:
         package: What Python calls the package.
         file: The file of weights in it.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
         install: The command that brings it.
     """
 
@@ -71,10 +72,18 @@ def find_base(name: str) -> Path:
     raise CheckpointError(f"base {name} is not installed; run: {base.install}")
 
 
-def load_base(network: CausalLM, name: str, dtype: torch.dtype) -> None:
+def load_base(
+    network: TrainableNetwork, shape: CausalConfig, name: str, dtype: torch.dtype
+) -> None:
     """Give a network, which may be on the ``meta`` device, the weights of a base.
 
     A base of text alone leaves the weights of pictures as they are.
+
+    Args:
+        network: A decoder-only network.
+        shape: Its shape.
+        name: Name of the base.
+        dtype: Precision that the weights are converted to.
 
     Raises:
         CheckpointError: As ``find_base``, or the base is of another shape.
@@ -85,7 +94,7 @@ def load_base(network: CausalLM, name: str, dtype: torch.dtype) -> None:
         if not key.startswith(PICTURE)
     }
     with GgufFile(find_base(name)) as file:
-        readers = read_gguf_weights(file, network.config, wanted)
+        readers = read_gguf_weights(file, shape, wanted)
         weights = {key: read().to(dtype) for key, read in readers.items()}
     network.load_state_dict(weights, assign=True, strict=False)
 

@@ -34,7 +34,7 @@ ROTARY: Final = "rope_freqs.weight"
 
 
 def sources(name: str) -> tuple[str, ...]:
-    """Return what the weight ``name`` of ``CausalLM`` is put together from, in order."""
+    """Return what the weight ``name`` of a decoder-only network is put together from, in order."""
     path, _, kind = name.rpartition(".")
     layer = re.fullmatch(r"layers\.(\d+)\.(.+)", path)
     if layer is None:

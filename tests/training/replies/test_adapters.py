@@ -32,7 +32,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     torch.manual_seed(0)
     model = CausalLM(shape)
     model.initialise()
-    load_base(model, BASE, torch.float32)
+    load_base(model, model.config, BASE, torch.float32)
     adapt(model, ADAPTER)
     config = CheckpointConfig(
         name="begun",

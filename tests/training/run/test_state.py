@@ -1,6 +1,9 @@
 """What was saved comes back bit for bit, and what is damaged never does."""
 
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, TrainingError
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.counters import Progress
@@ -71,6 +74,20 @@ def test_the_newest_two_stay(tmp_path: Path) -> None:
     for step in (5, 10, 9999):
         save_state(tmp_path, Progress(step=step), *fresh())
     assert state_names(tmp_path) == ["state-00000010", "state-00009999"]
+
+
+def test_an_old_state_that_cannot_be_removed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    for step in (5, 10):
+        save_state(tmp_path, Progress(step=step), *fresh())
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(TrainingError, match=r"cannot be written: Input/output error; nothing"):
+        save_state(tmp_path, Progress(step=15), *fresh())
+    assert load_state(tmp_path, *fresh())[0].step == 15
 
 
 def test_a_state_replaces_that_of_the_same_step(tmp_path: Path) -> None:

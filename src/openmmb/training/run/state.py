@@ -101,8 +101,9 @@ def save_state(run: Path, progress: Progress, model: nn.Module, optimizer: Remem
         _write_folder(run / FROZEN, {}, frozen)
     folder = run / f"state-{progress.step:08d}"
     _write_folder(folder, dataclasses.asdict(progress), learnt)
-    if is_main():
-        _remove_old(run, folder)
+    with writing(str(run)):
+        if is_main():
+            _remove_old(run, folder)
     barrier()
 
 
