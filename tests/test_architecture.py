@@ -48,6 +48,8 @@ ONLY_IN = {
 }
 """What is done in one place."""
 WORDS_OF_A_TRANSLATION = ("would be right", "is right", "there are: ", "which there is not")
+WORDS_OF_FIVE_MEANINGS = {"said", "place", "part", "found", "room", "some"}
+"""A variable is named for what it holds: turns, an index, a shard, matches, buffers, rows."""
 VAGUE = {"utils", "util", "helpers", "common", "base", "core", "manager", "misc"}
 
 
@@ -74,6 +76,14 @@ def test_a_signature_says_what_a_function_takes(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_name_says_what_a_module_is(path: Path) -> None:
     assert not {path.stem, *path.relative_to(PACKAGE).parts} & VAGUE
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_variable_says_what_it_holds(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    assert names & WORDS_OF_FIVE_MEANINGS == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -111,7 +111,7 @@ def _field_names(cls: Any, location: tuple[int | str, ...]) -> list[str]:
     hint = cls
     for step in location:
         if _is_tag(step):
-            hint = next((found for tag, found in _configs(hint) if tag == step), hint)
+            hint = next((inner for tag, inner in _configs(hint) if tag == step), hint)
         elif isinstance(step, str):
             outer = _first_config(hint)
             hint = typing.get_type_hints(outer, include_extras=True).get(step) if outer else None
@@ -120,7 +120,7 @@ def _field_names(cls: Any, location: tuple[int | str, ...]) -> list[str]:
 
 
 def _first_config(hint: Any) -> Any:
-    return next((found for _, found in _configs(hint)), None)
+    return next((inner for _, inner in _configs(hint)), None)
 
 
 def _configs(hint: Any, tag: str | None = None) -> Iterator[tuple[str | None, Any]]:

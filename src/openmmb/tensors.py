@@ -120,50 +120,50 @@ def write_safetensors(path: Path, weights: Mapping[str, Weight]) -> None:
 
 
 def require_names(
-    path: Path, found: Collection[str], expected: Collection[str], *, of: str = ""
+    path: Path, given: Collection[str], expected: Collection[str], *, of: str = ""
 ) -> None:
     """Refuse weights that are not those expected.
 
     Args:
         path: The file, for the message.
-        found: Names of the weights that are there.
+        given: Names of the weights that are there.
         expected: Names of those that should be.
         of: What they should be the weights of, to end the message.
 
     Raises:
         CheckpointError: One is missing, or there is one more.
     """
-    missing, unknown = set(expected) - set(found), set(found) - set(expected)
-    problems = [f"lacks {_some(missing)}"] if missing else []
-    problems += [f"has unknown {_some(unknown)}"] if unknown else []
+    missing, unknown = set(expected) - set(given), set(given) - set(expected)
+    problems = [f"lacks {_first_three(missing)}"] if missing else []
+    problems += [f"has unknown {_first_three(unknown)}"] if unknown else []
     if problems:
         raise CheckpointError(f"{path}: {' and '.join(problems)}{of}")
 
 
-def _some(names: set[str]) -> str:
+def _first_three(names: set[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(sorted(names)[:3]) + more
 
 
 def require_weights(
-    path: Path, found: Mapping[str, Weight], expected: Mapping[str, Tensor], *, of: str = ""
+    path: Path, given: Mapping[str, Weight], expected: Mapping[str, Tensor], *, of: str = ""
 ) -> None:
     """Refuse weights that are not those of a network, by name or by shape.
 
     Args:
         path: Their file, for the message.
-        found: The weights.
+        given: The weights.
         expected: The network's, on any device.
         of: What they should be the weights of, to end the message.
 
     Raises:
         CheckpointError: One is missing, unknown, or of another shape.
     """
-    require_names(path, found, expected, of=of)
+    require_names(path, given, expected, of=of)
     for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
+        if given[name].shape != tensor.shape:
             raise CheckpointError(
-                f"{path}: {name} is {found[name].shape}, expected {tuple(tensor.shape)}{of}"
+                f"{path}: {name} is {given[name].shape}, expected {tuple(tensor.shape)}{of}"
             )
 
 

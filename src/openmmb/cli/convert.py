@@ -52,8 +52,8 @@ def convert(
             ranked = AdapterConfig(rank=adapter, alpha=2.0 * adapter)
             made = gguf.begin_adapter(str(source), out, ranked, precision=stored, encoder=encoder)
         else:
-            rooms = {"parlai": parlai, "huggingface": huggingface, "gguf": gguf}
-            made = rooms[kind].convert(source, out, precision=stored, encoder=encoder)
+            converters = {"parlai": parlai, "huggingface": huggingface, "gguf": gguf}
+            made = converters[kind].convert(source, out, precision=stored, encoder=encoder)
         for note in made.notes:
             complain(note)
     print(printable(str(out)))

@@ -50,10 +50,10 @@ def estimate(
         shape = settings.model
     else:
         shape = config.load(CheckpointConfig, find_checkpoint(settings.start) / CONFIG).model
-    found = compute(settings, shape, devices=devices)
-    products, exchange = found.seconds(Hardware(flops=tflops * 1e12, use=use, link=link * GB))
-    print(f"{found.parameters:,} parameters, {devices} x {tflops:g} TFLOP/s, of which {use:.0%}")
+    cost = compute(settings, shape, devices=devices)
+    products, exchange = cost.seconds(Hardware(flops=tflops * 1e12, use=use, link=link * GB))
+    print(f"{cost.parameters:,} parameters, {devices} x {tflops:g} TFLOP/s, of which {use:.0%}")
     for name in ("weights", "gradients", "moments", "gathered", "activations", "logits", "total"):
-        print(f"{name:12} {getattr(found, name) / GB:8.2f} GB a device")
+        print(f"{name:12} {getattr(cost, name) / GB:8.2f} GB a device")
     print(f"{'products':12} {products:8.3f} s an update")
     print(f"{'exchange':12} {exchange:8.3f} s an update, in part at the same time")

@@ -77,8 +77,8 @@ def adopt(
     require_names(path, published.keys() - set(spare), needed)
     adopted = {}
     for name, shape in wanted.items():
-        parts = _parts(published, sources[name], shape, path)
-        weight = Weight(shape, parts[0].dtype, _join(parts))
+        pieces = _pieces(published, sources[name], shape, path)
+        weight = Weight(shape, pieces[0].dtype, _join(pieces))
         adopted[name] = in_precision(name, weight, precision, path)
     return adopted
 
@@ -169,28 +169,28 @@ def _check_copies(published: Mapping[str, Weight], naming: Naming, path: Path) -
                 )
 
 
-def _parts(
+def _pieces(
     published: Mapping[str, Weight], keys: tuple[str, ...], shape: tuple[int, ...], path: Path
 ) -> list[Weight]:
     """Return the weights that are put together to one of ``shape``."""
-    parts = [published[key] for key in keys]
-    rows = sum(part.shape[0] for part in parts if part.shape)
-    whole = rows == shape[0] and all(part.shape[1:] == shape[1:] for part in parts)
+    pieces = [published[key] for key in keys]
+    rows = sum(piece.shape[0] for piece in pieces if piece.shape)
+    whole = rows == shape[0] and all(piece.shape[1:] == shape[1:] for piece in pieces)
     expected = (shape[0] // len(keys), *shape[1:])
-    for key, part in zip(keys, parts, strict=True):
-        if not whole and part.shape != expected:
-            raise CheckpointError(f"{path}: {key} is {part.shape}, expected {expected}")
-        if part.dtype not in NAMES or part.dtype != parts[0].dtype:
+    for key, piece in zip(keys, pieces, strict=True):
+        if not whole and piece.shape != expected:
+            raise CheckpointError(f"{path}: {key} is {piece.shape}, expected {expected}")
+        if piece.dtype not in NAMES or piece.dtype != pieces[0].dtype:
             raise CheckpointError(
-                f"{path}: {key} is {part.dtype}, expected {parts[0].dtype}, one of "
+                f"{path}: {key} is {piece.dtype}, expected {pieces[0].dtype}, one of "
                 f"{', '.join(map(str, NAMES))}"
             )
-    return parts
+    return pieces
 
 
-def _join(parts: list[Weight]) -> Read:
+def _join(pieces: list[Weight]) -> Read:
     def read() -> Tensor:
-        tensors = [part.read() for part in parts]
+        tensors = [piece.read() for piece in pieces]
         return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
     return read

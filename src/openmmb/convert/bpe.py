@@ -38,10 +38,10 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
     ids = read_ids(Path(f"{dictionary}-vocab.json"))
     expected = [*PARLAI_SPECIALS, *ids]
     for at, token in enumerate(expected):
-        found = tokens[at] if at < len(tokens) else None
-        if found != token:
+        listed = tokens[at] if at < len(tokens) else None
+        if listed != token:
             raise CheckpointError(
-                f"{dictionary}: token {at} is {found!r}, expected {token!r} as in "
+                f"{dictionary}: token {at} is {listed!r}, expected {token!r} as in "
                 f"{dictionary.name}-vocab.json"
             )
     return build_tokenizer(
@@ -60,9 +60,9 @@ def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
     path = folder / "vocab.json"
     tokens = read_ids(path)
     for at, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
-        found = tokens[at] if at < len(tokens) else None
-        if found not in names:
-            raise CheckpointError(f"{path}: token {at} is {found!r}, expected {names[0]!r}")
+        token = tokens[at] if at < len(tokens) else None
+        if token not in names:
+            raise CheckpointError(f"{path}: token {at} is {token!r}, expected {names[0]!r}")
     tokens[:4] = PARLAI_SPECIALS
     own = sum(not FILLER.fullmatch(token) for token in tokens)
     return build_tokenizer(

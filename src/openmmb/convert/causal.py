@@ -93,9 +93,9 @@ def make_settings(name: str, encoder: str, shape: CausalConfig) -> CheckpointCon
     Raises:
         CheckpointError: The network has too few positions for a picture and a reply.
     """
-    room = shape.num_positions - shape.image_vectors
-    reply = min(MAX_REPLY, room // 2)
-    context = min(MAX_CONTEXT, room - reply)
+    space = shape.num_positions - shape.image_vectors
+    reply = min(MAX_REPLY, space // 2)
+    context = min(MAX_CONTEXT, space - reply)
     if reply < 1 or context < 2:
         raise CheckpointError(
             f"{name}: {shape.num_positions} positions are too few for the {shape.image_vectors} "

@@ -59,9 +59,9 @@ def read_hf_dictionary(folder: Path, *, size: int) -> Tokenizer:
     path = folder / "vocab.json"
     names = read_ids(path)
     for at, name in enumerate(PARLAI_SPECIALS):
-        found = names[at] if at < len(names) else None
-        if found != name:
-            raise CheckpointError(f"{path}: token {at} is {found!r}, expected {name!r}")
+        listed = names[at] if at < len(names) else None
+        if listed != name:
+            raise CheckpointError(f"{path}: token {at} is {listed!r}, expected {name!r}")
     return _build(names, read_codecs(folder / "merges.txt"), size, path)
 
 

@@ -210,10 +210,10 @@ def _split(
         sources = naming.sources(name)
         rows = weight.shape[0] // len(sources)
         for number, source in enumerate(sources):
-            part = Weight(
+            piece = Weight(
                 (rows, *weight.shape[1:]), weight.dtype, _rows(weight, number * rows, rows)
             )
-            split[source] = in_precision(source, part, precision, path)
+            split[source] = in_precision(source, piece, precision, path)
     table = split[naming.embeddings]
     zeros = Weight((1, model.vocab_size), table.dtype, _zeros(model.vocab_size, table.dtype))
     return {**split, BIAS: zeros}

@@ -144,7 +144,7 @@ def sources(name: str) -> tuple[str, ...]:
     layer = re.fullmatch(r"layers\.(\d+)\.(.+)", path)
     if layer is None:
         return (f"{OUTSIDE[path]}.{kind}",)
-    return tuple(f"model.layers.{layer[1]}.{part}.{kind}" for part in LAYER[layer[2]])
+    return tuple(f"model.layers.{layer[1]}.{module}.{kind}" for module in LAYER[layer[2]])
 
 
 def read_shape(

@@ -42,8 +42,8 @@ class Naming:
         start = f"{self.prefix}{side}"
         layer = re.fullmatch(r"layers\.(\d+)\.(.+)", path)
         if layer:
-            parts = (self.encoder if side == "encoder" else self.decoder)[layer[2]]
-            return tuple(f"{start}.layers.{layer[1]}.{part}.{kind}" for part in parts)
+            modules = (self.encoder if side == "encoder" else self.decoder)[layer[2]]
+            return tuple(f"{start}.layers.{layer[1]}.{module}.{kind}" for module in modules)
         for ours, theirs in self.outside.items():
             if path == ours or path.startswith(f"{ours}."):
                 return (f"{start}.{theirs}{path.removeprefix(ours)}.{kind}",)

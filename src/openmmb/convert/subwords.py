@@ -58,10 +58,12 @@ def read_subwords(dictionary: Path, *, null: str, start: str, end: str, unknown:
     for name in (null, start, end, unknown):
         if name not in names:
             raise CheckpointError(f"{dictionary}: no token {name!r}")
-    found = {name: at for at, name in enumerate(dict.fromkeys((null, start, end, unknown, *names)))}
+    listed = {
+        name: at for at, name in enumerate(dict.fromkeys((null, start, end, unknown, *names)))
+    }
     merges = read_codecs(Path(f"{dictionary}.codecs"))
     specials = {PAD: null, START: start, END: end, UNKNOWN: unknown}
-    vocabulary, rows = _number(found, merges, specials)
+    vocabulary, rows = _number(listed, merges, specials)
     return Subwords(_build(vocabulary, merges), rows)
 
 
@@ -99,18 +101,18 @@ def build_model(vocabulary: dict[str, int], merges: Merges) -> models.BPE:
 
 
 def _number(
-    found: dict[str, int], merges: Merges, specials: dict[str, str]
+    listed: dict[str, int], merges: Merges, specials: dict[str, str]
 ) -> tuple[dict[str, int], tuple[int, ...]]:
     """Give every token an id, those of the dictionary theirs; also return what each one is."""
     # Where the end token is the start token, it is called that, and the end gets a row of its own.
     called = {name: ours for ours, name in reversed(specials.items())}
-    vocabulary = {called.get(name) or as_merged(name): at for name, at in found.items()}
-    rows = list(found.values())
+    vocabulary = {called.get(name) or as_merged(name): at for name, at in listed.items()}
+    rows = list(listed.values())
     for piece in (*specials, *CONTROLS, *made_by(merges)):
         if piece not in vocabulary:
             vocabulary[piece] = len(rows)
             name = specials.get(piece) or as_listed(piece)
-            rows.append(found.get(name, found[specials[UNKNOWN]]))
+            rows.append(listed.get(name, listed[specials[UNKNOWN]]))
     return vocabulary, tuple(rows)
 
 

@@ -25,5 +25,5 @@ def take_evenly(rows: Sequence[T], count: int) -> Sequence[T]:
 
 
 def _integer(key: tuple[str | int, ...]) -> int:
-    text = "\x1f".join(str(part) for part in key)  # a separator that no name holds
+    text = "\x1f".join(str(item) for item in key)  # a separator that no name holds
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -39,13 +39,13 @@ def encode_turns(
     beginning goes. What stands before the turns is cut to ``max_pinned`` on the right.
     """
     pinned = _pinned(example, tokenizer)[:max_pinned]
-    room = max_context - len(pinned)
+    length = max_context - len(pinned)
     own = [tokenizer.start_id, *_control(example.gender, tokenizer)]
     turns: list[int] = []
     for age, text in enumerate(reversed(example.context)):
         begin = own if age % 2 else [tokenizer.special_id(PERSON)]
         words = tokenizer.encode(text)
-        space = room - len(turns) - len(begin) - 1
+        space = length - len(turns) - len(begin) - 1
         if space < len(words):
             if not turns and space > 0:
                 turns = [*begin, *words[-space:], tokenizer.end_id]

@@ -70,7 +70,7 @@ def measure_tasks(
         progress: Called while replies and captions are searched for.
     """
     gender = engine.config.gender
-    tasks = {task: [batcher.recognise(one) for one in found] for task, found in tasks.items()}
+    tasks = {task: [batcher.recognise(one) for one in listed] for task, listed in tasks.items()}
     settings = {
         task: () if measures is None else settings_for(engine.config, examples, ban=ban)
         for task, examples in tasks.items()

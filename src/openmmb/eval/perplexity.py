@@ -27,9 +27,9 @@ def perplexity_of(loss: Loss, shards: Iterable[Shard[Batch]], device: torch.devi
     """
     total, count = 0.0, 0
     for shard in shards:
-        part, tokens = loss(shard.rows.to(device))
+        batch_loss, tokens = loss(shard.rows.to(device))
         if shard.counts:
-            total, count = total + part.item(), count + tokens
+            total, count = total + batch_loss.item(), count + tokens
     loss_sum, count_sum = all_reduce_sum([total, count])
     return perplexity(loss_sum, round(count_sum))
 

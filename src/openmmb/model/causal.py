@@ -126,7 +126,7 @@ class CausalLM(TrainableNetwork):
         all_steps = rotation_at(ahead, self.config, dtype)
 
         def step(tokens: Tensor, parents: Tensor) -> Tensor:
-            rotation = Rotation(*(part[:, cache.steps, None] for part in all_steps))
+            rotation = Rotation(*(table[:, cache.steps, None] for table in all_steps))
             looks = self._grouped(cache.advance(parents))
             x = self._embed(tokens)
             for index, layer in enumerate(self._layers()):

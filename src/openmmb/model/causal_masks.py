@@ -40,11 +40,11 @@ def whole_mask(prefix_mask: Tensor, reply: Tensor, blocks: Tensor | None) -> Ten
 
 
 def shifted(reply: Tensor, start_id: int, blocks: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the token before each token of replies, and each one's place in its reply: (B, T)."""
+    """Return the token before each token of replies, and each one's offset in its reply: (B, T)."""
     before = F.pad(reply[:, :-1], (1, 0), value=start_id)
-    places = torch.arange(reply.shape[1], device=reply.device).expand_as(reply)
+    offsets = torch.arange(reply.shape[1], device=reply.device).expand_as(reply)
     if blocks is None:
-        return before, places
+        return before, offsets
     begins = F.pad(blocks[:, 1:] != blocks[:, :-1], (1, 0), value=True)
-    first = places.masked_fill(~begins, 0).cummax(dim=1).values
-    return before.masked_fill(begins, start_id), places - first
+    first = offsets.masked_fill(~begins, 0).cummax(dim=1).values
+    return before.masked_fill(begins, start_id), offsets - first

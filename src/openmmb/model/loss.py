@@ -40,8 +40,8 @@ def token_loss(
     if not label_smoothing:
         return exact
     allowed = logits.shape[-1] - len(banned_ids)
-    spread = -logits.log_softmax(-1).index_fill(-1, banned, 0.0).sum() / allowed
-    return (1 - label_smoothing) * exact + label_smoothing * spread
+    smoothing = -logits.log_softmax(-1).index_fill(-1, banned, 0.0).sum() / allowed
+    return (1 - label_smoothing) * exact + label_smoothing * smoothing
 
 
 def reply_loss(

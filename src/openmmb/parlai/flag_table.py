@@ -53,7 +53,7 @@ def to(key: str, read: Read) -> Flag:
     return Flag(read, key=key)
 
 
-def part(of: str, read: Read) -> Flag:
+def jointly(of: str, read: Read) -> Flag:
     """Make a flag that decides ``of`` together with others."""
     return Flag(read, why=of)
 
@@ -108,12 +108,12 @@ _MACHINE = "recipes name the device; CUDA_VISIBLE_DEVICES names the card"
 
 FLAGS: dict[str, Flag] = {
     # What is learnt, from what, and where it goes
-    "task": part("tasks", text),
-    "multitask-weights": part("tasks: weight", shares),
-    "include-rest-val": part("tasks: coco_captions", truth),
-    "init-model": part("start: a checkpoint of this project's", text),
-    "model-file": part("out; in a chat, the checkpoint", text),
-    "model": part("only image_seq2seq, transformer/generator and, in a chat, BiasAgent", text),
+    "task": jointly("tasks", text),
+    "multitask-weights": jointly("tasks: weight", shares),
+    "include-rest-val": jointly("tasks: coco_captions", truth),
+    "init-model": jointly("start: a checkpoint of this project's", text),
+    "model-file": jointly("out; in a chat, the checkpoint", text),
+    "model": jointly("only image_seq2seq, transformer/generator and, in a chat, BiasAgent", text),
     "datapath": to("data.root", text),
     "features": to("data.features", text),  # not ParlAI's, which computes image vectors itself
     "image-mode": to("data.encoder", encoder),
@@ -129,20 +129,20 @@ FLAGS: dict[str, Flag] = {
     "weight-decay": to("optim.weight_decay", number),
     "gradient-clip": to("optim.max_grad_norm", number),
     "fp16": to("precision", precision),
-    "fp16-impl": part("memory_efficient", one_of({"mem_efficient": True, "safe": False})),
+    "fp16-impl": jointly("memory_efficient", one_of({"mem_efficient": True, "safe": False})),
     # The course of the run
     "lr-scheduler": to("schedule.kind", one_of(SCHEDULES)),
     "lr-scheduler-patience": to("schedule.patience", whole),
     "lr-scheduler-decay": to("schedule.decay", number),
     "warmup-updates": to("schedule.warmup_steps", counted),
-    "num-epochs": part("schedule.max_steps", number),
-    "max-train-steps": part("schedule.max_steps", whole),
-    "max-train-time": part("schedule.max_seconds", number),
+    "num-epochs": jointly("schedule.max_steps", number),
+    "max-train-steps": jointly("schedule.max_steps", whole),
+    "max-train-time": jointly("schedule.max_seconds", number),
     # Validation
-    "validation-every-n-secs": part("valid.every_seconds", number),
-    "validation-every-n-steps": part("valid.every_steps", whole),
-    "validation-every-n-epochs": part("valid.every_epochs", number),
-    "validation-max-exs": part("valid.max_examples, which counts each task alone", whole),
+    "validation-every-n-secs": jointly("valid.every_seconds", number),
+    "validation-every-n-steps": jointly("valid.every_steps", whole),
+    "validation-every-n-epochs": jointly("valid.every_epochs", number),
+    "validation-max-exs": jointly("valid.max_examples, which counts each task alone", whole),
     "validation-patience": to("valid.patience", whole),
     "validation-metric": only("ppl", read=text, why="a run is judged by its perplexity"),
     "validation-metric-mode": only("min", read=text, why="a run is judged by its perplexity"),
@@ -152,9 +152,9 @@ FLAGS: dict[str, Flag] = {
     "embedding-size": to("model.embed_dim", whole),
     "ffn-size": to("model.ffn_dim", whole),
     "n-heads": to("model.num_heads", whole),
-    "n-layers": part("model.num_encoder_layers, model.num_decoder_layers", whole),
-    "n-encoder-layers": part("model.num_encoder_layers", whole),
-    "n-decoder-layers": part("model.num_decoder_layers", whole),
+    "n-layers": jointly("model.num_encoder_layers, model.num_decoder_layers", whole),
+    "n-encoder-layers": jointly("model.num_encoder_layers", whole),
+    "n-decoder-layers": jointly("model.num_decoder_layers", whole),
     "n-positions": to("model.num_positions", whole),
     "n-segments": to("model.num_segments", whole),
     "variant": to("model.variant", text),
@@ -170,17 +170,17 @@ FLAGS: dict[str, Flag] = {
     "dropout": to("model.dropout", number),
     "attention-dropout": to("model.attention_dropout", number),
     "relu-dropout": to("model.activation_dropout", number),
-    "model-parallel": part("activation_checkpointing", truth),
-    "checkpoint-activations": part("activation_checkpointing", truth),
+    "model-parallel": jointly("activation_checkpointing", truth),
+    "checkpoint-activations": jointly("activation_checkpointing", truth),
     "share-word-embeddings": on(_NETWORK),
     "embedding-type": only("random", read=text, why=_NETWORK),
     # Words to ids
-    "truncate": part("encode.max_context, encode.max_reply", whole),
-    "text-truncate": part("encode.max_context", whole),
-    "label-truncate": part("encode.max_reply", whole),
+    "truncate": jointly("encode.max_context, encode.max_reply", whole),
+    "text-truncate": jointly("encode.max_context", whole),
+    "label-truncate": jointly("encode.max_reply", whole),
     "delimiter": to("encode.delimiter", spaced),
-    "flatten-delimiter": part("encode.delimiter, the same as --delimiter", spaced),
-    "history-add-global-end-token": part("encode.end_context", nothing_or),
+    "flatten-delimiter": jointly("encode.delimiter, the same as --delimiter", spaced),
+    "history-add-global-end-token": jointly("encode.end_context", nothing_or),
     "include-image-token": off(_CONTEXT),
     "history-size": only(-1, read=whole, why=_CONTEXT),
     "history-reversed": off(_CONTEXT),
@@ -222,8 +222,8 @@ FLAGS: dict[str, Flag] = {
     "topp": to("search.top_p", number),
     "beam-block-list-filename": refused("it is not supported; the guard has lists of phrases"),
     # The chat
-    "safety": part("--no-guard where it is none", one_of(SAFETY)),
-    "bias-class": part("--gender, with BiasAgent", text),
+    "safety": jointly("--no-guard where it is none", one_of(SAFETY)),
+    "bias-class": jointly("--gender, with BiasAgent", text),
     "interactive-mode": idle("a chat is one anyway"),
     "interactive-task": idle("a chat draws a persona where -t blended_skill_talk asks for it"),
     "display-examples": idle(_SCREEN),
@@ -245,7 +245,7 @@ FLAGS: dict[str, Flag] = {
     "bpe-merge": idle(_VOCABULARY),
     "force-fp16-tokens": idle(_VOCABULARY),
     "init-opt": refused("files of options are not read; give the flags themselves"),
-    "datatype": part("only train", text),
+    "datatype": jointly("only train", text),
     "evaltask": idle("each task is validated on its own valid split"),
     "dynamic-batching": idle("examples of like length are batched together anyway"),
     "eval-batchsize": idle("validation has the batches of training"),

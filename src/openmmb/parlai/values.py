@@ -53,7 +53,7 @@ def number(word: str) -> float:
 
 def numbers(word: str) -> tuple[float, ...]:
     """Read numbers with commas between, which may stand in parentheses."""
-    return tuple(number(part) for part in word.strip("()[] ").split(","))
+    return tuple(number(item) for item in word.strip("()[] ").split(","))
 
 
 def counted(word: str) -> int:

@@ -155,9 +155,9 @@ class _Header:
         if not isinstance(alignment, int) or alignment < 1:
             raise ValueError(f"general.alignment is {alignment!r}")
         start = -(-self._at // alignment) * alignment
-        return fields, self._place(listed, start)
+        return fields, self._locate(listed, start)
 
-    def _place(
+    def _locate(
         self, listed: list[tuple[str, tuple[int, ...], int, int]], start: int
     ) -> dict[str, StoredTensor]:
         tensors: dict[str, StoredTensor] = {}

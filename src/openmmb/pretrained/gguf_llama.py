@@ -17,7 +17,7 @@ from openmmb.pretrained.gguf_file import GgufFile
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
 """Values of ``general.architecture`` that can be read."""
 OUTSIDE: Final = {"embeddings": "token_embd", "norm": "output_norm", "head": "output"}
-"""Parts outside the layers, here -> there."""
+"""Modules outside the layers, here -> there."""
 LAYER: Final = {
     "attention_norm": ("attn_norm",),
     "attention.qkv": ("attn_q", "attn_k", "attn_v"),
@@ -28,7 +28,7 @@ LAYER: Final = {
     "ffn.widen": ("ffn_gate", "ffn_up"),
     "ffn.narrow": ("ffn_down",),
 }
-"""Parts of a layer here -> there, put together in this order."""
+"""Modules of a layer here -> there; several are stacked in this order."""
 ROTARY: Final = "rope_freqs.weight"
 """What the rotary positions' frequencies are divided by, where Llama 3's scaling is used."""
 
@@ -39,7 +39,7 @@ def sources(name: str) -> tuple[str, ...]:
     layer = re.fullmatch(r"layers\.(\d+)\.(.+)", path)
     if layer is None:
         return (f"{OUTSIDE[path]}.{kind}",)
-    return tuple(f"blk.{layer[1]}.{part}.{kind}" for part in LAYER[layer[2]])
+    return tuple(f"blk.{layer[1]}.{module}.{kind}" for module in LAYER[layer[2]])
 
 
 def read_gguf_shape(file: GgufFile, *, image_vectors: int, image_dim: int) -> CausalConfig:
@@ -109,19 +109,19 @@ def read_gguf_weights(
     left = file.tensors.keys() - {ROTARY}
     readers = {}
     for name, shape in wanted.items():
-        parts = sources(name)
-        missing = [part for part in parts if part not in file.tensors]
+        names = sources(name)
+        missing = [stored for stored in names if stored not in file.tensors]
         if missing:
             raise CheckpointError(f"{file.path}: no tensor {missing[0]}")
-        shapes = [file.tensors[part].shape for part in parts]
-        rows = sum(part[0] for part in shapes)
-        if (rows, *shape[1:]) != tuple(shape) or {part[1:] for part in shapes} != {shape[1:]}:
+        shapes = [file.tensors[stored].shape for stored in names]
+        rows = sum(size[0] for size in shapes)
+        if (rows, *shape[1:]) != tuple(shape) or {size[1:] for size in shapes} != {shape[1:]}:
             raise CheckpointError(
-                f"{file.path}: {', '.join(parts)} are {', '.join(map(str, shapes))}; expected "
+                f"{file.path}: {', '.join(names)} are {', '.join(map(str, shapes))}; expected "
                 f"{tuple(shape)} together"
             )
-        left -= {*parts}
-        readers[name] = partial(_read, file, config, parts)
+        left -= {*names}
+        readers[name] = partial(_read, file, config, names)
     if left:
         raise CheckpointError(f"{file.path}: unknown tensor {min(left)}")
     return readers
@@ -135,8 +135,8 @@ def read_part(file: GgufFile, config: CausalConfig, name: str) -> Tensor:
     return tensor
 
 
-def _read(file: GgufFile, config: CausalConfig, parts: tuple[str, ...]) -> Tensor:
-    tensors = [read_part(file, config, part) for part in parts]
+def _read(file: GgufFile, config: CausalConfig, names: tuple[str, ...]) -> Tensor:
+    tensors = [read_part(file, config, stored) for stored in names]
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
 

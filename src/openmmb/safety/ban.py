@@ -121,8 +121,8 @@ def _fold(text: str) -> str:
     """Lower case without accents, as ``text.gender`` compares words."""
     if text.isascii():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", text.lower())
-    return "".join(part for part in parts if not unicodedata.combining(part))
+    characters = unicodedata.normalize("NFKD", text.lower())
+    return "".join(character for character in characters if not unicodedata.combining(character))
 
 
 def _read_vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[_Piece]:

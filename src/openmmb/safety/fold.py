@@ -107,9 +107,9 @@ def _fold_character(character: str) -> str:
         if first <= ord(character) <= last:
             return chr(ord("a") + ord(character) - first)
     kept = [
-        _LOOKALIKES.get(part, part)
-        for part in unicodedata.normalize("NFKD", character).casefold()
-        if unicodedata.category(part) not in ("Mn", "Me", "Cf")
+        _LOOKALIKES.get(letter, letter)
+        for letter in unicodedata.normalize("NFKD", character).casefold()
+        if unicodedata.category(letter) not in ("Mn", "Me", "Cf")
     ]
     return "".join(kept)
 

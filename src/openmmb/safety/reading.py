@@ -62,8 +62,8 @@ def clean(text: str) -> str:
     times.
     """
     if not text.isascii():
-        parts = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in parts if unicodedata.category(c) not in ("Mn", "Cf"))
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf"))
         text = text.translate(_QUOTES)
     text = _MENTION.sub("@user", _LINK.sub("http", text))
     return _STRETCH.sub(r"\1\1\1", _SPACE.sub(" ", text).strip().lower())

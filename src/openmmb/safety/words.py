@@ -238,9 +238,9 @@ def _split(word: str) -> Iterator[tuple[str, str]]:
     if len(word) < 4 or not word.isalpha():
         return
     for cut in range(1, len(word)):
-        parts = (word[:cut], word[cut:])
-        if any(not set(part) & set("aeiouy") and part not in "stdm" for part in parts):
-            yield parts
+        halves = (word[:cut], word[cut:])
+        if any(not set(half) & set("aeiouy") and half not in "stdm" for half in halves):
+            yield halves
 
 
 def _severity(category: str) -> float:

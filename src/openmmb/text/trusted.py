@@ -37,7 +37,7 @@ def check_tokenizer(text: str, *, source: str, adopting: bool = False) -> dict[s
         model, added = data["model"], data["added_tokens"]
         kind = model.get("type", "BPE")
         ordinary = [token["content"] for token in added if not token["special"]]
-        parts = [(key, part) for key in PARTS for part in _parts(key, data.get(key))]
+        components = [(key, component) for key in PARTS for component in _types(key, data.get(key))]
         if not isinstance(model["vocab"], dict):
             raise TypeError("model.vocab is not an object")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -53,20 +53,21 @@ def check_tokenizer(text: str, *, source: str, adopting: bool = False) -> dict[s
             f"{source}: added token {ordinary[0]!r} is not special, so a text could contain it; "
             "expected special tokens only"
         )
-    for key, part in parts:
-        if part not in PARTS[key]:
+    for key, component in components:
+        if component not in PARTS[key]:
             raise CheckpointError(
-                f"{source}: {key} is of the type {part!r}; expected one of {', '.join(PARTS[key])}"
+                f"{source}: {key} is of the type {component!r}; expected one of "
+                f"{', '.join(PARTS[key])}"
             )
     return dict(data)
 
 
-def _parts(key: str, part: Any) -> list[Any]:
-    """Return the types of a part and of those inside it."""
-    if part is None:
+def _types(key: str, component: Any) -> list[Any]:
+    """Return the types of a component and of those inside it."""
+    if component is None:
         return []
-    inside = part[_INSIDE[key]] if part["type"] == "Sequence" else ()
-    return [part["type"], *(kind for one in inside for kind in _parts(key, one))]
+    inside = component[_INSIDE[key]] if component["type"] == "Sequence" else ()
+    return [component["type"], *(kind for one in inside for kind in _types(key, one))]
 
 
 def _explain(error: Exception) -> str:

@@ -188,8 +188,8 @@ def neutral_texts() -> Iterator[str]:
     )
     for line in text.splitlines():
         if line and not line.startswith("#"):
-            parts = _CHOICE.split(line)  # the choices stand at odd indices
-            choices = [part.split("|") if at % 2 else [part] for at, part in enumerate(parts)]
+            pieces = _CHOICE.split(line)  # the choices stand at odd indices
+            choices = [piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces)]
             for chosen in itertools.product(*choices):
                 yield " ".join("".join(chosen).split())
 

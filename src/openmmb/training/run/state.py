@@ -242,7 +242,7 @@ def _restore(folders: Sequence[Path], model: nn.Module, optimizer: Remembers) ->
 
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     sizes = [read_sizes(folder) for folder in folders]
-    shapes = {name: size.shape for found in sizes for name, size in found.items()}
+    shapes = {name: size.shape for stored in sizes for name, size in stored.items()}
     weights = {name: shape for name, shape in shapes.items() if name.startswith("model.")}
     if weights != {name: tensor.shape for name, tensor in tensors.items()}:
         raise CheckpointError(f"{folders[0]}: its weights are not those of the recipe's model")
@@ -255,8 +255,8 @@ def _restore(folders: Sequence[Path], model: nn.Module, optimizer: Remembers) ->
             else torch.zeros(size.shape, dtype=size.dtype, device=weight.device)
         )
         optimizer.state[weight][key] = tensors[name]
-    for folder, found in zip(folders, sizes, strict=True):
-        read_shards(folder, {name: tensors[name] for name in found})
+    for folder, stored in zip(folders, sizes, strict=True):
+        read_shards(folder, {name: tensors[name] for name in stored})
 
 
 def _hash(path: Path) -> str:

@@ -101,8 +101,8 @@ class FasterRCNN(nn.Module):
             use_winograd(self.proposals)
         self.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "bf16":
-            for part in (self.body, self.pyramid, self.proposals.conv):
-                part.bfloat16()
+            for module in (self.body, self.pyramid, self.proposals.conv):
+                module.bfloat16()
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:
