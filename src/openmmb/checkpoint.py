@@ -79,13 +79,13 @@ class CheckpointConfig:
     base: str | None = None
     """Published network that the checkpoint is built on, whose weights it does not hold."""
     adapter: AdapterConfig | None = None
-    """What of the base was trained, and is in the checkpoint."""
+    """Which weights of the base were trained, and are in the checkpoint."""
 
     def __post_init__(self) -> None:
         self._check_lengths()
         if (self.base is None) is not (self.adapter is None):
             raise ValueError(
-                f"base ({self.base}) and adapter ({self.adapter}) must both be there, or neither"
+                f"base is {self.base!r} and adapter is {self.adapter}; set both, or neither"
             )
         if self.base is not None and not isinstance(self.model, CausalConfig):
             raise ValueError(f"base is {self.base!r}, so model.kind must be 'causal'")
@@ -132,7 +132,7 @@ NETWORKS: Final[dict[type, Callable[[Any, LinearFactory], TrainableNetwork]]] = 
     ModelConfig: Seq2Seq,
     CausalConfig: CausalLM,
 }
-"""By the class of its shape, what builds a network."""
+"""Class of a shape -> the class of its network."""
 
 
 def new_network(shape: Shape, linear: LinearFactory = Linear) -> TrainableNetwork:
@@ -229,7 +229,7 @@ def write_folder(
         settings: Its config.
         model: The network.
         tokenizer: Its vocabulary.
-        precision: Of the weights.
+        precision: Precision of the weights.
         names: The weights that are written; None: all.
 
     Raises:

@@ -34,23 +34,25 @@ class EncodeConfig:
     """How words become ids."""
 
     RETIRED: ClassVar[dict[str, object]] = {"parse_controls": False}
+    """Keys of earlier versions, each with the value with which a file may still have it."""
 
     layout: Layout = "openmmb"
     """Layout of contexts: ``openmmb``, ``turns`` for decoder-only networks, or one of ParlAI's for
     models that come from there."""
     max_context: int = 128
-    """Most tokens of a context, end token included."""
+    """Largest number of tokens of a context, end token included."""
     max_pinned: int = 64
-    """Most of those that style and persona may take; not in ParlAI's layouts."""
+    """Largest number of these that style and persona may take; not in ParlAI's layouts."""
     max_reply: int = 128
-    """Most tokens of a reply, end token included; a longer one is cut on the right."""
+    """Largest number of tokens of a reply, end token included; a longer one is cut on the
+    right."""
     object_words: int = 0
-    """Most names of what the picture encoder recognises that stand in a context; only in the
+    """Largest number of names in a context of what the picture encoder recognises; only in the
     layout ``turns``, and only for encoders that name things."""
     object_threshold: float = 0.08
-    """Least probability of a name that stands there."""
+    """Smallest probability of a name that is put there."""
     delimiter: str = "\n"
-    """Between turns."""
+    """Text between turns."""
     end_context: bool = True
     """Put the end token after a context. Only ParlAI's layouts can leave it out."""
 
@@ -68,7 +70,7 @@ class EncodeConfig:
                 "or a number above it in the layout 'turns'"
             )
         if not 0 <= self.object_threshold <= 1:
-            raise ValueError(f"object_threshold is {self.object_threshold}; expected 0 to 1")
+            raise ValueError(f"object_threshold must be from 0 to 1, got {self.object_threshold}")
         if self.layout in ("openmmb", "turns") and not self.end_context:
             raise ValueError(
                 f"end_context is false, but the layout {self.layout!r} has it; use 'parlai'"

@@ -82,8 +82,8 @@ def _ahead(
             yield ahead.popleft().result()
     except BrokenProcessPool as error:
         raise TrainingError(
-            f"data.workers: one of {workers} processes that make batches was killed; is there "
-            "memory for them?"
+            f"data.workers: one of {workers} processes that make batches was killed, perhaps "
+            "for lack of memory; use fewer"
         ) from error
 
 
@@ -99,7 +99,7 @@ def _processes(make: Callable[[int], Any], workers: int) -> ProcessPoolExecutor:
 
 
 _make: Callable[[int], Any]
-"""Of a worker process, which is for one function."""
+"""What a worker process was started for."""
 
 
 def _call(number: int) -> Any:

@@ -27,18 +27,18 @@ PICTURE = ("image_projector.", "image_segment")
 
 @config
 class AdapterConfig:
-    """What of a network trains."""
+    """Which weights of a frozen network are trained."""
 
     rank: int = 16
-    """R, the width of the matrices beside each product."""
+    """R, width of the matrices beside each product."""
     alpha: float = 32.0
-    """Multiplies what they add, divided by ``rank``."""
+    """Factor of what the matrices add, before it is divided by ``rank``."""
     targets: tuple[Target, ...] = ("attention.qkv", "attention.out", "ffn.widen", "ffn.narrow")
-    """Products of every layer that get them."""
+    """Linear layers of every layer of the network that get such matrices."""
     first_token: int = 0
-    """First of the tokens whose vectors train."""
+    """Id of the first token whose vector is trained."""
     num_tokens: int = 17
-    """How many tokens' vectors train; SmolLM2's special tokens by default."""
+    """Number of tokens whose vectors are trained; by default SmolLM2's special tokens."""
 
     def __post_init__(self) -> None:
         require("rank", self.rank, "at least 1", holds=self.rank >= 1)
@@ -47,14 +47,14 @@ class AdapterConfig:
 
     @property
     def scale(self) -> float:
-        """What multiplies the product of the two matrices."""
+        """Factor of the product of the two matrices."""
         return self.alpha / self.rank
 
 
 class AdaptedLinear(nn.Module):
     """A frozen linear layer with a trained product of two thin matrices added.
 
-    Not a kind of ``nn.Linear``: whoever replaces those would lose what it has learnt.
+    It is no ``nn.Linear``: code that replaces those would lose what it has learnt.
     """
 
     def __init__(self, plain: nn.Linear, config: AdapterConfig) -> None:
@@ -145,7 +145,7 @@ def adapt(network: CausalLM, config: AdapterConfig) -> None:
 
 
 def merge(network: CausalLM) -> None:
-    """Put what the adapters have learnt into the weights, in place: a plain network is left."""
+    """Merge what the adapters have learnt into the weights, in place, and remove the adapters."""
     for owner in list(network.modules()):
         for name, child in list(owner.named_children()):
             if isinstance(child, AdaptedLinear | AdaptedTable):
@@ -153,7 +153,7 @@ def merge(network: CausalLM) -> None:
 
 
 def is_adapted(network: nn.Module) -> bool:
-    """Return whether there are adapters in it."""
+    """Return whether a network has adapters."""
     return any(isinstance(m, AdaptedLinear | AdaptedTable) for m in network.modules())
 
 

@@ -57,19 +57,19 @@ class CausalConfig:
     kind: Literal["causal"] = "causal"
     """Tells this kind of network from the others in a file."""
     vocab_size: int = 49152
-    """V."""
+    """V, size of the vocabulary."""
     embed_dim: int = 576
-    """D."""
+    """D, width of the network."""
     ffn_dim: int = 1536
     """Width inside a feed-forward block."""
     num_heads: int = 9
-    """H, heads of the queries."""
+    """H, number of heads of queries."""
     num_kv_heads: int = 3
-    """Heads of keys and values, each shared by the same number of queries' heads."""
+    """J, number of heads of keys and values, each shared by as many heads of queries."""
     head_dim: int = 64
-    """E, the width of a head; even."""
+    """E, width of a head; even."""
     num_layers: int = 30
-    """Layers."""
+    """Number of layers."""
     num_positions: int = 8192
     """Longest sequence of picture, context and reply together."""
     rotary_base: float = 100_000.0
@@ -85,11 +85,11 @@ class CausalConfig:
     tied: bool = True
     """Use one table of embeddings for input and output."""
     image_vectors: int = 49
-    """I, how many vectors a picture has."""
+    """I, number of vectors of a picture."""
     image_dim: int = 1280
-    """F, the width of an image vector."""
+    """F, width of an image vector."""
     image_layers: int = 1
-    """Linear layers between an image vector and the network."""
+    """Number of linear layers between an image vector and the network."""
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -106,7 +106,7 @@ class CausalConfig:
 
     @property
     def image_tokens(self) -> int:
-        """States that an image vector becomes."""
+        """R, number of states that an image vector becomes."""
         return 1
 
     @property

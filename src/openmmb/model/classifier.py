@@ -27,15 +27,15 @@ class ClassifierShape(EncoderShape):
     """
 
     num_labels: int = 2
-    """C."""
+    """C, number of labels."""
     embed_dim: int = 768
-    """D."""
+    """D, width of the network; a multiple of ``num_heads``."""
     ffn_dim: int = 3072
     """Width between the two linear layers of a feed-forward block."""
     num_heads: int = 12
-    """H; divides ``embed_dim``."""
+    """H, number of attention heads."""
     num_layers: int = 12
-    """Layers of the encoder."""
+    """Number of layers of the encoder."""
     num_positions: int = 1024
     """Longest text, in tokens."""
     learned_positions: bool = True

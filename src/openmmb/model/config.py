@@ -13,13 +13,13 @@ class EncoderShape:
     """What decides the tensors of an encoder's layers and how they meet."""
 
     vocab_size: int = 8008
-    """V."""
+    """V, size of the vocabulary."""
     embed_dim: int = 2560
-    """D."""
+    """D, width of the network; a multiple of ``num_heads``."""
     ffn_dim: int = 10240
     """Width between the two linear layers of a feed-forward block."""
     num_heads: int = 32
-    """H; divides ``embed_dim``."""
+    """H, number of attention heads."""
     num_positions: int = 128
     """Longest text, in tokens; image vectors have no position."""
     learned_positions: bool = False
@@ -55,26 +55,26 @@ class EncoderShape:
 
 @config
 class ModelConfig(EncoderShape):
-    """Everything that decides which tensors ``Seq2Seq`` has and how they meet.
+    """Everything that decides the tensors of an encoder and a decoder and how they meet.
 
     The defaults are MMB's (Shuster et al. 2020, model card): BlenderBot 2.7B with 100 picture
     regions of 2048 features, fused early.
     """
 
     num_encoder_layers: int = 2
-    """Layers that read the context."""
+    """Number of layers that read the context."""
     num_decoder_layers: int = 24
-    """Layers that write the reply."""
+    """Number of layers that write the reply."""
     fusion: Fusion = "early"
     """``early``: image vectors pass the encoder with the text; ``late``: they join after it."""
     image_vectors: int = 100
-    """I, how many vectors a picture has."""
+    """I, number of vectors of a picture."""
     image_dim: int = 2048
-    """F, the width of an image vector."""
+    """F, width of an image vector."""
     image_layers: int = 1
-    """Linear layers between an image vector and the encoder."""
+    """Number of linear layers between an image vector and the encoder."""
     image_tokens: int = 1
-    """States that an image vector becomes; more than 1 in late fusion only."""
+    """R, number of states that an image vector becomes; more than 1 in late fusion only."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

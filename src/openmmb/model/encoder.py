@@ -20,9 +20,9 @@ class Encoder(nn.Module):
     """Read words and a picture (ParlAI's ``ContextWithImageEncoder``), or words alone.
 
     Args:
-        shape: Of its layers.
-        num_layers: How many there are.
-        linear: Builds them.
+        shape: Shape of its layers.
+        num_layers: Number of layers.
+        linear: Builds their linear layers.
         projector: Maps image vectors into the width of the encoder; None: there are no pictures.
         fusion: Where a picture joins the words; without one, ``late`` is a plain encoder of text.
     """

@@ -1,4 +1,4 @@
-"""What an interrupted run goes on from: weights, optimiser, and a few numbers.
+"""What an interrupted run continues from: weights, optimiser, and a few numbers.
 
 A state is a folder ``state-<step>`` that appears whole or not at all, and carries the hashes of
 its files. The newest one that is whole counts. One process writes one file of tensors; several
@@ -44,7 +44,7 @@ FROZEN = "frozen"
 
 @dataclass(frozen=True)
 class Newest:
-    """What a run can go on from.
+    """What a run can continue from.
 
     Attributes:
         folders: Its newest state that is whole, and the frozen weights, if any; by their names.

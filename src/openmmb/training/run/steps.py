@@ -43,7 +43,7 @@ class AllAtOnce:
 
     Args:
         build: Makes the optimiser.
-        groups: Of the weights.
+        groups: The weights, in groups of the same settings.
     """
 
     def __init__(self, build: Build, groups: list[Group]) -> None:
@@ -70,7 +70,7 @@ class OneByOne:
 
     Args:
         build: Makes an optimiser.
-        groups: The weights.
+        groups: The weights, in groups of the same settings.
         gather: Whether the optimiser must see whole weights.
     """
 
