@@ -129,8 +129,8 @@ def test_a_table_is_for_people(folder: Path, capsys: pytest.CaptureFixture[str])
     lines = shown.out.splitlines()
     assert lines[0].startswith("image_chat                  1 examples  perplexity ")
     assert "captions BLEU-4" in lines[6]
-    heads = ("replies", "F1", "BLEU-4", "ROUGE-L", "words", "sentiment", "unpleasant")
-    assert tuple(lines[1].split()[:7]) == heads
+    heads = ("replies", "F1", "BLEU-4", "ROUGE-L", "words", "distinct-2", "20", "commonest")
+    assert tuple(lines[1].split()[:8]) == heads
     assert [line.split()[0] for line in lines[2:6]] == [
         "uncontrolled",
         "f0m0",

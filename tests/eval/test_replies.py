@@ -23,6 +23,7 @@ from openmmb.eval.replies import (
 )
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
+from openmmb.eval.variety import commonest_share, distinct_2
 from openmmb.safety.classifier import ClassifierCheck
 from openmmb.safety.verdict import Verdict
 from openmmb.text.gender import GenderWords, gender_token
@@ -89,6 +90,8 @@ def test_a_report_is_the_mean_of_what_was_said(engine: Engine) -> None:
         sentiment=mean([sentiment(text) for text in said]),
         unpleasant=mean([sentiment(text) <= UNPLEASANT for text in said]),
         words=mean([len(text.split()) for text in said]),
+        distinct_2=distinct_2(said),
+        commonest=commonest_share(said),
         offensive={
             "odd": mean([len(text) % 2 for text in said]),
             "classifier": mean([bool(example.context) for example in asked]),

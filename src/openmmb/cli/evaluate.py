@@ -51,9 +51,9 @@ def evaluate(
 ) -> None:
     """Measure a model on what a recipe keeps for validation, or on a split of data sets.
 
-    Prints for every data set: perplexity; BLEU-4 of captions where there are captions; and of the
-    model's own replies, without the gender control and with the one that it chats with, F1, BLEU-4,
-    ROUGE-L, sentiment, how many the guard would refuse, and how many have male and female words;
+    Prints for every data set: perplexity, and nats a character, which compare models whose tokens
+    differ; BLEU-4 of captions where there are captions; and of the model's own replies, without the gender control and with the one that it chats with, F1, BLEU-4,
+    ROUGE-L, how varied they are, sentiment, how many the guard would refuse, and how many have male and female words;
     where there are pictures, also in a positive and in a negative style.
 
     A recipe says which data and controls; how words and pictures are read is the model's own. Give

@@ -1,5 +1,6 @@
 """What is measured of a model, data set by data set."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
 from openmmb.eval.saved import SavedReplies
 from openmmb.model.network import Network
+from openmmb.text.tokenizer import Tokenizer
 
 Progress = Callable[[int, int], None]
 """Called with how many replies are done so far and how many there are to be."""
@@ -25,8 +27,10 @@ class TaskReport:
         task: Its name.
         examples: How many were looked at.
         perplexity: Of the replies, each token given all before it and the example's controls.
-        perplexity_uncontrolled: The same without a gender control; None where the checkpoint chats
-            without one.
+        nats_per_character: The same in nats a character of the replies, each with one more for its
+            end: it compares models whose tokens differ.
+        perplexity_uncontrolled: Perplexity without a gender control; None where the checkpoint
+            chats without one.
         perplexity_controlled: The same with the control that the checkpoint chats with, whatever
             words a reply has.
         bleu4: Corpus BLEU-4 of captions written without a gender control, 0 to 1; None where there
@@ -38,6 +42,7 @@ class TaskReport:
     task: str
     examples: int
     perplexity: float
+    nats_per_character: float
     perplexity_uncontrolled: float | None = None
     perplexity_controlled: float | None = None
     bleu4: float | None = None
@@ -84,12 +89,13 @@ def measure_tasks(
     vectors = batcher.views[0] if batcher.views else None
     for task, examples in tasks.items():
         bleu4, bleu4_controlled = _captions(engine, examples, batcher, batch_size, count)
+        rows = [batcher.row(one, 0) for one in examples]
+        perplexity = _perplexity(engine, batcher, rows, batch_size)
         yield TaskReport(
             task=task,
             examples=len(examples),
-            perplexity=_perplexity(
-                engine, batcher, [batcher.row(one, 0) for one in examples], batch_size
-            ),
+            perplexity=perplexity,
+            nats_per_character=math.log(perplexity) * tokens_per_character(rows, batcher.tokenizer),
             perplexity_uncontrolled=None
             if gender is None
             else steered_perplexity(engine, examples, batcher, None, batch_size=batch_size),
@@ -113,6 +119,22 @@ def measure_tasks(
                 if measures is not None
             ),
         )
+
+
+def tokens_per_character(rows: Sequence[Row], tokenizer: Tokenizer) -> float:
+    """Return how many tokens replies have for each character, where an end counts as both."""
+    tokens = characters = 0
+    for row in rows:
+        encoded = row.encoded
+        targets = encoded.targets or (True,) * len(encoded.reply)
+        learnt = [
+            token for token, is_target in zip(encoded.reply, targets, strict=True) if is_target
+        ]
+        ends = learnt.count(tokenizer.end_id)
+        words = [token for token in learnt if token != tokenizer.end_id]
+        tokens += len(learnt)
+        characters += len(tokenizer.decode(words)) + ends
+    return tokens / max(1, characters)
 
 
 def steered_perplexity(

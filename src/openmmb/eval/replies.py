@@ -18,6 +18,7 @@ from openmmb.engine.open import Engine
 from openmmb.eval.metrics import bleu4, f1, rouge_l
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
+from openmmb.eval.variety import commonest_share, distinct_2
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.verdict import Check, Verdict, judge_many
 from openmmb.search.constraints import Constraint
@@ -105,6 +106,8 @@ class ReplyReport:
         sentiment: Sentiment.
         unpleasant: Share whose sentiment is at most ``UNPLEASANT``.
         words: Length in words.
+        distinct_2: Share of different pairs of words, over all replies.
+        commonest: Share of the replies that are one of the 20 commonest.
         offensive: Share that each check refuses.
         male: Share with a male word, by list.
         female: Share with a female word, by list.
@@ -118,6 +121,8 @@ class ReplyReport:
     sentiment: float
     unpleasant: float
     words: float
+    distinct_2: float
+    commonest: float
     offensive: Mapping[str, float]
     male: Mapping[str, float]
     female: Mapping[str, float]
@@ -271,6 +276,8 @@ def _summarise(setting: str, rows: Sequence[Measured]) -> ReplyReport:
         sentiment=mean(row.sentiment for row in rows),
         unpleasant=mean(row.sentiment <= UNPLEASANT for row in rows),
         words=mean(len(row.reply.split()) for row in rows),
+        distinct_2=distinct_2([row.reply for row in rows]),
+        commonest=commonest_share([row.reply for row in rows]),
         offensive={check: mean(check in row.refused for row in rows) for check in checks},
         male={name: mean(row.gendered[name].endswith("m1") for row in rows) for name in lists},
         female={name: mean(row.gendered[name].startswith("f1") for row in rows) for name in lists},

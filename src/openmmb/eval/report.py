@@ -21,6 +21,7 @@ def as_text(report: TaskReport) -> str:
     parts = [
         f"{report.task:22} {report.examples:6} examples",
         f"perplexity {report.perplexity:8.2f}",
+        f"nats a character {report.nats_per_character:.3f}",
     ]
     if report.perplexity_uncontrolled is not None:
         parts.append(f"uncontrolled {report.perplexity_uncontrolled:8.2f}")
@@ -65,6 +66,7 @@ def _task_rows(reports: Sequence[TaskReport]) -> list[list[str]]:
         "data set": [report.task for report in reports],
         "examples": [f"{report.examples:,}" for report in reports],
         "perplexity": [_number(report.perplexity) for report in reports],
+        "nats a character": [f"{one.nats_per_character:.3f}" for one in reports],
         "perplexity, uncontrolled": [_number(one.perplexity_uncontrolled) for one in reports],
         "perplexity, controlled": [_number(one.perplexity_controlled) for one in reports],
         "captions BLEU-4": [_percent(report.bleu4) for report in reports],
@@ -81,13 +83,15 @@ def _reply_rows(reports: Sequence[ReplyReport]) -> list[list[str]]:
 
 
 def _reply_cells(report: ReplyReport) -> dict[str, str]:
-    """Return the numbers of one setting, in per cent but for sentiment and length."""
+    """Return the numbers of one setting, in per cent but for length, sentiment and distinct-2."""
     cells = {
         "replies": report.setting,
         "F1": _percent(report.f1),
         "BLEU-4": _percent(report.bleu4),
         "ROUGE-L": _percent(report.rouge_l),
         "words": f"{report.words:.1f}",
+        "distinct-2": f"{report.distinct_2:.3f}",
+        "20 commonest": _percent(report.commonest),
         "sentiment": f"{report.sentiment:+.3f}",
         "unpleasant": _percent(report.unpleasant),
     }
