@@ -52,9 +52,10 @@ def evaluate(
     """Measure a model on what a recipe keeps for validation, or on a split of data sets.
 
     Prints for every data set: perplexity, and nats a character, which compare models whose tokens
-    differ; BLEU-4 of captions where there are captions; and of the model's own replies, without the gender control and with the one that it chats with, F1, BLEU-4,
-    ROUGE-L, how varied they are, sentiment, how many the guard would refuse, and how many have male and female words;
-    where there are pictures, also in a positive and in a negative style.
+    differ; BLEU-4 of captions where there are captions; and of the model's own replies, without
+    the gender control and with the one that it chats with, F1, BLEU-4, ROUGE-L, how varied they
+    are, sentiment, how many the guard would refuse, and how many have male and female words; where
+    there are pictures, also in a positive and in a negative style.
 
     A recipe says which data and controls; how words and pictures are read is the model's own. Give
     the recipe of a model that learnt from a part of a split, or numbers are of what it learnt.
