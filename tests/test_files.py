@@ -58,6 +58,9 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     path.write_text('{"a": ', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"words\.txt: expected JSON: .+ at line 1 column 7$"):
         read_json(path)
+    path.write_text("9" * 10_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"words\.txt: expected JSON: Exceeds the limit .+$"):
+        read_json(path)
     path.write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"words\.txt: expected JSON: it is nested too deeply$"):
         read_json(path)

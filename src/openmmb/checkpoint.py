@@ -57,7 +57,7 @@ class CheckpointConfig:
 
     Raises:
         ValueError: A context or a reply may be longer than the network has positions, or
-            ``gender`` is no control.
+            `gender` is no control.
     """
 
     name: str
@@ -71,9 +71,9 @@ class CheckpointConfig:
     search: SearchConfig
     """How replies are searched for unless a person says otherwise."""
     gender: str | None = None
-    """Control that every reply gets, ``f0m0`` for one without gendered words."""
+    """Control that every reply gets, `f0m0` for one without gendered words."""
     ban_gendered_words: bool = False
-    """Where the control is ``f0m0``, also ban gendered words from the search for a reply."""
+    """Where the control is `f0m0`, also ban gendered words from the search for a reply."""
     image_style: str | None = None
     """Style of replies about a picture unless a person names another."""
     base: str | None = None

@@ -137,14 +137,24 @@ def read_json(path: Path, *, error: type[OpenMMBError] = ConfigError) -> Any:
     Raises:
         OpenMMBError: Of the kind ``error``: it cannot be read, or is not JSON.
     """
-    text = read_text(path, error=error)
+    return parse_json(read_text(path, error=error), str(path), error=error)
+
+
+def parse_json(text: str | bytes, source: str, *, error: type[OpenMMBError] = ConfigError) -> Any:
+    """Parse JSON, whoever wrote it.
+
+    Raises:
+        OpenMMBError: Of the kind ``error``: it is not JSON; ``source`` begins the message.
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError as failure:
         where = f"line {failure.lineno} column {failure.colno}"
-        raise error(f"{path}: expected JSON: {failure.msg} at {where}") from None
+        raise error(f"{source}: expected JSON: {failure.msg} at {where}") from None
     except RecursionError:
-        raise error(f"{path}: expected JSON: it is nested too deeply") from None
+        raise error(f"{source}: expected JSON: it is nested too deeply") from None
+    except ValueError as failure:  # bytes that are no text, a number of thousands of digits
+        raise error(f"{source}: expected JSON: {str(failure).partition(';')[0]}") from None
 
 
 def sync(path: Path) -> None:

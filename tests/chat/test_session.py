@@ -220,6 +220,8 @@ def test_a_file_that_is_no_harmless_conversation_changes_nothing(
         session.handle(f"/load {tmp_path}")
     with pytest.raises(ConfigError, match=r"/load: a\0b: embedded null byte"):
         session.handle("/load a\0b")
+    with pytest.raises(ConfigError, match=r"/load: a{300}: File name too long"):
+        session.handle(f"/load {'a' * 300}")
     with pytest.raises(ConfigError, match="/load: no file name; use /load FILE"):
         session.handle("/load")
     assert session.conversation == before

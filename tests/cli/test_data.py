@@ -278,5 +278,20 @@ def test_stats_takes_the_vocabulary_that_is_asked_for(
     assert "config.toml" in error
 
 
+def test_a_vocabulary_that_lacks_the_tokens_of_a_recipe_is_one_line(
+    complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("turns.toml").write_text(
+        'name = "a"\nout = "a"\nstart = "made/elsewhere"\n[[tasks]]\nname = "chitchat"\n'
+        '[encode]\nlayout = "turns"\n'
+    )
+    for args in (("stats", "turns.toml"), ("show", "chitchat", "--recipe", "turns.toml")):
+        assert complaint(*args).endswith(
+            "start: made/elsewhere is not here; the vocabulary of tiny has no tokens for "
+            "encode.layout 'turns'; use --checkpoint\n"
+        )
+
+
 def test_the_published_places_are_not_this_machine() -> None:
     assert all("127.0.0.1" not in s.url for ss in sources.SOURCES.values() for s in ss)

@@ -71,10 +71,16 @@ def test_what_was_being_written_when_a_run_was_stopped_is_dropped(tmp_path: Path
     ("text", "message"),
     [
         ('{"model": "other"}\n', "has replies of another model"),
-        ("[1]\n", r"line 1: '\[1\]'; expected a JSON object"),
-        ("Hello\n", "line 1: 'Hello'; expected a JSON object"),
+        ("[1]\n", r"line 1: expected a JSON object, got \[1\]"),
+        ("Hello\n", "line 1: expected JSON: Expecting value"),
+        ("[" * 100_000 + "\n", "line 1: expected JSON: it is nested too deeply"),
         ("Hello", "line 1: 'Hello'; expected a file of replies"),
         ('{"model": "m"}\n{"reply": "Hi"}\n', "line 2: expected a saved reply"),
+        (
+            '{"model": "m"}\n{"reply": 5, "setting": "", "task": "", "context": [], "persona": [], '
+            '"style": null, "gender": null, "image_id": null}\n',
+            "line 2: expected a saved reply",
+        ),
         (b"\xff\n", "expected text in UTF-8"),
     ],
 )

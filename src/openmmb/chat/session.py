@@ -11,8 +11,9 @@ from typing import Protocol
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.request import Reply, tidy_entry
+from openmmb.chat.strict import MAX_JSON
 from openmmb.errors import ConfigError, shorten, unknown
-from openmmb.files import read_text, write_whole
+from openmmb.files import open_text, write_whole
 from openmmb.safety.counts import Counts
 
 HELP = """\
@@ -156,7 +157,10 @@ class Session:
         try:
             if source.exists() and not source.is_file():  # reading a device may not end
                 raise ConfigError(f"/load: {source}: expected a file")
-            text = read_text(source)
+            with open_text(source) as file:
+                text = file.read(MAX_JSON + 1)  # as much as shows that it is too long
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise ConfigError(f"/load: {source}: {error.strerror}") from error
         except ValueError as error:  # a path with a null byte
             raise ConfigError(f"/load: {source}: {error}") from error
         with self.screen.thinking():

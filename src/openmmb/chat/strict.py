@@ -5,7 +5,6 @@ Sizes: I image vectors, F features in each.
 
 import base64
 import binascii
-import json
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openmmb import files
 from openmmb.errors import ConfigError, shorten, unknown
 
 MAX_CHARACTERS: Final = 20_000
@@ -79,15 +79,7 @@ def parse_json(key: str, text: object) -> Any:
     """
     if len(require_text(key, text)) > MAX_JSON:
         raise ConfigError(f"{key}: expected at most {MAX_JSON} characters of JSON")
-    try:
-        return json.loads(str(text))
-    except json.JSONDecodeError as error:
-        position = f"line {error.lineno} column {error.colno}"
-        raise ConfigError(f"{key}: expected JSON: {error.msg} at {position}") from None
-    except RecursionError:
-        raise ConfigError(f"{key}: expected JSON: it is nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise ConfigError(f"{key}: expected JSON: {str(error).partition(';')[0]}") from None
+    return files.parse_json(str(text), key)
 
 
 def require_object(

@@ -1,6 +1,6 @@
 """Data sets: what there is, fetching them, looking at them: ``openmmb data``."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,6 @@ from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.checkpoint import CheckpointConfig
-    from openmmb.data.controls import ControlsConfig
     from openmmb.tasks.download.sources import Source
     from openmmb.text.tokenizer import Tokenizer
     from openmmb.training.replies.config import Recipe
@@ -138,6 +137,7 @@ class Show:
         from openmmb.data.example import one_caption
         from openmmb.tasks import open_task
         from openmmb.tasks.mixture import TaskConfig, open_batches
+        from openmmb.tasks.polarities import default_controls
         from openmmb.tasks.preview import preview
 
         require_count("--number", self.number)
@@ -160,7 +160,9 @@ class Show:
             root=root,
             tokenizer=vocabulary.tokenizer,
             encode=recipe.encode if recipe else vocabulary.config.encode,
-            controls=recipe.controls if recipe else _own_controls(vocabulary.config, root),
+            controls=recipe.controls
+            if recipe
+            else default_controls(root, gender=vocabulary.config.gender is not None),
             seed=recipe.seed if recipe else 0,
             features=None,
         )
@@ -279,30 +281,22 @@ class _Vocabulary:
 def _open_vocabulary(checkpoint: Path | None, recipe: "Recipe | None") -> _Vocabulary:
     """Open the vocabulary of a checkpoint, of what a recipe starts from, or of the default one.
 
-    A recipe's start that is not there yet, being another recipe's end, is no mistake here.
+    A recipe's start that is not there yet, since another recipe makes it, is no mistake here.
     """
-    from openmmb.checkpoint import CONFIG, TOKENIZER, CheckpointConfig, find_checkpoint
-    from openmmb.config import load
-    from openmmb.text.tokenizer import load_tokenizer
+    from openmmb.checkpoint import TOKENIZER, find_checkpoint, open_checkpoint
+    from openmmb.hub import find_here
+    from openmmb.text.tokenizer import PERSON
 
-    start = Path(recipe.start) if recipe is not None and recipe.start else None
-    if start is not None and not (start / TOKENIZER).is_file():
-        start = None
-    chosen = checkpoint or start or DEFAULT_CHECKPOINT
-    folder = find_checkpoint(chosen)
-    config = load(CheckpointConfig, folder / CONFIG)
-    return _Vocabulary(str(chosen), config, load_tokenizer(folder / TOKENIZER))
-
-
-def _own_controls(config: "CheckpointConfig", root: Path) -> "ControlsConfig":
-    """Return the controls that examples get without a recipe.
-
-    Traits stay as they are where the file that says their polarities is not at hand.
-    """
-    from openmmb.data.controls import ControlsConfig
-    from openmmb.tasks.polarities import FILES
-
-    controls = ControlsConfig(gender=config.gender is not None)
-    if any((root / name).is_file() for name in FILES):
-        return controls
-    return replace(controls, category_frac=0.0)
+    start = recipe.start if recipe is not None else None
+    folder = None if start is None else find_here(start)
+    there = folder is not None and (folder / TOKENIZER).is_file()
+    chosen = checkpoint or (Path(start) if start and there else DEFAULT_CHECKPOINT)
+    opened = open_checkpoint(find_checkpoint(chosen))
+    turns = recipe is not None and recipe.encode.layout == "turns"
+    if turns and PERSON not in opened.tokenizer.special_names:
+        missing = f"start: {start} is not here; " if start and not there else ""
+        raise ConfigError(
+            f"{missing}the vocabulary of {chosen} has no tokens for encode.layout 'turns'; use "
+            "--checkpoint"
+        )
+    return _Vocabulary(str(chosen), opened.config, opened.tokenizer)

@@ -1,5 +1,6 @@
 """What the commands share: flags, and words to the user."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -44,16 +45,31 @@ def require_count(flag: str, value: int, *, least: int = 1) -> None:
         raise ConfigError(f"{flag}: must be at most {MOST}, got {value}")
 
 
-def load_recipe(name: str) -> "Recipe":
-    """Read a recipe, given as a path or by the name of a bundled one.
+def require_positive(flag: str, value: float, *, most: float = math.inf) -> None:
+    """Refuse a number that is not above 0, or is above ``most``.
 
     Raises:
-        ConfigError: There is no such recipe, or it is wrong.
+        ConfigError: It is so, or no number at all.
+    """
+    if not 0 < value <= most or math.isinf(value):
+        limit = "" if math.isinf(most) else f" and at most {most:g}"
+        raise ConfigError(f"{flag}: must be above 0{limit}, got {value:g}")
+
+
+def load_recipe(name: str) -> "Recipe":
+    """Read a recipe of a model that talks, given as a path or by the name of a bundled one.
+
+    Raises:
+        ConfigError: There is no such recipe, it is wrong, or it trains a classifier.
     """
     from openmmb import config
+    from openmmb.training.classifier.config import is_classifier_recipe
     from openmmb.training.replies.config import Recipe
 
-    return config.load(Recipe, find_recipe(name))
+    path = find_recipe(name)
+    if is_classifier_recipe(path):
+        raise ConfigError(f"{path}: trains a classifier; expected a recipe of a model that talks")
+    return config.load(Recipe, path)
 
 
 def complain(text: str) -> None:

@@ -24,9 +24,9 @@ class ControlsConfig:
     gender: bool = False
     """Give every example the token of its reply's gendered words."""
     gender_rule: str = "words"
-    """``words``: whole words; ``parlai``: the original's rule with its quirks."""
+    """`words`: whole words; `parlai`: the original's rule with its quirks."""
     gender_words: str | None = None
-    """Folder of the original's lists of words (``openmmb data fetch gender_words``); None: the
+    """Folder of the original's lists of words (`openmmb data fetch gender_words`); None: the
     lists that come with the package."""
     category_frac: float = 0.75
     """Share of picture dialogues whose styles become their polarity, for both speakers."""
@@ -34,7 +34,7 @@ class ControlsConfig:
     """Share of captions that answer a question about the picture instead of opening."""
     picture_style_frac: float = 0.0
     """Share of the replies about a picture that have no style, captions above all, which get
-    ``positive/neutral``."""
+    `positive/neutral`."""
 
     def __post_init__(self) -> None:
         for name in ("category_frac", "question_frac", "picture_style_frac"):

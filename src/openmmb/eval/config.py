@@ -15,7 +15,7 @@ class EvaluationConfig:
     split: Split | None = None
     """Published split to measure on; None: what each data set keeps for validation."""
     features: str | None = None
-    """Folder of image vectors, from ``openmmb features``; only those of the pictures that are
+    """Folder of image vectors, from `openmmb features`; only those of the pictures that are
     measured need be there."""
     max_examples: int = 1000
     """Most examples of each data set."""
@@ -36,9 +36,9 @@ class EvaluationConfig:
     batch_size: int = 16
     """Examples side by side."""
     device: str = "auto"
-    """Where the model runs; ``auto`` takes a graphics card where there is one."""
+    """Where the model runs; `auto` takes a graphics card where there is one."""
     engine: str = "auto"
-    """Kind of engine, see ``openmmb.engine.open.ENGINES``."""
+    """Kind of engine, see `openmmb.engine.open.ENGINES`."""
 
     def __post_init__(self) -> None:
         for name in ("max_examples", "batch_size"):

@@ -14,7 +14,7 @@ from typing import Any
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten
-from openmmb.files import read_text, write_whole
+from openmmb.files import parse_json, read_text, write_whole
 
 _ASKED = ("context", "persona", "style", "gender", "image_id")
 _CHUNK = 1 << 20
@@ -46,7 +46,8 @@ class SavedReplies:
                 "file, or delete this one"
             )
         for number, row in enumerate(rows[1:], start=2):
-            if not {"setting", "task", "reply", *_ASKED} <= row.keys():
+            whole = {"setting", "task", "reply", *_ASKED} <= row.keys()
+            if not whole or not isinstance(row["reply"], str):
                 raise DataError(f"{path}: line {number}: expected a saved reply")
             self._known[_key(row["setting"], row)] = row["reply"]
 
@@ -102,10 +103,7 @@ def _whole_lines(path: Path) -> list[str]:
 
 
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        row = None
+    row = parse_json(line, f"{path}: line {number}", error=DataError)
     if not isinstance(row, dict):
-        raise DataError(f"{path}: line {number}: {shorten(repr(line))}; expected a JSON object")
+        raise DataError(f"{path}: line {number}: expected a JSON object, got {shorten(line)}")
     return row

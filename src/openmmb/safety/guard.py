@@ -36,7 +36,7 @@ class GuardConfig:
 
     classifier: str = "safety"
     """Folder of the classifier that is asked after the lists, the name of a bundled one, or
-    ``none``."""
+    `none`."""
 
     classifier_threshold: float | None = None
     """Refuse what the classifier finds unsafe with at least this probability; None: as its folder

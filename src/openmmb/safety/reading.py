@@ -27,11 +27,11 @@ class ReadConfig:
     """How words become ids."""
 
     layout: Literal["openmmb", "parlai"] = "openmmb"
-    """Order of the tokens: the turns before, end token, text, end token (``openmmb``), or turns and
-    text in one (``parlai``), as ParlAI's classifiers read."""
+    """Order of the tokens: the turns before, end token, text, end token (`openmmb`), or turns and
+    text in one (`parlai`), as ParlAI's classifiers read."""
     max_tokens: int = 96
-    """Most tokens of a text that are read at once, special tokens included. ``openmmb`` reads a
-    longer text in several windows, ``parlai`` reads its end only."""
+    """Most tokens of a text that are read at once, special tokens included. `openmmb` reads a
+    longer text in several windows, `parlai` reads its end only."""
     max_context: int = 32
     """Most tokens of the turns before the text, end token included; the last ones are kept."""
     context_turns: int = 1

@@ -12,13 +12,13 @@ class SearchConfig:
     """How a reply is searched for.
 
     Raises:
-        ValueError: A value is out of its range, or ``min_length`` leaves no token to end with.
+        ValueError: A value is out of its range, or `min_length` leaves no token to end with.
     """
 
     method: Method = "beam"
-    """How the next tokens are chosen: the likeliest beams together (``beam``), the likeliest token
-    (``greedy``), a draw from the ``top_k`` likeliest (``topk``), a draw from the likeliest that
-    make up ``top_p`` (``nucleus``), or draws first and a beam afterwards (``delayed_beam``)."""
+    """How the next tokens are chosen: the likeliest beams together (`beam`), the likeliest token
+    (`greedy`), a draw from the `top_k` likeliest (`topk`), a draw from the likeliest that
+    make up `top_p` (`nucleus`), or draws first and a beam afterwards (`delayed_beam`)."""
 
     beam_size: int = 10
     """Number of hypotheses that grow side by side for each input. Methods that draw let each grow
@@ -38,7 +38,7 @@ class SearchConfig:
 
     block_full_context: bool = False
     """Count as context the whole conversation, also turns that were cut off before the model reads
-    it (ParlAI's ``--beam-block-full-context``)."""
+    it (ParlAI's `--beam-block-full-context`)."""
 
     length_penalty: float = 0.65
     """Exponent of the length that scores are divided by: a higher one prefers longer replies."""
@@ -47,13 +47,13 @@ class SearchConfig:
     """Number that logits are divided by: below 1 sharpens the choice, above 1 flattens it."""
 
     top_k: int = 10
-    """Number of likeliest tokens that ``topk`` and ``delayed_beam`` draw from."""
+    """Number of likeliest tokens that `topk` and `delayed_beam` draw from."""
 
     top_p: float = 0.9
-    """Total probability of the likeliest tokens that ``nucleus`` draws from."""
+    """Total probability of the likeliest tokens that `nucleus` draws from."""
 
     beam_delay: int = 30
-    """Number of tokens that ``delayed_beam`` draws before it becomes a beam search."""
+    """Number of tokens that `delayed_beam` draws before it becomes a beam search."""
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "top_k"):

@@ -55,7 +55,7 @@ class Conversation:
     persona: dict[str, tuple[str, ...]] | None = None
     """Lines about who a speaker is, by speaker."""
     style: dict[str, str] | None = None
-    """How a speaker talks, by speaker: a trait, ``positive/neutral`` or ``negative``."""
+    """How a speaker talks, by speaker: a trait, `positive/neutral` or `negative`."""
     learn: tuple[str, ...] | None = None
     """Speakers whose turns are learnt; by default all. A turn that opens a conversation is learnt
     only about a picture."""

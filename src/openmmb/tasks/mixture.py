@@ -30,7 +30,7 @@ class TaskConfig:
     """Published split to learn from."""
     holdout: float = 0.0
     """Share of that split's conversations that is kept for validation, for data sets whose valid
-    split is not at hand. 0: validate on the published ``valid`` split."""
+    split is not at hand. 0: validate on the published `valid` split."""
     both_sides: bool = False
     """Learn the replies of both speakers, where the original learns one speaker's."""
     write_on: bool = False

@@ -5,10 +5,10 @@ Raw: ``<root>/image_chat/personalities.json`` or ``<root>/personalities/personal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from openmmb.data.controls import NEGATIVE, POSITIVE
+from openmmb.data.controls import NEGATIVE, POSITIVE, ControlsConfig
 from openmmb.errors import DataError
 from openmmb.tasks.read import find_file, read_json
 
@@ -28,6 +28,17 @@ class Raw:
     negative: list[str]
 
 
+def default_controls(root: Path, *, gender: bool) -> ControlsConfig:
+    """Return the controls that examples get where no recipe says which.
+
+    Traits stay as they are where the file that says their polarities is not under ``root``.
+    """
+    controls = ControlsConfig(gender=gender)
+    if any((root / name).is_file() for name in FILES):
+        return controls
+    return replace(controls, category_frac=0.0)
+
+
 def read_polarities(root: Path) -> Mapping[str, str]:
     """Return the polarity of each style.
 
@@ -38,8 +49,8 @@ def read_polarities(root: Path) -> Mapping[str, str]:
         path = find_file(root, *FILES)
     except DataError as error:
         raise DataError(
-            f"{error}, which says the polarity of each style; 'openmmb data fetch image_chat' "
-            "brings it, and controls.category_frac = 0 does without"
+            f"{error}, which says the polarity of each style; use 'openmmb data fetch image_chat' "
+            "to get it, or set controls.category_frac to 0"
         ) from None
     raw = read_json(path, Raw)
     return {

@@ -30,7 +30,7 @@ class ImageLimits:
     """Size of the file."""
 
     max_pixels: int = 64 * 10**6
-    """Width times height. Pillow itself stops at twice its ``MAX_IMAGE_PIXELS``, 179 million."""
+    """Width times height. Pillow itself stops at twice its `MAX_IMAGE_PIXELS`, 179 million."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1 or self.max_pixels < 1:

@@ -19,7 +19,7 @@ class LabelledConfig:
     """One labelled data set of the mixture."""
 
     name: str
-    """Name of the data set, as in ``openmmb.tasks.labelled.SOURCES``."""
+    """Name of the data set, as in `openmmb.tasks.labelled.SOURCES`."""
     weight: float = 1.0
     """How many times an epoch goes through the data set."""
 
@@ -52,7 +52,7 @@ class ClassifierRecipe(RunConfig):
     batch_size: int = 32
     """Texts in an update."""
     shape: ClassifierShape = ClassifierShape(num_labels=len(LABELS))
-    """Shape of the network; its ``vocab_size`` and ``num_labels`` follow from the rest."""
+    """Shape of the network; its `vocab_size` and `num_labels` follow from the rest."""
     read: ReadConfig = ReadConfig()
     noise: NoiseConfig = NoiseConfig()
 

@@ -23,13 +23,13 @@ class NoiseConfig:
     """How often each kind of noise is added, as shares of all texts."""
 
     mentions: float = 0.5
-    """Share of texts that lose their ``@user``."""
+    """Share of texts that lose their `@user`."""
     marks: float = 0.3
-    """Share of texts that lose every ``#`` and the punctuation at their end."""
+    """Share of texts that lose every `#` and the punctuation at their end."""
     misspelled: float = 0.1
     """Share of texts with misspelled words, one in eight and at least one."""
     disguised: float = 0.15
-    """Share of texts whose listed words (``safety.lists``) are disguised, or one word if they have
+    """Share of texts whose listed words (`safety.lists`) are disguised, or one word if they have
     none."""
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ class DataConfig:
     root: str = field(default="data", metadata=MAY_CHANGE)
     """Folder of the data sets, one sub-folder each."""
     features: str | None = field(default=None, metadata=MAY_CHANGE)
-    """Folder of image vectors by image id, as ``openmmb features`` writes it."""
+    """Folder of image vectors by image id, as `openmmb features` writes it."""
     mirrored_features: str | None = field(default=None, metadata=MAY_CHANGE)
     """Folder of image vectors of the mirrored pictures; each picture is then seen either way."""
     encoder: str = "efficientnet_lite0"
@@ -27,7 +27,7 @@ class DataConfig:
     batch_size: int = 64
     """Examples in a batch."""
     accumulate: int = 1
-    """Batches in one update (ParlAI's ``--update-freq``)."""
+    """Batches in one update (ParlAI's `--update-freq`)."""
     workers: int = field(default=0, metadata=MAY_CHANGE)
     """Processes that make batches ahead of time; 0: a thread does. It changes no batch."""
 
@@ -45,13 +45,13 @@ class Recipe(RunConfig):
     """Data sets of the mixture."""
     start: str | None = None
     """Checkpoint to start from: a folder, the name of a bundled one, or org/name of one on the
-    Hugging Face hub. The run takes its network and vocabulary; of ``model`` only the dropouts
+    Hugging Face hub. The run takes its network and vocabulary; of `model` only the dropouts
     count, and nothing may contradict the checkpoint."""
     fresh_controls: bool = False
-    """Draw the vectors of the control tokens anew, for a ``start`` that has never seen a
+    """Draw the vectors of the control tokens anew, for a `start` that has never seen a
     control."""
     vocab_size: int = 8000
-    """Size of the vocabulary that is learnt where there is no ``start``."""
+    """Size of the vocabulary that is learnt where there is no `start`."""
     vocab_tasks: tuple[TaskConfig, ...] = ()
     """More data sets whose words the vocabulary is learnt from."""
     gender: str | None = None

@@ -18,8 +18,8 @@ class OptimConfig:
     """The optimiser."""
 
     name: Literal["adam", "adamw", "adafactor"] = "adam"
-    """Which optimiser: ``adam`` as ParlAI has it, ``adamw`` with decoupled weight decay,
-    ``adafactor`` with a second moment for each row and column instead of each weight."""
+    """Which optimiser: `adam` as ParlAI has it, `adamw` with decoupled weight decay,
+    `adafactor` with a second moment for each row and column instead of each weight."""
     lr: float = 1e-4
     """Highest learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -51,21 +51,21 @@ class ScheduleConfig:
     """The learning rate over the run, and when the run ends."""
 
     kind: Literal["constant", "linear", "cosine", "inverse_sqrt", "plateau"] = "cosine"
-    """Course of the learning rate after the warm-up. ``plateau`` is constant and falls by ``decay``
-    each time that more than ``patience`` validations in a row were no better (ParlAI's
-    ``reduceonplateau``)."""
+    """Course of the learning rate after the warm-up. `plateau` is constant and falls by `decay`
+    each time that more than `patience` validations in a row were no better (ParlAI's
+    `reduceonplateau`)."""
     warmup_steps: int = 100
     """Updates of linear warm-up."""
     max_steps: int = 1000
-    """Updates of the whole run; ``linear`` and ``cosine`` end there at ``final_lr``."""
+    """Updates of the whole run; `linear` and `cosine` end there at `final_lr`."""
     max_seconds: float | None = None
     """Seconds spent on updates after which the run ends too; None: no limit."""
     final_lr: float = 0.0
     """Share of the highest learning rate that is left at the end."""
     patience: int = 3
-    """For ``plateau``: how many validations in a row may be no better before the rate falls."""
+    """For `plateau`: how many validations in a row may be no better before the rate falls."""
     decay: float = 0.5
-    """For ``plateau``: factor by which the rate falls."""
+    """For `plateau`: factor by which the rate falls."""
 
     def __post_init__(self) -> None:
         require("max_steps", self.max_steps, "at least 1", holds=self.max_steps >= 1)
@@ -83,9 +83,9 @@ class ValidConfig:
     every_steps: int = 500
     """Updates between two validations; there is one more at the end."""
     every_seconds: float | None = None
-    """Seconds spent on updates between two validations, instead of ``every_steps``."""
+    """Seconds spent on updates between two validations, instead of `every_steps`."""
     every_epochs: float | None = None
-    """Epochs between two validations, instead of ``every_steps``."""
+    """Epochs between two validations, instead of `every_steps`."""
     max_examples: int = 500
     """Most examples of each task that a validation measures on."""
     patience: int = 10
@@ -108,7 +108,7 @@ def _require_seconds(name: str, value: float | None) -> None:
 class RunConfig:
     """What every training run is told, whatever it learns.
 
-    A recipe *is* a ``RunConfig`` with more fields: the one inheritance between configs, since the
+    A recipe *is* a `RunConfig` with more fields: the one inheritance between configs, since the
     keys of a recipe's file lie flat beside each other.
     """
 
@@ -119,14 +119,14 @@ class RunConfig:
     seed: int = 0
     """Seed of every random draw: first weights, order of examples, noise."""
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=MAY_CHANGE)
-    """Device to train on; ``auto`` takes a graphics card if there is one."""
+    """Device to train on; `auto` takes a graphics card if there is one."""
     precision: Precision = "fp32"
-    """Precision of the products; weights and optimiser stay in fp32 unless ``memory_efficient``.
-    ``fp16``, for graphics cards without bf16, scales the loss."""
+    """Precision of the products; weights and optimiser stay in fp32 unless `memory_efficient`.
+    `fp16`, for graphics cards without bf16, scales the loss."""
     memory_efficient: bool = False
-    """Keep the weights in ``precision`` too (ParlAI's ``--fp16-impl mem_efficient``)."""
+    """Keep the weights in `precision` too (ParlAI's `--fp16-impl mem_efficient`)."""
     trainable: tuple[str, ...] = ("*",)
-    """Weights that learn, as patterns of their names such as ``decoder.*``; the others are frozen
+    """Weights that learn, as patterns of their names such as `decoder.*`; the others are frozen
     and stay as they were at the start."""
     frozen_precision: Precision = "fp32"
     """Precision that weights which do not learn are kept in."""

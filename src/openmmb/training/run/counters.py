@@ -32,13 +32,13 @@ class Progress:
     skipped: int = 0
     """Updates in a row that were left out, up to the last."""
     recent_loss: float = 0.0
-    """Summed loss since the last ``step`` record."""
+    """Summed loss since the last `step` record."""
     recent_tokens: int = 0
-    """Reply tokens since the last ``step`` record."""
+    """Reply tokens since the last `step` record."""
     recent_seconds: float = 0.0
-    """Seconds since the last ``step`` record."""
+    """Seconds since the last `step` record."""
     recent_filled: int = 0
-    """Tokens of contexts and replies since the last ``step`` record."""
+    """Tokens of contexts and replies since the last `step` record."""
     recent_places: int = 0
     """Positions of these tokens, filled or padded."""
     plateau: Plateau = Plateau()
