@@ -49,7 +49,7 @@ class RotaryScaling:
 
 @config
 class CausalConfig:
-    """Everything that decides which tensors the network has and how they meet.
+    """Shape of a decoder-only network.
 
     The defaults are those of SmolLM2-135M, with the picture input of the bundled encoder.
     """

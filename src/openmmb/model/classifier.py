@@ -20,7 +20,7 @@ Pooling = Literal["mean", "max", "first"]
 
 @config
 class ClassifierShape(EncoderShape):
-    """Everything that decides which tensors the network has and how they meet.
+    """Shape of the network.
 
     The defaults are those of ParlAI's dialogue safety models (Dinan et al. 2019, "Build it, break
     it, fix it for dialogue safety").

@@ -10,7 +10,7 @@ Fusion = Literal["early", "late"]
 
 @config
 class EncoderShape:
-    """What decides the tensors of an encoder's layers and how they meet."""
+    """Shape of an encoder's layers."""
 
     vocab_size: int = 8008
     """V, size of the vocabulary."""
