@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import require_count
-from openmmb.recipes import find_recipe
+from openmmb.cli.flags import load_recipe, require_count, require_positive
 
 GB = 1e9
 Size = Literal["checkpoint", "tiny", "90M", "400M", "2.7B"]
@@ -39,10 +38,12 @@ def estimate(
     from openmmb.model.shapes import Shape
     from openmmb.training.estimate import Hardware
     from openmmb.training.estimate import estimate as compute
-    from openmmb.training.replies.config import Recipe
 
     require_count("--devices", devices)
-    settings = config.load(Recipe, find_recipe(recipe))
+    require_positive("--tflops", tflops)
+    require_positive("--use", use, most=1)
+    require_positive("--link", link)
+    settings = load_recipe(recipe)
     shape: Shape
     if size != "checkpoint":
         shape = SIZES[size]

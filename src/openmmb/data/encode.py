@@ -37,7 +37,7 @@ class EncodeConfig:
     """Keys of earlier versions, each with the value with which a file may still have it."""
 
     layout: Layout = "openmmb"
-    """Layout of contexts: ``openmmb``, ``turns`` for decoder-only networks, or one of ParlAI's for
+    """Layout of contexts: `openmmb`, `turns` for decoder-only networks, or one of ParlAI's for
     models that come from there."""
     max_context: int = 128
     """Largest number of tokens of a context, end token included."""
@@ -48,7 +48,7 @@ class EncodeConfig:
     right."""
     object_words: int = 0
     """Largest number of names in a context of what the picture encoder recognises; only in the
-    layout ``turns``, and only for encoders that name things."""
+    layout `turns`, and only for encoders that name things."""
     object_threshold: float = 0.08
     """Smallest probability of a name that is put there."""
     delimiter: str = "\n"

@@ -32,7 +32,7 @@ class AdapterConfig:
     rank: int = 16
     """R, width of the matrices beside each product."""
     alpha: float = 32.0
-    """Factor of what the matrices add, before it is divided by ``rank``."""
+    """Factor of what the matrices add, before it is divided by `rank`."""
     targets: tuple[Target, ...] = ("attention.qkv", "attention.out", "ffn.widen", "ffn.narrow")
     """Linear layers of every layer of the network that get such matrices."""
     first_token: int = 0

@@ -29,9 +29,9 @@ class RotaryScaling:
     factor: float = 8.0
     """Divides the frequencies of long wavelengths."""
     low_freq_factor: float = 1.0
-    """Wavelengths above ``original_positions`` divided by this are stretched whole."""
+    """Wavelengths above `original_positions` divided by this are stretched whole."""
     high_freq_factor: float = 4.0
-    """Wavelengths below ``original_positions`` divided by this stay as they are."""
+    """Wavelengths below `original_positions` divided by this stay as they are."""
     original_positions: int = 8192
     """Longest text of the first training, in tokens."""
 

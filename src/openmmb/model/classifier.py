@@ -29,7 +29,7 @@ class ClassifierShape(EncoderShape):
     num_labels: int = 2
     """C, number of labels."""
     embed_dim: int = 768
-    """D, width of the network; a multiple of ``num_heads``."""
+    """D, width of the network; a multiple of `num_heads`."""
     ffn_dim: int = 3072
     """Width between the two linear layers of a feed-forward block."""
     num_heads: int = 12
@@ -41,13 +41,13 @@ class ClassifierShape(EncoderShape):
     learned_positions: bool = True
     """Train the positions; otherwise they are sinusoids, fixed."""
     scale_embeddings: bool = False
-    """Multiply token embeddings by the square root of ``embed_dim``."""
+    """Multiply token embeddings by the square root of `embed_dim`."""
     num_segments: int = 2
     """2: the embedding of the first segment is added to every token, as ParlAI does; 0: none."""
     variant: Variant = "xlm"
-    """Where the layer norms stand (ParlAI's ``--variant``)."""
+    """Where the layer norms stand (ParlAI's `--variant`)."""
     pooling: Pooling = "mean"
-    """How the states of a text become one (ParlAI's ``--reduction-type``)."""
+    """How the states of a text become one (ParlAI's `--reduction-type`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,7 +15,7 @@ class EncoderShape:
     vocab_size: int = 8008
     """V, size of the vocabulary."""
     embed_dim: int = 2560
-    """D, width of the network; a multiple of ``num_heads``."""
+    """D, width of the network; a multiple of `num_heads`."""
     ffn_dim: int = 10240
     """Width between the two linear layers of a feed-forward block."""
     num_heads: int = 32
@@ -25,11 +25,11 @@ class EncoderShape:
     learned_positions: bool = False
     """Train the positions; otherwise they are sinusoids, fixed."""
     scale_embeddings: bool = True
-    """Multiply token embeddings by the square root of ``embed_dim``."""
+    """Multiply token embeddings by the square root of `embed_dim`."""
     num_segments: int = 2
     """2: an embedding marks what is text and what is a picture; 0: nothing does."""
     variant: Variant = "prelayernorm"
-    """Where the layer norms stand (ParlAI's ``--variant``)."""
+    """Where the layer norms stand (ParlAI's `--variant`)."""
     activation: Literal["gelu", "relu"] = "gelu"
     """Activation between the two linear layers of a feed-forward block."""
     output_scaling: float = 1.0
@@ -66,7 +66,7 @@ class ModelConfig(EncoderShape):
     num_decoder_layers: int = 24
     """Number of layers that write the reply."""
     fusion: Fusion = "early"
-    """``early``: image vectors pass the encoder with the text; ``late``: they join after it."""
+    """`early`: image vectors pass the encoder with the text; `late`: they join after it."""
     image_vectors: int = 100
     """I, number of vectors of a picture."""
     image_dim: int = 2048
