@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openmmb.engine.packed import PackedLinear
 from openmmb.model.adapter import AdapterConfig, adapt, is_adapted, merge, own_names
 from openmmb.model.causal import CausalLM
 from openmmb.model.loss import token_loss
@@ -103,6 +104,13 @@ def test_a_second_adapter_is_refused() -> None:
     adapt(model, CONFIG)
     with pytest.raises(ValueError, match="has adapters already; merge them first"):
         adapt(model, CONFIG)
+
+
+def test_a_layer_that_cannot_learn_gets_no_adapter() -> None:
+    with torch.device("meta"):
+        packed = CausalLM(SHAPES["smollm2"], PackedLinear)
+    with pytest.raises(ValueError, match=r"attention\.qkv is a PackedLinear; adapters need a plain"):
+        adapt(packed, CONFIG)
 
 
 def test_tokens_beyond_the_vocabulary_are_refused() -> None:

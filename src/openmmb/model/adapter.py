@@ -120,7 +120,8 @@ def adapt(network: CausalLM, config: AdapterConfig) -> None:
     What trains is float32 whatever the rest is.
 
     Raises:
-        ValueError: The vocabulary has not so many tokens, or it has adapters already.
+        ValueError: The vocabulary has fewer tokens, or the network has adapters already, or layers
+            that cannot have any.
     """
     if is_adapted(network):
         raise ValueError("the network has adapters already; merge them first")
@@ -135,21 +136,20 @@ def adapt(network: CausalLM, config: AdapterConfig) -> None:
     network.image_segment = nn.Parameter(network.image_segment.detach().float())
     for layer in network.layers:
         for target in config.targets:
-            block, _, name = target.partition(".")
-            owner = layer.get_submodule(block)
-            plain = owner.get_submodule(name)
-            if isinstance(plain, nn.Linear):
-                setattr(owner, name, AdaptedLinear(plain, config))
+            plain = layer.get_submodule(target)
+            if not isinstance(plain, nn.Linear):
+                kind = type(plain).__name__
+                raise ValueError(f"{target} is a {kind}; adapters need a plain linear layer")
+            layer.set_submodule(target, AdaptedLinear(plain, config))
     if config.num_tokens:
         network.embeddings = AdaptedTable(network.embeddings, config)
 
 
 def merge(network: CausalLM) -> None:
     """Merge what the adapters have learnt into the weights, in place, and remove the adapters."""
-    for owner in list(network.modules()):
-        for name, child in list(owner.named_children()):
-            if isinstance(child, AdaptedLinear | AdaptedTable):
-                setattr(owner, name, child.merged())
+    for path, module in list(network.named_modules()):
+        if isinstance(module, AdaptedLinear | AdaptedTable):
+            network.set_submodule(path, module.merged())
 
 
 def is_adapted(network: nn.Module) -> bool:
