@@ -109,7 +109,9 @@ def test_a_second_adapter_is_refused() -> None:
 def test_a_layer_that_cannot_learn_gets_no_adapter() -> None:
     with torch.device("meta"):
         packed = CausalLM(SHAPES["smollm2"], PackedLinear)
-    with pytest.raises(ValueError, match=r"attention\.qkv is a PackedLinear; adapters need a plain"):
+    with pytest.raises(
+        ValueError, match=r"attention\.qkv is a PackedLinear; adapters need a plain"
+    ):
         adapt(packed, CONFIG)
 
 

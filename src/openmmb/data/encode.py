@@ -99,7 +99,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a reply is searched for to.
+    """What a search for a reply begins with.
 
     Attributes:
         context: What is read.

@@ -1,4 +1,4 @@
-"""What every run begins with: a vocabulary learnt once, and weights only where they count."""
+"""What every run begins with: a vocabulary learnt once, and weights only where they are needed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +36,10 @@ def learn_once(run: Path, learn: Callable[[], Tokenizer]) -> Tokenizer:
 
 
 def build_where_needed(run: Path, empty: Callable[[], N], fill: Callable[[], N]) -> N:
-    """Build a network, with weights only where they count, for ``place`` to hand them out.
+    """Build a network, with weights only where they are needed; ``place`` distributes them.
 
-    Those are the first process's, in a run that has no state yet: a state has weights of its own.
-    Everywhere else the network is without memory (on the ``meta`` device).
+    They are needed in the first process of a run that has no state yet, since a state holds
+    weights. Everywhere else the network is built without memory (on the ``meta`` device).
 
     Args:
         run: The run's folder.

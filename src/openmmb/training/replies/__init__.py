@@ -1,1 +1,1 @@
-"""What a reply run learns, and the recipe that says so."""
+"""The training of a model that talks."""

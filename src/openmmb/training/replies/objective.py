@@ -95,7 +95,7 @@ class Replies:
         self, model: TrainableNetwork, batch: Batch, label_smoothing: float
     ) -> tuple[Tensor, int]:
         tokenizer = self.prepared.start.tokenizer
-        hidden = model(  # as a whole: a call of a part would not gather weights that are sharded
+        hidden = model(  # called as a whole, so that sharded weights are gathered
             batch.context,
             batch.context_mask,
             batch.image,

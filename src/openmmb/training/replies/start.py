@@ -58,9 +58,8 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     """
     if recipe.start is not None:
         return _from_checkpoint(recipe, recipe.start)
-    _checkpoint_config(
-        recipe, recipe.model
-    )  # tells what does not fit before the vocabulary is learnt
+    # Refuses what does not fit before the vocabulary is learnt, which takes long.
+    _checkpoint_config(recipe, recipe.model)
     tokenizer = learn_vocabulary(recipe, tasks)
     shape = replace(recipe.model, vocab_size=tokenizer.vocab_size)
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)

@@ -1,9 +1,9 @@
 """The loop of every training run: updates, log, validations, saves.
 
 It knows nothing of replies or pictures: what is learnt is an ``Objective``. Everything that happens
-at an update follows from the config and the update's number, so a run that was stopped goes on as
-if it had not been. The processes of a run (``openmmb.distributed``) all do the same; the first
-alone writes and tells.
+at an update follows from the config and the update's number, so a run that was stopped continues as
+if it had not been. The processes of a run (``openmmb.distributed``) all do the same; only the first
+writes files and calls the watcher.
 """
 
 import dataclasses

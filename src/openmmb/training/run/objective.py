@@ -1,4 +1,4 @@
-"""What a run learns: what ``training.run.loop`` asks of its callers."""
+"""What a run learns, as the protocol that ``training.run.loop`` works with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Scores:
 
 
 class Objective(Protocol[N, B]):
-    """What a run learns: a network, and what is asked of it.
+    """What a run learns: a network, its batches, its loss and its validation.
 
     ``N`` is the network, which the loop builds, places and hands to every call that needs it. ``B``
     is a batch: a dataclass of tensors, each with the rows of the batch as its first size.
@@ -60,7 +60,7 @@ class Objective(Protocol[N, B]):
     def save(self, model: N, folder: Path) -> None:
         """Write a checkpoint, whole or not at all; every process calls it, the first writes.
 
-        Weights that are sharded over processes come together by ``distributed.full_state_dict``.
+        ``distributed.full_state_dict`` gathers weights that are sharded over processes.
         """
         ...
 

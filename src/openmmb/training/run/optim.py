@@ -102,7 +102,7 @@ def train_step(
         total, count = total + loss.detach(), count + tokens
     loss_sum, count_sum = all_reduce_sum([total.item(), count])
     grads = [weight.grad for weight in weights if weight.grad is not None]
-    # A gradient that the processes have added up comes as their mean.
+    # The processes' gradients have been reduced to their mean, not to their sum.
     factor = world_size() / (loss_scale * count_sum)
     norms = torch.stack(torch._foreach_norm(grads, 2.0, torch.float32))
     norm = full_tensor(torch.linalg.vector_norm(norms)).item() * factor
