@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from openmmb.training.run.loop import TrainingResult
     from openmmb.training.train import train
     from openmmb.vision.encoders import open_encoder
+    from openmmb.vision.features.vectors import Features
     from openmmb.vision.image_encoder import ImageEncoder
 
 _HOMES = {
@@ -39,6 +40,7 @@ _HOMES = {
     "Conversation": "openmmb.chat.conversation",
     "DataError": "openmmb.errors",
     "EvaluationConfig": "openmmb.eval.config",
+    "Features": "openmmb.vision.features.vectors",
     "Guard": "openmmb.safety.guard",
     "GuardConfig": "openmmb.safety.guard",
     "ImageEncoder": "openmmb.vision.image_encoder",
@@ -67,6 +69,7 @@ __all__ = [
     "Conversation",
     "DataError",
     "EvaluationConfig",
+    "Features",
     "Guard",
     "GuardConfig",
     "ImageEncoder",

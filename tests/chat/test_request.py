@@ -84,7 +84,7 @@ def test_a_reply_in_place_of_its_conversation_is_named(bot: Any) -> None:
         ),
         (
             lambda bot: AnyBot(tiny_checkpoint(), guard=bot.guard),
-            r"engine: expected an engine, got Checkpoint; use open_engine\(checkpoint\)",
+            r"engine: expected an engine, got Checkpoint; use openmmb\.load\(checkpoint\)",
         ),
         (lambda bot: AnyBot(bot.engine, guard=None), "guard: expected a Guard, got None"),
         (

@@ -1,16 +1,18 @@
 """What flags say about a network has to be true of the checkpoint that a run starts from."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from openmmb.checkpoint import save_checkpoint
-from openmmb.errors import ConfigError
+from openmmb.errors import CheckpointError, ConfigError
 from openmmb.parlai.arguments import read_flags
 from openmmb.parlai.fit import check_shape, fit_to_start, read_start
 from openmmb.parlai.train_flags import TrainCommand, read_train
 from tests.build import TINY_F, TINY_I, tiny_checkpoint
+from tests.model.causal import SMOL
 
 WORDS = shlex.split(
     "-t convai2:normalized -m image_seq2seq -mf run -lr 1e-5 -opt adam -tstep 9 --dropout 0.3 "
@@ -51,6 +53,18 @@ def test_the_network_is_the_starts_and_the_dropouts_are_the_commands() -> None:
 def test_a_contradiction_names_flag_and_both_values(flags: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         fit_to_start(command(*flags), CONFIG)
+
+
+def test_a_decoder_only_network_is_none_of_parlais() -> None:
+    config = replace(CONFIG, model=SMOL)
+    for flags in ((), ("--variant", "xlm")):
+        with pytest.raises(
+            CheckpointError, match=r"model\.kind is 'causal'; expected a network with"
+        ):
+            fit_to_start(command(*flags), config)
+    with pytest.raises(CheckpointError, match=r"model\.kind is 'causal'"):
+        check_shape({"model.variant": "xlm"}, config, "start")
+    check_shape({"encode.delimiter": "\n"}, config, "start")
 
 
 def test_what_is_true_is_no_contradiction() -> None:

@@ -85,6 +85,8 @@ def test_rows_are_those_that_json_has_however_little_is_read_at_once(
         ('{"said": []}', r"expected a JSON array: Expecting '\[' at element 0"),
         ('[{"said": []}', r"expected a JSON array: Expecting ',' or '\]' at element 1"),
         ('[{"said": []} {}]', r"expected a JSON array: Expecting ',' or '\]' at element 1"),
+        ("[" * 100_000, r"expected a JSON array: .*recursion.* at element 0"),
+        ("[" + "9" * 10_000 + "]", r"expected a JSON array: Exceeds the limit .* at element 0"),
         ('[{"said": []}, ]', r"expected a JSON array: Expecting value at element 1"),
         ('[{"said": []}, {"said', r"expected a JSON array: Unterminated string.* at element 1"),
         ('[{"said": []}, {"said": [["hi", "x"]]}]', r"rows.json: 1\.said\.0\.1: .*'x'$"),

@@ -60,7 +60,7 @@ class Bot:
         if not hasattr(engine, "stepper"):
             raise ConfigError(
                 f"engine: expected an engine, got {name_type(engine)}; "
-                "use open_engine(checkpoint), or openmmb.load in place of Bot"
+                "use openmmb.load(checkpoint), which opens one and makes the Bot"
             )
         self.engine = engine
         self.guard = guard
@@ -199,8 +199,8 @@ def load(
             the control is ``f0m0``.
         guard: Judges both sides; None: as ``GuardConfig`` says.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
-        engine: Kind of engine, one of ``engine.open.ENGINES``, or ``auto``: as fast as can be and
-            as exact as training.
+        engine: Kind of engine: ``plain`` is PyTorch's own layers, ``fp32`` the fastest in float32;
+            ``auto``: as fast as can be and as exact as training.
         encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where it
             does not come with them; read when the first picture comes.
 

@@ -39,11 +39,12 @@ def check_shape(shape: Mapping[str, Any], config: CheckpointConfig, folder: str)
 
     Raises:
         ConfigError: They do; names the flag and both values.
+        CheckpointError: They are about a network of another kind than the checkpoint's.
     """
     names = {flag.key: name for name, flag in FLAGS.items() if flag.key} | OF_SEVERAL
     for key, value in shape.items():
         table, _, name = key.partition(".")
-        there = getattr(getattr(config, table), name)
+        there = getattr(config.seq2seq if table == "model" else getattr(config, table), name)
         if value != there:
             raise ConfigError(
                 f"--{names[key]} {value!r}: {folder} has {there!r}, which stays; leave the flag out"
@@ -55,6 +56,7 @@ def fit_to_start(command: TrainCommand, config: CheckpointConfig) -> TrainComman
 
     Raises:
         ConfigError: A flag contradicts the checkpoint.
+        CheckpointError: It is a decoder-only network, which no command of ParlAI's trains.
     """
     recipe = command.recipe
     folder, data = recipe["start"], recipe["data"]
@@ -68,7 +70,7 @@ def fit_to_start(command: TrainCommand, config: CheckpointConfig) -> TrainComman
     dropouts = {key.partition(".")[2]: recipe["model"][key.partition(".")[2]] for key in DROPOUTS}
     fitted = {
         **recipe,
-        "model": asdict(config.model) | dropouts,
+        "model": asdict(config.seq2seq) | dropouts,
         "data": data | {"encoder": own},
     }
     return replace(command, recipe=fitted)

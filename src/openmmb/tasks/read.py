@@ -203,6 +203,9 @@ def _elements(path: Path) -> Iterator[Any]:
                 end = stream.take(",", "]")
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: expected a JSON array: {error.msg} at element {number}") from None
+    except (RecursionError, ValueError) as error:  # too deep, a number of thousands of digits
+        reason = str(error).partition(";")[0]
+        raise DataError(f"{path}: expected a JSON array: {reason} at element {number}") from None
 
 
 def _explain(where: str, error: ValidationError, mark: str = ": ") -> str:

@@ -23,10 +23,10 @@ class Manifest:
     """Fingerprint of its weights and preprocessing."""
 
     num_vectors: int
-    """I."""
+    """Vectors of a picture, I."""
 
     feature_dim: int
-    """F."""
+    """Features in each, F."""
 
     flip: bool = False
     """The pictures were mirrored left to right."""
@@ -49,7 +49,13 @@ def read_manifest(folder: Location) -> Manifest:
     location = folder / MANIFEST
     try:
         return parse(Manifest, json.loads(location.read()), source=str(location))
-    except (OSError, ValueError, ConfigError) as error:
+    except OSError as error:
+        reason = f"no {MANIFEST}" if isinstance(error, FileNotFoundError) else str(error)
+        raise DataError(
+            f"{folder}: not a folder of features: {reason}; expected one that 'openmmb features' "
+            "wrote"
+        ) from error
+    except (ValueError, ConfigError, RecursionError) as error:
         raise DataError(f"{folder}: not a folder of features: {error}") from error
 
 
