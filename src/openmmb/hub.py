@@ -108,12 +108,13 @@ def resolve_file(repo: str, file: str, problem: str) -> Path:
     Raises:
         CheckpointError: The hub has no such file, lets nobody read it, or cannot be reached.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
     cached = try_to_load_from_cache(repo, file)
     if isinstance(cached, str):
         return Path(cached)
     with _one_line(repo, None, problem):
+        HfApi().model_info(repo)  # a download would try to reach the hub for half a minute
         return Path(hf_hub_download(repo, file))
 
 

@@ -101,13 +101,13 @@ def test_fetch_brings_what_was_published(
     out = printed(*args).splitlines()
     assert out == [
         "convai2: licence: CC BY 4.0",
-        f"{tmp_path}/convai2: 1 files, from {site.url}/convai2.tgz",
+        f"{tmp_path}/convai2: 1 file, from {site.url}/convai2.tgz",
         "convai2 train: 3 of 131,438 examples as published",
         "image_chat: licence: none stated; photos: CC each",
         f"{tmp_path}/image_chat: 2 files, from {site.url}/image_chat.tgz",
         "image_chat train: 2 of 355,862 examples as published",
     ]
-    assert f"{tmp_path}/convai2: 1 files, there before" in printed(*args)
+    assert f"{tmp_path}/convai2: 1 file, there before" in printed(*args)
     assert len(site.requests) == 2
 
 

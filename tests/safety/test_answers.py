@@ -1,5 +1,7 @@
 """A refusal says why in plain words, and what stands in for a reply is itself safe."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,13 @@ def refused(category: str | None, *words: str) -> Verdict:
 )
 def test_a_refusal_says_why(verdict: Verdict, text: str) -> None:
     assert text in explain(verdict)
+
+
+def test_a_check_of_somebodys_own_is_named_and_calls_nobody_offensive() -> None:
+    verdict = Verdict(safe=False, score=1.0, check="questions")
+    assert reason(verdict) == 'the check "questions" refuses it'
+    assert reason(replace(verdict, category="off topic")) == 'the check "questions" refuses it'
+    assert reason(replace(verdict, category="insult")) == "it reads as an insult (100%)"
 
 
 def test_somebody_in_danger_is_helped_and_not_blamed() -> None:

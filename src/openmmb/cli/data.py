@@ -243,7 +243,8 @@ def _fetch(source: "Source", root: Path) -> None:
     with counting(f"{source.name}, MB", unit=2**20) as progress:
         done = fetch(source, root, progress=progress)
     how = "there before" if done.before else f"from {source.url}"
-    print(printable(f"{done.folder}: {done.files} files, {how}"))
+    files = "1 file" if done.files == 1 else f"{done.files} files"
+    print(printable(f"{done.folder}: {files}, {how}"))
 
 
 def _fetch_photos(name: str, root: Path) -> None:

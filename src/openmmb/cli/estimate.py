@@ -1,10 +1,12 @@
 """What a run will take before it is begun: ``openmmb estimate``."""
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import load_recipe, require_count, require_positive
+from openmmb.errors import ConfigError
 
 GB = 1e9
 Size = Literal["checkpoint", "tiny", "90M", "400M", "2.7B"]
@@ -48,9 +50,13 @@ def estimate(
     if size != "checkpoint":
         shape = SIZES[size]
     elif settings.start is None:
-        shape = settings.model
+        shape = replace(settings.model, vocab_size=settings.vocab_size)
     else:
-        shape = config.load(CheckpointConfig, find_checkpoint(settings.start) / CONFIG).model
+        file = find_checkpoint(settings.start) / CONFIG
+        if not file.is_file():
+            sizes = ", ".join(get_args(Size)[1:])
+            raise ConfigError(f"start: {settings.start}: no checkpoint here; use --size ({sizes})")
+        shape = config.load(CheckpointConfig, file).model
     cost = compute(settings, shape, devices=devices)
     products, exchange = cost.seconds(Hardware(flops=tflops * 1e12, use=use, link=link * GB))
     print(f"{cost.parameters:,} parameters, {devices} x {tflops:g} TFLOP/s, of which {use:.0%}")

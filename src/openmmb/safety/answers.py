@@ -7,7 +7,9 @@ was held back must not leave a hole in the conversation.
 import random
 from typing import Literal
 
+from openmmb.safety.classifier import CHECK as CLASSIFIER
 from openmmb.safety.verdict import Verdict
+from openmmb.safety.words import CHECK as PHRASES
 
 Origin = Literal["model", "next_best", "changed_subject", "refused"]
 """Where a reply comes from: the likeliest of the model's; another of the model's, since the guard
@@ -79,12 +81,14 @@ def reason(verdict: Verdict) -> str:
     """
     if verdict.safe:
         raise ValueError("reason: verdict is safe; only a refusal has a reason")
+    kind = REASONS.get(verdict.category or "")
     if not verdict.words:
-        kind = REASONS.get(verdict.category or "", "offensive")
-        return f"it reads as {kind} ({verdict.score:.0%})"
+        if kind is None and verdict.check not in (CLASSIFIER, PHRASES):  # it may be about anything
+            return f'the check "{_printable(verdict.check)}" refuses it'
+        return f"it reads as {kind or 'offensive'} ({verdict.score:.0%})"
     words = [_printable(word) for word in dict.fromkeys(verdict.words)]
     quoted = ", ".join(f'"{word}"' for word in words[:MAX_QUOTED])
-    kind = REASONS.get(verdict.category or "", "on the list of what I do not talk about")
+    kind = kind or "on the list of what I do not talk about"
     return f"{quoted} {'is' if len(words) == 1 else 'are'} {kind}"
 
 

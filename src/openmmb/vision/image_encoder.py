@@ -4,7 +4,7 @@ Sizes: B pictures, I image vectors, F features in each.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -69,10 +69,10 @@ class GridEncoder:
     num_vectors: int
     feature_dim: int
     fingerprint: str
-    preprocess: Callable[[Sequence[Image.Image]], Tensor]
-    network: Callable[[Tensor], Tensor]
+    preprocess: Callable[[Sequence[Image.Image]], Tensor] = field(repr=False)
+    network: Callable[[Tensor], Tensor] = field(repr=False)
     device: torch.device
-    head: ObjectHead | None = None
+    head: ObjectHead | None = field(default=None, repr=False)
 
     @property
     def has_words(self) -> bool:
