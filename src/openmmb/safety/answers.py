@@ -7,9 +7,7 @@ was held back must not leave a hole in the conversation.
 import random
 from typing import Literal
 
-from openmmb.safety.classifier import CHECK as CLASSIFIER
-from openmmb.safety.verdict import Verdict
-from openmmb.safety.words import CHECK as PHRASES
+from openmmb.safety.verdict import CLASSIFIER, PHRASES, Verdict
 
 Origin = Literal["model", "next_best", "changed_subject", "refused"]
 """Where a reply comes from: the likeliest of the model's; another of the model's, since the guard

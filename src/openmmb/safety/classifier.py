@@ -16,12 +16,10 @@ from openmmb.config import require
 from openmmb.errors import ConfigError, unknown
 from openmmb.safety.reading import Window, collate, read
 from openmmb.safety.trained import TrainedClassifier, load_classifier
-from openmmb.safety.verdict import Utterance, Verdict
+from openmmb.safety.verdict import CLASSIFIER, Utterance, Verdict
 
 DEFAULT = "safety"
 """Name of the classifier that comes with the package."""
-CHECK = "classifier"
-"""What a verdict calls it."""
 
 Judge = Callable[[Sequence[Utterance]], Tensor]
 """Texts -> probability of each label, (B, C)."""
@@ -57,7 +55,9 @@ class ClassifierCheck:
 
     def judge_many(self, utterances: Sequence[Utterance], *, batch_size: int = 64) -> list[Verdict]:
         """Judge texts, each in its context; far faster than one by one."""
-        verdicts = [Verdict(safe=True, check=CHECK, threshold=self.threshold)] * len(utterances)
+        verdicts = [Verdict(safe=True, check=CLASSIFIER, threshold=self.threshold)] * len(
+            utterances
+        )
         worded = [row for row, (text, _) in enumerate(utterances) if _WORD.search(text)]
         worded.sort(key=lambda row: len(utterances[row][0]))  # similar lengths: little padding
         for start in range(0, len(worded), batch_size):
@@ -77,7 +77,7 @@ class ClassifierCheck:
         safe = score < self.threshold
         category = None if safe else max(chances, key=chances.__getitem__)
         return Verdict(
-            safe=safe, score=score, check=CHECK, category=category, threshold=self.threshold
+            safe=safe, score=score, check=CLASSIFIER, category=category, threshold=self.threshold
         )
 
 

@@ -6,7 +6,12 @@ has to be read out of a sentence.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+PHRASES: Final = "words"
+"""What a verdict calls the lists of phrases, as ``check``."""
+CLASSIFIER: Final = "classifier"
+"""What it calls a trained classifier."""
 
 Utterance = tuple[str, Sequence[str]]
 """A text, and the turns that came before it, oldest first."""

@@ -11,10 +11,7 @@ from typing import Literal
 
 from openmmb.safety.fold import Token, fold
 from openmmb.safety.lists import Phrase, Slot
-from openmmb.safety.verdict import Verdict
-
-CHECK = "words"
-"""What a verdict calls the lists of phrases."""
+from openmmb.safety.verdict import PHRASES, Verdict
 
 SEVERITY = {
     "slur": 1.0,
@@ -96,13 +93,13 @@ class PhraseCheck:
         """Judge ``text`` by its own words; what was said before plays no part."""
         matches = self.matcher.find(text)
         if not matches:
-            return Verdict(safe=True, check=CHECK, threshold=self.threshold)
+            return Verdict(safe=True, check=PHRASES, threshold=self.threshold)
         worst = max(matches, key=lambda match: _severity(match.category))
         score = _severity(worst.category)
         return Verdict(
             safe=score < self.threshold,
             score=score,
-            check=CHECK,
+            check=PHRASES,
             category=worst.category,
             words=tuple(text[match.start : match.end] for match in matches),
             threshold=self.threshold,
