@@ -75,6 +75,17 @@ def test_saving_again_replaces_the_whole_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_checkpoint_of_an_earlier_version_loads(tmp_path: Path) -> None:
+    """Versions up to 0.1 wrote a switch that was always off, and no picture's names."""
+    folder = saved(tmp_path)
+    path = folder / "config.toml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith("object_")]
+    lines.insert(lines.index("[encode]") + 1, "parse_controls = false")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert load_checkpoint(folder).config == tiny_checkpoint(gender="f0m0").config
+
+
 def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "model").write_text("mine", encoding="utf-8")
     with pytest.raises(CheckpointError, match="model: is a file; a checkpoint is a folder"):

@@ -62,12 +62,12 @@ class Sampler:
             if count == 0:
                 raise ConfigError(
                     f"tasks.{task}: weight {self.weights[task]} of {len(self.examples[task])} "
-                    "examples leaves none"
+                    "examples leaves none; raise it"
                 )
         if self.steps_per_epoch == 0:
             raise ConfigError(
                 f"data.batch_size: {self.batch_size}, but an epoch has only "
-                f"{sum(self.counts)} examples"
+                f"{sum(self.counts)} examples; lower it"
             )
 
     @cached_property

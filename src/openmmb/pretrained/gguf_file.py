@@ -119,7 +119,11 @@ class GgufFile:
         if value is None:
             raise CheckpointError(f"{self.path}: no field {name}")
         if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-            raise CheckpointError(f"{self.path}: {name} is a {type(value).__name__}")
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            expected = " or ".join(one.__name__ for one in kinds)
+            raise CheckpointError(
+                f"{self.path}: {name} is a {type(value).__name__}, expected {expected}"
+            )
         return value
 
 

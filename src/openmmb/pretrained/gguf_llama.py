@@ -60,8 +60,12 @@ def read_gguf_shape(file: GgufFile, *, image_vectors: int, image_dim: int) -> Ca
     width = file.field(f"{kind}.embedding_length", int)
     heads = file.field(f"{kind}.attention.head_count", int)
     table = file.tensors.get("token_embd.weight")
-    if table is None or heads < 1:
-        raise CheckpointError(f"{file.path}: no token_embd.weight, or {heads} heads")
+    if table is None:
+        raise CheckpointError(f"{file.path}: no tensor token_embd.weight")
+    if heads < 1:
+        raise CheckpointError(
+            f"{file.path}: {kind}.attention.head_count is {heads}, expected 1 or more"
+        )
     head_dim = file.field(f"{kind}.attention.key_length", int, width // heads)
     turned = file.field(f"{kind}.rope.dimension_count", int, head_dim)
     if turned != head_dim:
@@ -123,7 +127,9 @@ def read_gguf_weights(
         left -= {*names}
         readers[name] = partial(_read, file, config, names)
     if left:
-        raise CheckpointError(f"{file.path}: unknown tensor {min(left)}")
+        raise CheckpointError(
+            f"{file.path}: unknown tensor {min(left)}; expected {config.num_layers} layers"
+        )
     return readers
 
 

@@ -121,7 +121,9 @@ def test_before_a_state_another_start_takes_over(tmp_path: Path) -> None:
 
 def test_a_start_with_another_encoder_is_refused(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, start=write_start(tmp_path, encoder="other"))
-    with pytest.raises(ConfigError, match=r"^data\.encoder: 'tiny', but .* vectors of 'other'$"):
+    with pytest.raises(
+        ConfigError, match=r"^data\.encoder: 'tiny', but .* vectors of 'other'; use"
+    ):
         found(recipe)
 
 

@@ -1,10 +1,12 @@
 """A run's folder goes with one recipe: nothing that decides its numbers may change under it."""
 
 import dataclasses
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from openmmb.config import load
 from openmmb.errors import ConfigError
@@ -56,6 +58,21 @@ def test_a_changed_recipe_is_refused_by_its_keys(tmp_path: Path) -> None:
         assert part in message
     assert message.endswith("set another 'out', or remove the folder")
     assert "\n" not in message
+    assert load(Recipe, run / "recipe.toml") == recipe
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    """Versions up to 0.1 wrote a switch that was always off, and lacked what has come since."""
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe)
+    written = tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
+    del written["trainable"], written["frozen_precision"]
+    del written["encode"]["object_words"], written["encode"]["object_threshold"]
+    for task in written["tasks"]:
+        del task["packed"]
+    written["encode"]["parse_controls"] = False
+    (run / "recipe.toml").write_text(tomli_w.dumps(written), encoding="utf-8")
+    claim(recipe, run)
     assert load(Recipe, run / "recipe.toml") == recipe
 
 

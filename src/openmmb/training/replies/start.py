@@ -98,7 +98,7 @@ def _from_checkpoint(recipe: Recipe, name: str) -> Start:
     if settings.encoder != recipe.data.encoder:
         raise ConfigError(
             f"data.encoder: {recipe.data.encoder!r}, but {name} knows the image vectors of "
-            f"{settings.encoder!r}"
+            f"{settings.encoder!r}; use that encoder's"
         )
     shape = settings.model
     if isinstance(shape, ModelConfig):
