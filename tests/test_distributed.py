@@ -214,6 +214,11 @@ def test_two_processes_learn_what_one_learns(name: str, runs: Path) -> None:
     expected = numbers(alone(runs, name))
     assert len(expected) > 4
     assert numbers(runs / name) == pytest.approx(expected, rel=1e-5)
+    counted = [
+        [record["tokens"] for record in records(run, "step")]
+        for run in (alone(runs, name), runs / name)
+    ]
+    assert counted[0] == counted[1]  # a row that two processes have counts once
     one, two = weights(alone(runs, name)), weights(runs / name)
     assert one.keys() == two.keys()
     for key, weight in one.items():

@@ -62,6 +62,20 @@ def test_an_engine_can_neither_learn_nor_be_saved(kind: str) -> None:
         assert not hasattr(engine, name)
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_an_engine_drops_nothing_out_and_keeps_nothing_for_a_gradient(kind: str) -> None:
+    made = tiny_checkpoint()
+    shape = replace(made.config.seq2seq, dropout=0.5)
+    engine = open_engine(
+        replace(made, config=replace(made.config, model=shape)), device="cpu", kind=kind
+    )
+    expected = open_engine(made, device="cpu", kind=kind)
+    context = torch.tensor([[5, 6, 7]])
+    found = [one(context, context > 0, None, None, context, 1) for one in (engine, expected)]
+    assert found[0].equal(found[1])
+    assert not found[0].requires_grad
+
+
 def test_what_is_stored_in_half_precision_is_computed_in_whole(tmp_path: Path) -> None:
     save_checkpoint(tiny_checkpoint(), tmp_path / "tiny", precision="fp16")
     for kind in ENGINES:

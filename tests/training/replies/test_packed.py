@@ -80,7 +80,7 @@ def test_it_learns(recipe: Recipe) -> None:
 def test_an_interrupted_run_goes_on_bit_for_bit(
     recipe: Recipe, frozen: Literal["fp32", "bf16"]
 ) -> None:
-    whole = replace(recipe, frozen_precision=frozen)
+    whole = replace(recipe, precision=frozen, frozen_precision=frozen)
     broken = replace(whole, out=f"{recipe.out}-broken")
 
     def stop(record: Record) -> None:

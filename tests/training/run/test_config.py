@@ -22,6 +22,7 @@ SHARED = {"out", "device", "activation_checkpointing", "save_every_steps"}
         ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
         ({"save_every_steps": 0}, "save_every_steps must be at least 1, got 0"),
         ({"trainable": []}, r"trainable must be at least one pattern, got \(\)"),
+        ({"frozen_precision": "bf16"}, "no product can mix; set precision to 'bf16' too"),
         ({"optim": {"lr": math.nan}}, "optim: lr must be above 0, got nan"),
         ({"optim": {"eps": 0.0}}, r"optim: eps must be above 0, got 0\.0"),
         ({"optim": {"max_grad_norm": -1}}, r"optim: max_grad_norm must be above 0, got -1\.0"),

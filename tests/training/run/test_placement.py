@@ -209,9 +209,12 @@ def test_frozen_weights_may_be_kept_in_fewer_bits(memory_efficient: bool) -> Non
     model = tiny_model()
     choose_trainable(model, ["decoder.layers.*"])
     config = replace(
-        line_config(Path("run")), frozen_precision="bf16", memory_efficient=memory_efficient
+        line_config(Path("run")),
+        precision="fp16",
+        frozen_precision="bf16",
+        memory_efficient=memory_efficient,
     )
-    place(model, torch.device("cpu"), replace(config, precision="fp16"))
+    place(model, torch.device("cpu"), config)
     dtypes = {weight.requires_grad: weight.dtype for weight in model.parameters()}
     learnt = torch.float16 if memory_efficient else torch.float32
     assert dtypes == {True: learnt, False: torch.bfloat16}

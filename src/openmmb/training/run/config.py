@@ -129,7 +129,8 @@ class RunConfig:
     """Weights that learn, as patterns of their names such as `decoder.*`; the others are frozen
     and stay as they were at the start."""
     frozen_precision: Precision = "fp32"
-    """Precision that weights which do not learn are kept in."""
+    """Precision that weights which do not learn are kept in; below fp32 only where ``precision``
+    is too."""
     activation_checkpointing: bool = field(default=False, metadata=MAY_CHANGE)
     """Keep only the input of each layer and compute the layer again for its gradient."""
     save_precision: Precision = "fp16"
@@ -145,3 +146,8 @@ class RunConfig:
         steps = self.save_every_steps
         require("save_every_steps", steps, "at least 1", holds=steps >= 1)
         require("trainable", self.trainable, "at least one pattern", holds=bool(self.trainable))
+        if self.precision == "fp32" and self.frozen_precision != "fp32":
+            raise ValueError(
+                f"frozen_precision is {self.frozen_precision!r} and precision is 'fp32', which no "
+                f"product can mix; set precision to {self.frozen_precision!r} too"
+            )
