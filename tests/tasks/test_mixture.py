@@ -20,7 +20,16 @@ from openmmb.tasks.mixture import (
     read_train,
     read_valid,
 )
-from tests.build import TINY_F, TINY_I, tiny_example, tiny_features, tiny_tokenizer, write_tiny_data
+from openmmb.text.tokenizer import Tokenizer
+from tests.build import (
+    TINY_F,
+    TINY_I,
+    tiny_chat_tokenizer,
+    tiny_example,
+    tiny_features,
+    tiny_tokenizer,
+    write_tiny_data,
+)
 from tests.tasks.build import BUILD
 
 
@@ -176,3 +185,22 @@ def test_pictures_need_vectors_that_fit(tmp_path: Path) -> None:
     other = FeatureFolders(encoder="other", image_shape=(TINY_I, TINY_F), plain=folder)
     with pytest.raises(ConfigError, match=r"of .tiny., expected .* of .other."):
         opened(tmp_path, other)
+
+
+def test_turns_need_a_vocabulary_that_marks_them(tmp_path: Path) -> None:
+    def opened(tokenizer: Tokenizer) -> Batcher:
+        return open_batches(
+            [tiny_example()],
+            root=tmp_path,
+            tokenizer=tokenizer,
+            encode=EncodeConfig(layout="turns"),
+            controls=ControlsConfig(),
+            seed=0,
+            features=None,
+        )
+
+    with pytest.raises(
+        ConfigError, match=r"^encode\.layout: 'turns' needs a vocabulary that marks"
+    ):
+        opened(tiny_tokenizer())
+    assert opened(tiny_chat_tokenizer()).row(tiny_example(), 0).encoded.targets

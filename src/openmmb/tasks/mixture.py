@@ -204,10 +204,17 @@ def open_batches(
         features: Where image vectors are; None: no picture is looked up.
 
     Raises:
-        ConfigError: There are pictures, and no image vectors that fit.
+        ConfigError: There are pictures, and no image vectors that fit; or the vocabulary cannot
+            mark turns, and the layout does.
         DataError: Image vectors, polarities of styles or lists of gendered words are missing or
             malformed.
     """
+    if encode.layout == "turns" and not tokenizer.has_turns:
+        raise ConfigError(
+            "encode.layout: 'turns' needs a vocabulary that marks who speaks, and this has "
+            "no such tokens; "
+            "use one that was converted for a decoder-only network"
+        )
     traits, image_ids = False, set[str]()
     for example in examples:
         traits = traits or example.style not in (None, POSITIVE, NEGATIVE)

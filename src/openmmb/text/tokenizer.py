@@ -109,6 +109,11 @@ class Tokenizer:
             raise CheckpointError(f"tokenizer: no token {name!r} in the vocabulary")
         return int(token)
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether it has tokens that mark who speaks, for the layout ``turns``."""
+        return PERSON in self.special_names
+
     def special_ids(self) -> tuple[int, ...]:
         """Return the ids of ``special_names``."""
         return tuple(map(self.special_id, self.special_names))
