@@ -19,7 +19,11 @@ POSITIVE, NEGATIVE = "positive/neutral", "negative"
 
 @config
 class ControlsConfig:
-    """Which controls examples get."""
+    """Which controls examples get.
+
+    Raises:
+        ValueError: A value is out of its range, or two do not fit each other.
+    """
 
     gender: bool = False
     """Give every example the token of its reply's gendered words."""

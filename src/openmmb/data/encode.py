@@ -31,7 +31,11 @@ Layout = Literal["openmmb", "turns", "parlai", "parlai_flat"]
 
 @config
 class EncodeConfig:
-    """How words become ids."""
+    """How words become ids.
+
+    Raises:
+        ValueError: A value is out of its range, or two do not fit each other.
+    """
 
     RETIRED: ClassVar[dict[str, object]] = {"parse_controls": False}
     """Keys of earlier versions, each with the value with which a file may still have it."""

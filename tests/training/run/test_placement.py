@@ -17,6 +17,7 @@ from torch import Tensor
 
 from openmmb.config import dump
 from openmmb.errors import ConfigError
+from openmmb.model.stack import Stack
 from openmmb.training.replies.config import Recipe
 from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.log import Record
@@ -202,6 +203,15 @@ def test_all_weights_learn_but_those_that_the_network_holds_fixed() -> None:
     choose_trainable(model, ["*"])
     fixed = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     assert fixed == {name for name in model.state_dict() if "positions" in name}
+
+
+@pytest.mark.parametrize("recompute", [True, False])
+def test_layers_are_computed_again_if_the_config_says_so(recompute: bool) -> None:
+    model = tiny_model()
+    config = replace(line_config(Path("run")), activation_checkpointing=recompute)
+    place(model, torch.device("cpu"), config)
+    stacks = [module for module in model.modules() if isinstance(module, Stack)]
+    assert [stack.recompute for stack in stacks] == [recompute] * 2
 
 
 @pytest.mark.parametrize("memory_efficient", [True, False])

@@ -29,7 +29,11 @@ class LabelledConfig:
 
 @config
 class ClassifierRecipe(RunConfig):
-    """A training run of a classifier."""
+    """A training run of a classifier.
+
+    Raises:
+        ValueError: A value is out of its range, or two do not fit each other.
+    """
 
     labelled: tuple[LabelledConfig, ...]
     """Labelled data sets: what is unsafe and what is not."""

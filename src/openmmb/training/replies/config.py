@@ -39,7 +39,11 @@ class DataConfig:
 
 @config
 class Recipe(RunConfig):
-    """A training run."""
+    """A training run.
+
+    Raises:
+        ValueError: A value is out of its range, or two do not fit each other.
+    """
 
     tasks: tuple[TaskConfig, ...]
     """Data sets of the mixture."""

@@ -78,7 +78,11 @@ class ScheduleConfig:
 
 @config
 class ValidConfig:
-    """When to measure on held-out examples, and when to give up."""
+    """When to measure on held-out examples, and when to give up.
+
+    Raises:
+        ValueError: A value is out of its range, or two do not fit each other.
+    """
 
     every_steps: int = 500
     """Updates between two validations; there is one more at the end."""
