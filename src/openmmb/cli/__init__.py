@@ -41,7 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "push": hub.push,
     "parlai": parlai.parlai,
 }
-"""In the order of the help."""
+"""The commands, in the order in which help lists them."""
 OPEN_ENDED: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train.train_with,
     "parlai": parlai.parlai_with,

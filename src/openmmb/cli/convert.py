@@ -26,7 +26,7 @@ def convert(
     listed at the end.
 
     Args:
-        kind: parlai or huggingface: whose checkpoint it is, or shall be; or gguf, llama.cpp's form.
+        kind: Whose format it is, or is to be: parlai, huggingface, or gguf for llama.cpp's.
         source: Folder of the checkpoint to convert; with gguf the file, or the name of a base.
         out: Folder of the new checkpoint; an existing one is replaced.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.

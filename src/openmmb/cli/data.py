@@ -65,7 +65,7 @@ class List:
 class Fetch:
     """Fetch data sets from where they were published, and check that they are unchanged.
 
-    Started again after it was stopped, it continues where it was.
+    Run again after an interruption, it continues where it stopped.
     """
 
     names: Names = ()
@@ -73,7 +73,7 @@ class Fetch:
     root: Path = ROOT
     """Folder of the data sets."""
     pictures: Switch = False
-    """Fetch the pictures too, where a data set has some: gigabytes."""
+    """Fetch the pictures too, where a data set has any: gigabytes."""
     accept_yfcc: Switch = False
     """Say that you have permission to use YFCC100M's photographs, which Image-Chat is about."""
 

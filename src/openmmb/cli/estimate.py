@@ -23,8 +23,8 @@ def estimate(
 ) -> None:
     """Compute the memory and the time that an update of a recipe takes on each device.
 
-    Nothing is measured: the network is built without memory and counted. Attention is counted as
-    written out, with its weights kept; a graphics card's own kernel keeps less.
+    Nothing is run: the network is built without its memory, and what it takes is counted. Attention
+    is counted as written out, with its weights kept; a graphics card's own kernel keeps less.
 
     Args:
         recipe: A TOML file, or the name of a bundled recipe.

@@ -57,8 +57,9 @@ def evaluate(
     are, sentiment, how many the guard would refuse, and how many have male and female words; where
     there are pictures, also in a positive and in a negative style.
 
-    A recipe says which data and controls; how words and pictures are read is the model's own. Give
-    the recipe of a model that learnt from a part of a split, or numbers are of what it learnt.
+    A recipe decides data sets and controls; how words and pictures are read is the model's own. If
+    the model learnt from a part of a split, give its recipe: otherwise it is measured on examples
+    that it has learnt from.
 
     Args:
         checkpoint: Folder of a model, its ORG/NAME on the hub, or tiny for the bundled one.
@@ -66,11 +67,11 @@ def evaluate(
         tasks: Data sets to measure; with a recipe, those of its own to be measured.
         split: Which examples of --tasks; by default valid.
         root: Folder of the data sets; by default the recipe's data.root, or data.
-        features: Folder of image vectors; by default the recipe's data.features. Only those of the
-            pictures that are measured need be there.
+        features: Folder of image vectors; by default the recipe's data.features. Only the pictures
+            that are measured need to be in it.
         max_examples: Most examples of each data set.
         no_replies: Leave out the model's own replies, which take most of the time.
-        replies: JSON lines file for the replies, to read; a later run takes them from there.
+        replies: JSON lines file that keeps the replies; a later run takes them from there.
         gender_words: Folder with male_word_file.txt and female_word_file.txt, whose words are
             counted beside those of the lists that come with the package.
         ban_gendered_words: Also measure replies with gendered words banned from the search.

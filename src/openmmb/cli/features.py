@@ -33,8 +33,8 @@ def features(
 ) -> None:
     """Compute image vectors once, to train on them many times.
 
-    Started again after it was stopped, it goes on where it was. Under torchrun, each process does
-    its share. URLs are those of fsspec, such as s3://bucket/photos.
+    Run again after an interruption, it continues where it stopped. Under torchrun, each process
+    does its share. URLs are those of fsspec, such as s3://bucket/photos.
 
     Args:
         encoder: Name of a picture encoder, such as efficientnet_lite0.

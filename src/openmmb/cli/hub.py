@@ -22,9 +22,9 @@ def push(
 
     Args:
         folder: Folder of the checkpoint; whatever else is in it is not uploaded.
-        repo: Name on the hub; a repository that is not there is made.
-        private: Show a new repository to its owner alone.
-        dry_run: Upload nothing, print the files that would be.
+        repo: Name on the hub; the repository is created if it does not exist.
+        private: Make a new repository private.
+        dry_run: Print the files that would be uploaded, and upload nothing.
     """
     from openmmb import hub
 

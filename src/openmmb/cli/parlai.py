@@ -18,9 +18,8 @@ def parlai(
 ) -> None:
     """Do what a command of ParlAI's says, with its own flags.
 
-    tm trains a recipe that says the same; interactive and safe_interactive chat. Whatever a flag
-    does differently here, or no longer does, is said. COMMAND --help lists the flags that are
-    known.
+    tm trains a recipe that says the same; interactive and safe_interactive chat. Each flag that
+    does something else here, or nothing, is reported. COMMAND --help lists all known flags.
 
     Args:
         command: tm, interactive or safe_interactive, and ParlAI's flags.

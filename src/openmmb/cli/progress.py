@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from openmmb.training.run.log import Record
 
 PLAIN_EVERY_S = 30.0
-"""Between two lines where nobody watches a bar."""
+"""Seconds between two lines where there is no terminal for a bar."""
 
 
 @contextmanager

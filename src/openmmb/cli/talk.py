@@ -137,7 +137,7 @@ def reply(
         text: Message to the bot; empty to let it speak first.
         checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
         image: Picture that the message is about.
-        seed: Seed of the draws of a search that draws.
+        seed: Seed of the search, where its method draws at random.
         json: Print an object with the reply, its origin, time and length, and the guard's verdicts.
         bot: Who the bot is and how it talks.
         guard: What both sides may not say.

@@ -19,7 +19,7 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
     Any key can be set after it: --optim.lr 1e-4. RECIPE --help lists them.
 
-    Started again after it was stopped, a run goes on where it was.
+    Run again after an interruption, it continues where it stopped.
 
     Args:
         recipe: The file, or the name without .toml.

@@ -60,7 +60,7 @@ KINDS = {
         end_context=False,
     ),
 }
-"""By ``model_type``."""
+"""The kinds of Blenderbot by ``model_type``."""
 SHAPE = {
     "vocab_size": "vocab_size",
     "d_model": "embed_dim",

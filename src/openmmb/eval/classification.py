@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 10
-"""Of the calibration error."""
+"""Number of bins of the calibration error."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from openmmb.data.example import Example, one_caption
 from openmmb.text.table import table
 
 PERCENTILES = (50, 90, 99, 100)
-"""Of lengths; 100 is the longest."""
+"""Percentiles of lengths that are shown; 100 is the longest."""
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class GridReader:
 
     @property
     def settings(self) -> str:
-        """In words; part of the encoder's fingerprint."""
+        """The settings in words, as a part of the encoder's fingerprint."""
         return f"spatial {self.spatial}; parlai {self.parlai}"
 
 

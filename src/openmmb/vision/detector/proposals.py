@@ -19,7 +19,7 @@ STRIDES: Final = (4, 8, 16, 32, 64)
 """Canvas pixels from one cell of each grid to the next."""
 
 MAX_PROPOSALS: Final = 1000
-"""Of each grid and of all together."""
+"""Most proposals of each grid, and of all together."""
 
 _ANCHOR_SIDE: Final = 8  # in strides, of a square anchor
 _RATIOS: Final = (0.5, 1.0, 2.0)

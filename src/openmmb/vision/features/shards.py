@@ -42,7 +42,7 @@ class ShardIndex:
     """What is in a shard."""
 
     sha256: str
-    """Of its bytes, in hexadecimal digits."""
+    """SHA-256 of its bytes, in hexadecimal digits."""
 
     num_bytes: int
     """Its length."""
