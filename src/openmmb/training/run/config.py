@@ -133,7 +133,7 @@ class RunConfig:
     """Weights that learn, as patterns of their names such as `decoder.*`; the others are frozen
     and stay as they were at the start."""
     frozen_precision: Precision = "fp32"
-    """Precision that weights which do not learn are kept in; below fp32 only where ``precision``
+    """Precision that weights which do not learn are kept in; below fp32 only where `precision`
     is too."""
     activation_checkpointing: bool = field(default=False, metadata=MAY_CHANGE)
     """Keep only the input of each layer and compute the layer again for its gradient."""
