@@ -211,9 +211,8 @@ def open_batches(
     """
     if encode.layout == "turns" and not tokenizer.has_turns:
         raise ConfigError(
-            "encode.layout: 'turns' needs a vocabulary that marks who speaks, and this has "
-            "no such tokens; "
-            "use one that was converted for a decoder-only network"
+            "encode.layout: 'turns' needs a vocabulary that marks who speaks, and this has no such "
+            "tokens; use one that was converted for a decoder-only network"
         )
     traits, image_ids = False, set[str]()
     for example in examples:
