@@ -19,5 +19,7 @@ def find_recipe(name: str | Path) -> Path:
         return path
     bundled = {file.stem: file for file in FOLDER.glob("*.toml")}
     if str(name) not in bundled:
-        raise ConfigError(f"{unknown('recipe', str(name), bundled)}; a file of one ends with .toml")
+        message = unknown("recipe", str(name), bundled)
+        files = "" if message.endswith("?") else ", or a file that ends with .toml"
+        raise ConfigError(message + files)
     return bundled[str(name)]
