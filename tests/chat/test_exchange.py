@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from openmmb.chat.bot import Bot, load
 from openmmb.chat.conversation import NO_STYLE, Conversation, Turn
-from openmmb.chat.request import Reply, Request
+from openmmb.chat.request import NO_GENDER, Reply, Request, find_gender
 from openmmb.checkpoint import Checkpoint
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Utterance, Verdict
@@ -124,6 +125,46 @@ def test_every_origin_is_among_the_replies(bot: Bot) -> None:
     bot.search = drawing("topk", beam_size=2)
     asked = [Request(text, seed=seed) for text in (*SENTENCES, RUDE) for seed in range(4)]
     assert {reply.origin for reply in bot.reply_many(asked)} == ORIGINS
+
+
+def test_requests_that_want_other_searches_are_answered_as_if_alone(bot: Bot) -> None:
+    bot.search = drawing("topk", beam_size=1)
+    asked = [
+        replace(request, search=search, gender=gender)
+        for request, search, gender in zip(
+            mixed(),
+            [None, drawing("nucleus"), SearchConfig(beam_size=3, max_length=30), None] * 2,
+            [None, "f1m0", "none", "f0m0"] * 2,
+            strict=True,
+        )
+    ]
+    for request, reply in zip(asked, bot.reply_many(asked), strict=True):
+        assert_same(reply, bot.reply_many([request])[0])
+        search = request.search or bot.search
+        gender = bot.gender if request.gender is None else find_gender(request.gender)
+        alone = Bot(bot.engine, guard=bot.guard, search=search, gender=gender or NO_GENDER)
+        plain = replace(request, search=None, gender=None)
+        assert_same(reply, alone.reply_many([plain])[0])
+
+
+def test_several_replies_are_the_safe_ones_in_their_order(bot: Bot) -> None:
+    bot.search = SearchConfig(beam_size=8, min_length=2, max_length=12)
+    everything = Guard(())
+    for text in SENTENCES:
+        request = Request(text, num_replies=20)
+        all_of_them = Bot(bot.engine, guard=everything, search=bot.search).reply_many([request])[0]
+        candidates = [all_of_them.text, *(other.text for other in all_of_them.others)]
+        assert len(candidates) == len(set(candidates)) > 1
+        reply = bot.reply_many([request])[0]
+        safe = [one for one in candidates if bot.guard.judge(one, (text,)).safe]
+        taken = [reply.text, *(other.text for other in reply.others)]
+        assert taken == safe or (reply.origin, safe) == ("changed_subject", [])
+        assert bot.reply(text).text == reply.text
+        assert bot.reply(text).others == ()
+        assert len(bot.reply_many([replace(request, num_replies=2)])[0].others) == max(
+            0, min(1, len(safe) - 1)
+        )
+        assert reply.context_tokens > 0
 
 
 def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,11 @@ def test_what_is_plainly_meant_is_accepted() -> None:
         (lambda: AnyRequest(conversation=["Hi"]), r"got list; use Conversation\(turns=\[...\]\)"),
         (lambda: AnyRequest(conversation=EMPTY.turns), "expected a Conversation, got tuple; use"),
         (lambda: AnyRequest(conversation="{}"), r"got str; use Conversation.from_json\(text\)"),
+        (lambda: AnyRequest(gender="f0"), "gender: no control 'f0'; did you mean 'f"),
+        (lambda: AnyRequest(gender=1), "gender: expected a string, got int"),
+        (lambda: AnyRequest(search="beam"), "search: expected a SearchConfig, got str"),
+        (lambda: AnyRequest(num_replies=0), "num_replies: expected a whole number above 0, got 0"),
+        (lambda: AnyRequest(num_replies="2"), "num_replies: expected a whole number above 0"),
     ],
 )
 def test_what_is_something_else_is_named(make: Callable[[], object], message: str) -> None:

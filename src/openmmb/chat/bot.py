@@ -9,20 +9,16 @@ from typing import Any
 from openmmb.chat.admission import LINE, STYLE, admit, admit_words
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.exchange import Exchange, find_replies, take_messages, take_replies
-from openmmb.chat.request import Reply, Request, as_conversation
-from openmmb.chat.strict import name_type, require_items, require_text
+from openmmb.chat.request import NO_GENDER, Reply, Request, as_conversation, find_gender
+from openmmb.chat.strict import name_type, require_items
 from openmmb.chat.viewer import ImageSource, Viewer
 from openmmb.checkpoint import find_checkpoint, open_checkpoint
 from openmmb.engine.open import Engine, open_engine
-from openmmb.errors import ConfigError, unknown
+from openmmb.errors import ConfigError
 from openmmb.safety.ban import no_gendered_words
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
-from openmmb.text.gender import GENDER_TOKENS
-
-NO_GENDER = "none"
-"""The control that asks for none, also where a checkpoint has one of its own."""
 
 
 class Bot:
@@ -67,7 +63,7 @@ class Bot:
         self.search = engine.config.search if search is None else search
         _require("guard", self.guard, Guard, "open_guard(GuardConfig(), more=[...])")
         _require("search", self.search, SearchConfig, "SearchConfig(...)")
-        self.gender = _find_gender(gender or engine.config.gender or NO_GENDER)
+        self.gender = find_gender(gender or engine.config.gender or NO_GENDER)
         self._viewer = Viewer(engine.config, device=engine.device, weights=encoder_weights)
         if ban_gendered_words is None:
             ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
@@ -97,7 +93,7 @@ class Bot:
         return self.reply_many([Request(text, image, conversation, seed)])[0]
 
     def reply_many(self, requests: Iterable[Request]) -> list[Reply]:
-        """Answer requests together, each as if it came alone; one search finds all replies.
+        """Answer requests together, each as if it came alone; one search finds what shares it.
 
         Two replies may be so nearly as likely that the rounding of float32 decides between them;
         only there can company, whose padding changes the order of sums, lead to the other one.
@@ -216,14 +212,6 @@ def load(
         ban_gendered_words=ban_gendered_words,
         encoder_weights=encoder_weights,
     )
-
-
-def _find_gender(name: str) -> str | None:
-    """Return the control of that name, or None for ``none``."""
-    known = (*GENDER_TOKENS, NO_GENDER)
-    if require_text("gender", name) not in known:
-        raise ConfigError(f"gender: {unknown('control', name, known)}")
-    return None if name == NO_GENDER else name
 
 
 def _ban(engine: Engine) -> list[Constraint]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from openmmb.chat.conversation import NO_STYLE, Conversation
-from openmmb.chat.request import Reply, Request
+from openmmb.chat.request import Reply, Request, find_gender
+from openmmb.data.encode import encode_prompt
 from openmmb.data.example import Example
 from openmmb.engine.generate import Generated, generate
 from openmmb.engine.open import Engine
@@ -30,6 +31,8 @@ class Exchange:
         origin: Where it comes from.
         message_verdict: On the person's message.
         reply_verdict: On the model's likeliest reply.
+        others: Further replies that may be said.
+        context_tokens: Length of what the model read.
     """
 
     request: Request
@@ -40,6 +43,8 @@ class Exchange:
     origin: Origin = "model"
     message_verdict: Verdict | None = None
     reply_verdict: Verdict | None = None
+    others: tuple[Generated, ...] = ()
+    context_tokens: int = 0
 
     def answer(self, text: str, origin: Origin, *, tokens: int = 0) -> None:
         """Set the reply; unless it is a refusal, it becomes part of the conversation."""
@@ -58,6 +63,8 @@ class Exchange:
             origin=self.origin,
             message_verdict=self.message_verdict,
             reply_verdict=self.reply_verdict,
+            others=self.others,
+            context_tokens=self.context_tokens,
         )
 
 
@@ -88,22 +95,59 @@ def find_replies(
     gender: str | None,
     rules: Sequence[Constraint],
 ) -> list[list[Generated]]:
-    """Search for replies to all exchanges at once; each draws from its own seed alone.
+    """Search for replies to all exchanges, at once where they want the same search.
+
+    Each draws from its own seed alone.
+
+    Args:
+        exchanges: What is to be answered.
+        engine: What answers.
+        config: How to search where a request does not say.
+        gender: Control of the replies where a request does not say.
+        rules: What no reply may have.
 
     Returns:
         The candidates of each exchange, the likeliest first.
     """
-    if not exchanges:
-        return []
+    groups: dict[SearchConfig, list[int]] = {}
+    for row, exchange in enumerate(exchanges):
+        groups.setdefault(exchange.request.search or config, []).append(row)
+    candidates: list[list[Generated]] = [[] for _ in exchanges]
+    for search, rows in groups.items():
+        replies = _search(
+            [exchanges[row] for row in rows], engine, search, gender=gender, rules=rules
+        )
+        for row, of_row in zip(rows, replies, strict=True):
+            candidates[row] = of_row
+    return candidates
+
+
+def _search(
+    exchanges: Sequence[Exchange],
+    engine: Engine,
+    config: SearchConfig,
+    *,
+    gender: str | None,
+    rules: Sequence[Constraint],
+) -> list[list[Generated]]:
     style, device = engine.config.image_style, engine.device
+    examples = []
+    for exchange in exchanges:
+        asked = exchange.request.gender
+        example = to_example(
+            exchange.conversation,
+            gender=gender if asked is None else find_gender(asked),
+            image_style=style,
+            objects=exchange.objects,
+        )
+        prompt = encode_prompt(example, engine.tokenizer, engine.config.encode)
+        exchange.context_tokens = len(prompt.context)
+        examples.append(example)
     pictures = [exchange.conversation.picture for exchange in exchanges]
     seeds = [exchange.request.seed for exchange in exchanges]
     return generate(
         engine,
-        [
-            to_example(e.conversation, gender=gender, image_style=style, objects=e.objects)
-            for e in exchanges
-        ],
+        examples,
         [None if picture is None else picture.vectors for picture in pictures],
         config,
         rules=rules,
@@ -147,24 +191,37 @@ def take_replies(
     """Answer each exchange with its first candidate that is safe, or change the subject.
 
     All first candidates are judged together, then the second ones of the exchanges that need them,
-    and so on.
+    and so on. Where several replies are wanted, the safe ones after the first are its others.
     """
-    waiting = list(zip(exchanges, candidates, strict=True))
-    rank = 0
+    taken: list[list[tuple[int, Generated]]] = [[] for _ in exchanges]  # with their ranks
+    waiting, rank = [row for row, replies in enumerate(candidates) if replies], 0
     while waiting:
         verdicts = guard.judge_many(
-            [(replies[rank].text, exchange.conversation.texts()) for exchange, replies in waiting]
+            [(candidates[row][rank].text, exchanges[row].conversation.texts()) for row in waiting]
         )
-        refused = []
-        for (exchange, replies), verdict in zip(waiting, verdicts, strict=True):
+        for row, verdict in zip(waiting, verdicts, strict=True):
             if rank == 0:
-                exchange.reply_verdict = verdict
-            if verdict.safe and replies[rank].text:
-                origin: Origin = "next_best" if rank else "model"
-                exchange.answer(replies[rank].text, origin, tokens=replies[rank].num_tokens)
-            elif rank + 1 < len(replies):
-                refused.append((exchange, replies))
-            else:
-                seed = exchange.request.seed + len(exchange.conversation.turns)
-                exchange.answer(change_subject(seed), "changed_subject")
-        waiting, rank = refused, rank + 1
+                exchanges[row].reply_verdict = verdict
+            reply = candidates[row][rank]
+            known = {other.text for _, other in taken[row]}
+            if verdict.safe and reply.text and reply.text not in known:
+                taken[row].append((rank, reply))
+        rank += 1
+        waiting = [
+            row
+            for row in waiting
+            if len(taken[row]) < exchanges[row].request.num_replies and rank < len(candidates[row])
+        ]
+    for exchange, replies in zip(exchanges, taken, strict=True):
+        _answer(exchange, replies)
+
+
+def _answer(exchange: Exchange, taken: Sequence[tuple[int, Generated]]) -> None:
+    """Answer with the first of the replies that may be said, each with its rank."""
+    if not taken:
+        seed = exchange.request.seed + len(exchange.conversation.turns)
+        exchange.answer(change_subject(seed), "changed_subject")
+        return
+    (rank, reply), *others = taken
+    exchange.answer(reply.text, "next_best" if rank else "model", tokens=reply.num_tokens)
+    exchange.others = tuple(other for _, other in others)
