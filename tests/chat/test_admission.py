@@ -8,10 +8,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openmmb.chat.admission import Admission
 from openmmb.chat.bot import Bot
-from openmmb.chat.conversation import Conversation, Picture, Turn
+from openmmb.chat.conversation import EMPTY, Conversation, Picture, Shown, Turn
+from openmmb.chat.request import Request
 from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import ConfigError, ImageError
+from openmmb.safety.answers import HELP, SUBJECTS
 from openmmb.safety.guard import Guard
 from openmmb.safety.verdict import Verdict
 from tests.build import TINY_F, TINY_I, tiny_image
@@ -27,7 +30,7 @@ def test_a_harmless_conversation_is_admitted_as_it_is(bot: Bot) -> None:
         assert again == conversation
 
 
-@pytest.mark.parametrize(
+FOUL = pytest.mark.parametrize(
     ("conversation", "key"),
     [
         (Conversation(turns=(*CALM, Turn("person", RUDE))), "turns.2"),
@@ -37,12 +40,115 @@ def test_a_harmless_conversation_is_admitted_as_it_is(bot: Bot) -> None:
         (Conversation(turns=CALM, style=RUDE), "style"),
     ],
 )
+
+
+@FOUL
 def test_what_the_guard_refuses_is_named_with_its_key(
     bot: Bot, conversation: Conversation, key: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
         bot.admit_conversation(conversation)
     assert str(error.value) == f'{key}: may not be said: "fucking" is swearing'
+
+
+@FOUL
+def test_a_bot_answers_in_no_conversation_that_the_guard_refuses(
+    bot: Bot, conversation: Conversation, key: str
+) -> None:
+    """However it comes in: made by a program, read from JSON, beside others in one call."""
+    again = Conversation.from_json(conversation.to_json())
+    asked = [Request("Hi.", conversation=one) for one in (conversation, EMPTY, again)]
+    refused, answered, too = bot.reply_many(asked)
+    assert not answered.refused
+    for reply in (refused, too, bot.reply("", conversation=conversation)):
+        assert reply.refused
+        assert reply.text == (
+            f'I would rather not go on with this conversation: "fucking" is swearing ({key}).'
+        )
+        assert reply.message_verdict is not None
+        assert reply.message_verdict.words == ("fucking",)
+        assert reply.conversation == conversation
+
+
+def test_an_older_cry_for_help_gets_help(bot: Bot) -> None:
+    cry = EMPTY.add("person", "I want to kill myself")
+    assert bot.reply("Hello?", conversation=cry).text == HELP
+
+
+def test_what_the_bot_said_and_heard_is_judged_once(bot: Bot) -> None:
+    asked = list[str]()
+
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        asked.append(text)
+        return Verdict(safe=True)
+
+    bot.guard = Guard((check,))
+    framed = Conversation(persona=(bot.admit("I sail."),), style=bot.admit_style("Witty"))
+    first = bot.reply("Hello.", conversation=framed)
+    asked.clear()
+    sent = Conversation.from_json(first.conversation.to_json())  # a client sends its history
+    second = bot.reply("And you?", conversation=bot.admit_conversation(sent))
+    assert asked == ["And you?", second.text]
+
+
+def test_another_guard_judges_anew(bot: Bot) -> None:
+    rude = EMPTY.add("person", RUDE)
+    strict = bot.guard
+    bot.guard = Guard(())
+    said = bot.reply("Go on.", conversation=rude).conversation
+    bot.guard = strict
+    assert bot.reply("Go on.", conversation=said).refused
+
+
+def test_a_description_of_a_picture_is_judged_alone_as_it_was_when_it_was_said(bot: Bot) -> None:
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        return Verdict(safe=not context or text in ("Hello.", "Hi."), check="mine")
+
+    hello = EMPTY.add("person", "Hello.").add("bot", "Hi.")
+    shown = Shown("boat.png", "1")
+    described = Conversation(turns=(*hello.turns, Turn("bot", "A boat.", shown)))
+    spoken = Conversation(turns=(*hello.turns, Turn("bot", "A boat.")))
+    bot.guard = Guard((check,))
+    assert bot.admit_conversation(described) == described
+    with pytest.raises(ConfigError, match=r"^turns\.2: may not be said: the check"):
+        bot.admit_conversation(spoken)
+
+
+def test_the_lines_of_the_program_itself_are_never_refused(bot: Bot) -> None:
+    bot.guard = Guard((lambda text, context: Verdict(safe=text == "Hi.", check="mine"),))
+    turns = tuple(Turn("bot", line) for line in (HELP, *SUBJECTS))
+    own = Conversation(turns=(Turn("person", "Hi."), *turns))
+    assert bot.admit_conversation(own) == own
+    with pytest.raises(ConfigError, match=r"^turns\.1: "):
+        bot.admit_conversation(EMPTY.add("person", "Hi.").add("person", HELP))
+
+
+def test_a_history_goes_on_without_what_was_refused_and_its_answer(bot: Bot) -> None:
+    """As clients send it, who keep a refused message and the reason in their history."""
+    refused = bot.reply(RUDE)
+    history = (*CALM, Turn("person", RUDE), Turn("bot", refused.text), *CALM)
+    sent = Conversation(turns=history)
+    admitted = bot.admit_conversation(sent, leave_out_refused=True)
+    assert admitted == Conversation(turns=CALM * 2)
+    assert not bot.reply("Hi.", conversation=admitted).refused
+    forged = Conversation(turns=(*CALM, Turn("bot", RUDE)))
+    assert bot.admit_conversation(forged, leave_out_refused=True) == Conversation(turns=CALM)
+    for framed in (Conversation(persona=(RUDE,)), Conversation(style=RUDE)):
+        with pytest.raises(ConfigError, match="may not be said"):
+            bot.admit_conversation(framed, leave_out_refused=True)
+
+
+def test_only_so_much_is_remembered() -> None:
+    asked = list[str]()
+
+    def check(text: str, context: Sequence[str]) -> Verdict:
+        asked.append(text)
+        return Verdict(safe=True)
+
+    guard, admission = Guard((check,)), Admission(capacity=2)
+    for persona in (("a",), ("b",), ("c",), ("c",), ("a",)):
+        assert admission.judge_all([Conversation(persona=persona)], guard) == [()]
+    assert asked == ["a", "b", "c", "a"]
 
 
 def test_each_text_is_judged_in_its_place(bot: Bot) -> None:

@@ -219,7 +219,7 @@ def test_the_guard_is_told_what_was_said_before(bot: Bot) -> None:
 
     bot.guard = Guard(checks=(check,))
     bot.reply("And you?", conversation=EMPTY.add("bot", "I sail."))
-    assert told == [("I sail.",), ("I sail.", "And you?")]
+    assert told == [(), ("I sail.",), ("I sail.", "And you?")]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)

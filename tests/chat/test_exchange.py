@@ -189,7 +189,7 @@ def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.M
     bot.guard = Guard((Counting(),))
     assert len(bot.reply_many(mixed())) == 8
     assert batches == [8]
-    assert asked[:2] == [6, 8]  # the messages, the likeliest replies
+    assert asked[:3] == [9, 6, 8]  # what the conversations bring, messages, likeliest replies
 
 
 @pytest.mark.parametrize("search", [None, drawing("topk", beam_size=1)])
@@ -231,4 +231,5 @@ def test_a_conversation_goes_on_in_company(bot: Bot) -> None:
     again = [Request(SENTENCES[2], None, conversation, seed=9) for conversation in saved]
     for reply, other in zip(bot.reply_many(asked), bot.reply_many(again), strict=True):
         assert_same(reply, other)
-        assert reply.conversation.turns[-1] == Turn("bot", reply.text)
+        last = reply.conversation.turns[-1]
+        assert (last.speaker, last.text) == ("bot", reply.text)

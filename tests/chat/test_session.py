@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.chat.bot import Bot
-from openmmb.chat.conversation import Turn
+from openmmb.chat.conversation import Shown, Turn
 from openmmb.chat.session import COMMANDS, HELP, Quit, Session, parse_path
 from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import ConfigError, ImageError, OpenMMBError
@@ -84,10 +84,13 @@ def test_a_command_is_known_whatever_stands_around_it(session: Session, line: st
 def test_a_picture_is_described_and_stays(session: Session, screen: Pages, picture: Path) -> None:
     session.handle("Hello.")
     session.handle(f"/image {picture}")
-    assert session.conversation.turns[-1] == Turn("bot", screen.said[1])
-    shown = session.conversation.picture
+    looking = session.conversation
+    assert looking.picture is not None
+    shown = Shown("a boat.png", looking.picture.digest)
+    assert looking.turns[-1] == Turn("bot", screen.said[1], shown)
     session.handle("What else?")
-    assert session.conversation.picture is shown
+    later = session.conversation
+    assert later.picture is looking.picture
     session.handle("/image")
     session.handle("/image none")
     assert session.conversation.picture is None

@@ -4,13 +4,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from openmmb.chat.admission import LINE, STYLE, admit, admit_words
+from openmmb.chat.admission import LINE, STYLE, Admission, admit
 from openmmb.chat.conversation import EMPTY, Conversation
-from openmmb.chat.exchange import Exchange, find_replies, take_messages, take_replies
+from openmmb.chat.exchange import (
+    begin,
+    find_replies,
+    take_conversations,
+    take_messages,
+    take_replies,
+)
 from openmmb.chat.request import NO_GENDER, Reply, Request, as_conversation, find_gender
-from openmmb.chat.strict import name_type, require_items
+from openmmb.chat.strict import name_type, require_items, require_kind
 from openmmb.chat.viewer import ImageSource, Viewer
 from openmmb.checkpoint import find_checkpoint, open_checkpoint
 from openmmb.engine.open import Engine, open_engine
@@ -26,13 +31,10 @@ class Bot:
 
     Any number of conversations and threads may share one.
 
-    Attributes:
+    Args:
         engine: The model, made ready to answer.
         guard: Judges both sides.
-        search: How replies are searched for.
-        gender: Control of every reply, one of ``GENDER_TOKENS`` or None.
-
-    Args:
+        search: How replies are searched for; None: as the checkpoint says.
         gender: Control of every reply, ``none`` for none; None: as the checkpoint says.
         ban_gendered_words: Ban them from the search for a reply; None: as the checkpoint says, if
             the control is ``f0m0``.
@@ -61,9 +63,10 @@ class Bot:
         self.engine = engine
         self.guard = guard
         self.search = engine.config.search if search is None else search
-        _require("guard", self.guard, Guard, "open_guard(GuardConfig(), more=[...])")
-        _require("search", self.search, SearchConfig, "SearchConfig(...)")
+        require_kind("guard", self.guard, Guard, "open_guard(GuardConfig(), more=[...])")
+        require_kind("search", self.search, SearchConfig, "SearchConfig(...)")
         self.gender = find_gender(gender or engine.config.gender or NO_GENDER)
+        self._admission = Admission()
         self._viewer = Viewer(engine.config, device=engine.device, weights=encoder_weights)
         if ban_gendered_words is None:
             ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
@@ -95,6 +98,9 @@ class Bot:
     def reply_many(self, requests: Iterable[Request]) -> list[Reply]:
         """Answer requests together, each as if it came alone; one search finds what shares it.
 
+        The message is judged, and of its conversation whatever this bot has not said or judged
+        before; where something may not be said, the reply is a refusal.
+
         Two replies may be so nearly as likely that the rounding of float32 decides between them;
         only there can company, whose padding changes the order of sums, lead to the other one.
 
@@ -105,12 +111,13 @@ class Bot:
         """
         started = time.perf_counter()
         requests = require_items("requests", requests, "requests")
-        exchanges = [self._open(request) for request in requests]
-        answerable = take_messages(exchanges, self.guard)
+        exchanges, guard = [begin(request, self._viewer) for request in requests], self.guard
+        answerable = take_messages(take_conversations(exchanges, self._admission, guard), guard)
         candidates = find_replies(
             answerable, self.engine, self.search, gender=self.gender, rules=self._rules
         )
-        take_replies(answerable, candidates, self.guard)
+        take_replies(answerable, candidates, guard)
+        self._admission.remember([exchange.conversation for exchange in answerable], guard)
         seconds = time.perf_counter() - started
         return [exchange.reply(seconds) for exchange in exchanges]
 
@@ -145,11 +152,19 @@ class Bot:
         """
         return admit(text, self.guard, form=STYLE)
 
-    def admit_conversation(self, conversation: Conversation) -> Conversation:
+    def admit_conversation(
+        self, conversation: Conversation, *, leave_out_refused: bool = False
+    ) -> Conversation:
         """Return a conversation that comes from outside, if it may go on here.
 
-        Every turn, persona line and style is put on one line and judged, and the picture must be
-        one that the model can see.
+        Every turn, persona line and style is put on one line and judged, but for what this bot has
+        said or judged itself; and the picture must be one that the model can see.
+
+        Args:
+            conversation: From a file, a request, another program.
+            leave_out_refused: Go on without the turns that the guard refuses and the answers to
+                them, as the bot does with a refused message: for clients that send a whole history
+                each time. A persona or a style is never left out.
 
         Raises:
             ConfigError: The guard refuses a text, or it is too long; says which and why.
@@ -158,19 +173,7 @@ class Bot:
         conversation = as_conversation(conversation)
         if conversation.picture is not None:
             self._viewer.check(conversation.picture)
-        return admit_words(conversation, self.guard)
-
-    def _open(self, request: Request) -> Exchange:
-        """Begin the exchange: with the request's picture, or else the conversation's."""
-        _require("requests", request, Request, "Request(text, image, conversation, seed)")
-        conversation = request.conversation
-        if request.image is not None:
-            conversation = self.look(request.image, conversation)
-        picture = conversation.picture
-        if picture is None:
-            return Exchange(request, conversation)
-        self._viewer.check(picture)
-        return Exchange(request, conversation, self._viewer.name_objects(picture))
+        return self._admission.admit(conversation, self.guard, leave_out_refused=leave_out_refused)
 
 
 def load(
@@ -217,10 +220,3 @@ def load(
 def _ban(engine: Engine) -> list[Constraint]:
     size, device = engine.vocab_size, engine.device
     return no_gendered_words(engine.tokenizer, vocab_size=size, device=device)
-
-
-def _require(what: str, value: Any, expected: type, use: str) -> None:
-    if not isinstance(value, expected):
-        raise ConfigError(
-            f"{what}: expected a {expected.__name__}, got {name_type(value)}; use {use}"
-        )

@@ -35,12 +35,33 @@ MAX_PERSONA: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Which picture was looked at when something was said.
+
+    Attributes:
+        name: For people.
+        digest: Which picture it is: a hash of its pixels.
+
+    Raises:
+        ConfigError: One of them is no string.
+    """
+
+    name: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        require_text("shown", self.name)
+        require_text("shown", self.digest)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """Something that was said.
 
     Attributes:
         speaker: Who said it, ``person`` or ``bot``.
         text: What was said.
+        shown: Which picture was looked at then; None: none.
 
     Raises:
         ConfigError: The speaker is neither ``person`` nor ``bot``, or the text is no string.
@@ -48,11 +69,18 @@ class Turn:
 
     speaker: Speaker
     text: str
+    shown: Shown | None = None
 
     def __post_init__(self) -> None:
         if self.speaker not in get_args(Speaker):
             raise ConfigError(f"turn: {unknown('speaker', str(self.speaker), get_args(Speaker))}")
         require_text("turn", self.text)
+        shown: Any = self.shown
+        if shown is not None and not isinstance(shown, Shown):
+            raise ConfigError(
+                f"turn: expected shown=Shown(name, digest), got {name_type(shown)}; "
+                "use conversation.add(speaker, text)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +151,10 @@ class Conversation:
             )
 
     def add(self, speaker: Speaker, text: str) -> "Conversation":
-        """Return the conversation with one turn more."""
-        return replace(self, turns=(*self.turns, Turn(speaker, text)))
+        """Return the conversation with one turn more, said while its picture is looked at."""
+        picture = self.picture
+        shown = None if picture is None else Shown(picture.name, picture.digest)
+        return replace(self, turns=(*self.turns, Turn(speaker, text, shown)))
 
     def texts(self) -> tuple[str, ...]:
         """Return what was said, without who said it: all that the model reads."""
@@ -133,13 +163,14 @@ class Conversation:
     def to_json(self) -> str:
         """Write all of it as JSON, which ``from_json`` reads.
 
-        A picture is written as what the model sees of it, its vectors: nobody can look at it in the
-        file, and nothing but the file has to be kept.
+        The picture is written as what the model sees of it, its vectors: nobody can look at it in
+        the file, and nothing but the file has to be kept. Each turn has the name and the digest of
+        the picture that was looked at then.
         """
         picture = self.picture
         return json.dumps(
             {
-                "turns": [{"speaker": turn.speaker, "text": turn.text} for turn in self.turns],
+                "turns": [_write_turn(turn) for turn in self.turns],
                 "persona": list(self.persona),
                 "style": self.style,
                 "picture": None if picture is None else _write_picture(picture),
@@ -152,8 +183,8 @@ class Conversation:
     def from_json(text: str) -> "Conversation":
         """Read what ``to_json`` wrote: an equal conversation, with the same picture.
 
-        Nothing in it is judged. Where others may have written or changed it, give what this returns
-        to ``Bot.admit_conversation`` before anything else.
+        Nothing in it is judged yet: a bot does that before it answers in it, and
+        ``Bot.admit_conversation`` does it at once.
 
         Raises:
             ConfigError: It is not such JSON, or something in it is too long; says where and what.
@@ -193,12 +224,26 @@ def _persona(given: Any) -> tuple[str, ...]:
     return tuple(require_text("persona", line) for line in lines)
 
 
+def _write_turn(turn: Turn) -> dict[str, Any]:
+    written: dict[str, Any] = {"speaker": turn.speaker, "text": turn.text}
+    if turn.shown is not None:
+        written["shown"] = {"name": turn.shown.name, "digest": turn.shown.digest}
+    return written
+
+
 def _read_turn(key: str, data: Any) -> Turn:
-    values = require_object(key, data, ("speaker", "text"))
+    values = require_object(key, data, ("speaker", "text", "shown"), optional=("shown",))
     speaker, text = values["speaker"], require_short_text(f"{key}.text", values["text"])
     if speaker not in ("person", "bot"):
         raise ConfigError(f"{key}.speaker: expected 'person' or 'bot', got {quote(speaker)}")
-    return Turn(speaker, text)
+    if values.get("shown") is None:
+        return Turn(speaker, text)
+    known = ("name", "digest")
+    shown = require_object(f"{key}.shown", values["shown"], known)
+    name, digest = (
+        require_short_text(f"{key}.shown.{field_name}", shown[field_name]) for field_name in known
+    )
+    return Turn(speaker, text, Shown(name, digest))
 
 
 def _write_picture(picture: Picture) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Messages and the replies to them, many at once: what the guard says, and which reply is taken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from openmmb.chat.admission import Admission
 from openmmb.chat.conversation import NO_STYLE, Conversation
 from openmmb.chat.request import Reply, Request, find_gender
+from openmmb.chat.strict import require_kind
+from openmmb.chat.viewer import Viewer
 from openmmb.data.encode import encode_prompt
 from openmmb.data.example import Example
 from openmmb.engine.generate import Generated, generate
@@ -66,6 +69,41 @@ class Exchange:
             others=self.others,
             context_tokens=self.context_tokens,
         )
+
+
+def begin(request: Request, viewer: Viewer) -> Exchange:
+    """Begin the exchange: with the request's picture, or else the conversation's.
+
+    Raises:
+        ImageError: The picture cannot be read, or the model cannot see it.
+        CheckpointError: The picture encoder or its weights do not fit the model.
+        ConfigError: The request is none, or the picture encoder lacks its weights.
+    """
+    require_kind("requests", request, Request, "Request(text, image, conversation, seed)")
+    conversation = request.conversation
+    if request.image is not None:
+        conversation = replace(conversation, picture=viewer.look(request.image))
+    picture = conversation.picture
+    if picture is None:
+        return Exchange(request, conversation)
+    viewer.check(picture)
+    return Exchange(request, conversation, viewer.name_objects(picture))
+
+
+def take_conversations(
+    exchanges: Sequence[Exchange], admission: Admission, guard: Guard
+) -> list[Exchange]:
+    """Judge what is not known of all conversations; refuse those with what may not be said.
+
+    Returns:
+        Those that may go on.
+    """
+    refusals = admission.judge_all([exchange.conversation for exchange in exchanges], guard)
+    for exchange, refused in zip(exchanges, refusals, strict=True):
+        if refused:
+            exchange.message_verdict = refused[0].verdict
+            exchange.answer(refused[0].explain(), "refused")
+    return [exchange for exchange in exchanges if exchange.origin != "refused"]
 
 
 def take_messages(exchanges: Sequence[Exchange], guard: Guard) -> list[Exchange]:

@@ -66,6 +66,18 @@ def require_items(key: str, value: Any, of: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def require_kind(key: str, value: Any, expected: type, use: str) -> None:
+    """Refuse what is not of the type ``expected``; ``use`` says how to get one.
+
+    Raises:
+        ConfigError: It is of another type.
+    """
+    if not isinstance(value, expected):
+        raise ConfigError(
+            f"{key}: expected a {expected.__name__}, got {name_type(value)}; use {use}"
+        )
+
+
 def name_type(value: object) -> str:
     """Return what a message calls the type of a value."""
     return "None" if value is None else type(value).__name__
