@@ -1,6 +1,7 @@
 """A config is read as written, and whatever does not fit is named with its place and value."""
 
 import math
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.config import config, dump, load, parse
+from openmmb.config import MAY_BE_INFINITE, config, dump, load, parse
 from openmmb.errors import ConfigError
 
 
@@ -142,4 +143,79 @@ def test_data_that_is_no_table_is_told() -> None:
 
 def test_numbers_that_are_whole_may_be_written_without_a_point() -> None:
     assert parse(Outer, {"name": "a", "inner": {"rate": 2}}).inner == Inner(rate=2.0)
-    assert math.isinf(parse(Inner, {"rate": math.inf}).rate)
+
+
+@config
+class Measured:
+    """What is infinite until it was measured."""
+
+    best: float = field(default=math.inf, metadata=MAY_BE_INFINITE)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_is_finite_wherever_it_comes_from(value: float) -> None:
+    for make in (lambda: Outer(name="a", inner=Inner(rate=value)), lambda: Inner(rate=value)):
+        with pytest.raises(ValueError, match=rf"^rate must be a finite number, got {value}$"):
+            make()
+    with pytest.raises(ConfigError, match=r"^config: inner: rate must be a finite number, got "):
+        parse(Outer, {"name": "a", "inner": {"rate": value}})
+    with pytest.raises(ConfigError, match=r"^config: pair must be a finite number, got "):
+        parse(Outer, {"name": "a", "pair": [0.5, value]})
+
+
+def test_what_was_not_measured_may_be_infinite_but_is_a_number() -> None:
+    assert parse(Measured, {"best": math.inf}) == Measured()
+    with pytest.raises(ConfigError, match="best must be a finite number, got nan"):
+        parse(Measured, {"best": math.nan})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("count", True),
+        ("count", "3"),
+        ("count", 3.0),
+        ("pair", [True, 1]),
+        ("pair", "12"),
+        ("sure", 1),
+        ("sure", "yes"),
+        ("name", 1),
+    ],
+)
+def test_a_value_is_not_taken_for_one_of_another_type(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^config: {key}.*: Input should be a valid .*, got "):
+        parse(Outer, {"name": "a", key: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"name = {'[' * 100_000}", "expected TOML: it is nested too deeply"),
+        (f"name = {'{a=' * 80_000}", "expected TOML: it is nested too deeply"),
+        (f"{'a.' * 100_000}a = 1", "expected TOML: a line has more than 200 dots"),
+        (f"name = '{'x' * 2**19}'", "expected TOML of at most 262144 characters"),
+        (f"count = {'9' * 5000}", r"expected TOML: Exceeds the limit \(4300 digits\)"),
+        (f"count = 0x{'9' * 5000}", "a number has thousands of digits"),
+        ("count = 1979-05-27", "1979-05-27 is a date; expected text or a number"),
+        ("inner = 1\n" + "[[rows]]\nx = 1\n" * 9000, "name: missing"),
+    ],
+    ids=["lists", "tables", "dots", "size", "digits", "hexadecimal", "date", "mistakes"],
+)
+def test_a_file_that_is_made_to_hang_or_crash_is_refused(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message) as info:
+        load(Outer, write(tmp_path, text))
+    assert len(str(info.value)) < 20_000
+
+
+def test_data_that_is_too_deep_or_no_text_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(ConfigError, match=r"^config: nested too deeply$"):
+        parse(Outer, {"name": "a", "inner": deep})
+    with pytest.raises(ConfigError, match=r"^config: "):
+        parse(Outer, {"name": "\ud800"})
+    with pytest.raises(ConfigError, match=r"^config: inner: rate must be a finite number"):
+        parse(Outer, {"name": "a", "inner": {"rate": 10**400}})

@@ -182,7 +182,7 @@ CONFIG_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
         "no low_freq_factor in the scaling",
     ),
     "layers": ({"num_hidden_layers": 10**12}, "num_layers must be from 1 to 1000"),
-    "width": ({"hidden_size": 10**12, "head_dim": 8}, "embed_dim must be from 1 to 10000000"),
+    "width": ({"hidden_size": 10**12, "head_dim": 8}, "embed_dim must be from 1 to 1048576"),
     "no number": ({"hidden_size": "big"}, "hidden_size is 'big'"),
     "more layers": ({"num_hidden_layers": 3}, "lacks model.layers.2"),
     "fewer layers": ({"num_hidden_layers": 1}, "has unknown model.layers.1"),

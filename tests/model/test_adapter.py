@@ -123,7 +123,7 @@ def test_tokens_beyond_the_vocabulary_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rank": 0}, "rank must be at least 1, got 0"),
+        ({"rank": 0}, "rank must be from 1 to 4096, got 0"),
         ({"first_token": -1}, "first_token must be at least 0, got -1"),
         ({"num_tokens": -1}, "num_tokens must be at least 0, got -1"),
     ],

@@ -15,7 +15,7 @@ from tests.model.causal import SHAPES
     [
         ({"num_layers": 0}, "num_layers must be from 1 to 1000, got 0"),
         ({"num_layers": 10**9}, "num_layers must be from 1 to 1000, got 1000000000"),
-        ({"ffn_dim": 10**9}, "ffn_dim must be from 1 to 10000000, got 1000000000"),
+        ({"ffn_dim": 10**9}, "ffn_dim must be from 1 to 1048576, got 1000000000"),
         ({"head_dim": 5}, "head_dim must be even, got 5"),
         ({"rotary_base": 1.0}, "rotary_base must be above 1, got 1.0"),
         ({"norm_eps": 0.0}, "norm_eps must be above 0, got 0.0"),
@@ -32,7 +32,7 @@ def test_an_impossible_shape_is_refused(change: dict[str, int], message: str) ->
     [
         ({"factor": 0.5}, "factor must be at least 1, got 0.5"),
         ({"low_freq_factor": 4.0}, "low_freq_factor .4.0. must be above 0 and below high_freq"),
-        ({"original_positions": 0}, "original_positions must be at least 1, got 0"),
+        ({"original_positions": 0}, "original_positions must be from 1 to 1048576, got 0"),
     ],
 )
 def test_an_impossible_scaling_is_refused(change: dict[str, float], message: str) -> None:

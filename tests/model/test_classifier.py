@@ -109,7 +109,7 @@ def test_every_weight_learns() -> None:
     ("changes", "message"),
     [
         ({"num_labels": 1}, "num_labels must be at least 2, got 1"),
-        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be from 1 to 1000, got 0"),
         ({"num_heads": 3}, r"embed_dim \(16\) must be a multiple of num_heads \(3\)"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
     ],

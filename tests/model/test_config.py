@@ -22,9 +22,16 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("name", [name for name in COUNTS if name != "num_segments"])
-def test_a_count_below_one_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"config: {name} must be at least 1, got 0"):
-        parse(ModelConfig, {name: 0})
+@pytest.mark.parametrize("value", [0, 2**20 + 1, 10**30])
+def test_a_count_below_one_or_beyond_every_network_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"config: {name} must be from 1 to \d+, got {value}"):
+        parse(ModelConfig, {name: value})
+
+
+def test_a_network_of_thousands_of_layers_is_refused_before_it_is_built() -> None:
+    for name in ("num_encoder_layers", "num_decoder_layers", "image_layers"):
+        with pytest.raises(ConfigError, match=f"{name} must be from 1 to 1000, got 200000"):
+            parse(ModelConfig, {name: 200_000})
 
 
 @pytest.mark.parametrize("name", ["dropout", "attention_dropout", "activation_dropout"])

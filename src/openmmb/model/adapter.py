@@ -21,6 +21,8 @@ from openmmb.model.lean import low_rank
 
 Target = Literal["attention.qkv", "attention.out", "ffn.widen", "ffn.narrow"]
 
+MOST_RANK = 4096
+"""Upper bound of a rank: above it, an adapter has more weights than what it adapts."""
 PICTURE = ("image_projector.", "image_segment")
 """Begin the names of the weights of pictures, which train whole."""
 
@@ -41,9 +43,12 @@ class AdapterConfig:
     """Number of tokens whose vectors are trained; by default SmolLM2's special tokens."""
 
     def __post_init__(self) -> None:
-        require("rank", self.rank, "at least 1", holds=self.rank >= 1)
+        holds = 1 <= self.rank <= MOST_RANK
+        require("rank", self.rank, f"from 1 to {MOST_RANK}", holds=holds)
         require("first_token", self.first_token, "at least 0", holds=self.first_token >= 0)
         require("num_tokens", self.num_tokens, "at least 0", holds=self.num_tokens >= 0)
+        distinct = len(set(self.targets)) == len(self.targets)
+        require("targets", ", ".join(self.targets), "each another one", holds=distinct)
 
     @property
     def scale(self) -> float:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from openmmb.config import config, require
+from openmmb.model.config import MOST, require_counts
 
 COUNTS = (
     "vocab_size",
@@ -18,8 +19,6 @@ COUNTS = (
     "image_layers",
 )
 """Fields that are 1 or more."""
-MOST_LAYERS, MOST = 1000, 10_000_000
-"""Upper bounds, far above every published network: a config can come from anybody."""
 
 
 @config
@@ -44,7 +43,8 @@ class RotaryScaling:
                 f"high_freq_factor ({self.high_freq_factor})"
             )
         positions = self.original_positions
-        require("original_positions", positions, "at least 1", holds=positions >= 1)
+        holds = 1 <= positions <= MOST
+        require("original_positions", positions, f"from 1 to {MOST}", holds=holds)
 
 
 @config
@@ -92,9 +92,7 @@ class CausalConfig:
     """Number of linear layers between an image vector and the network."""
 
     def __post_init__(self) -> None:
-        for name in COUNTS:
-            value, most = getattr(self, name), MOST_LAYERS if name.endswith("_layers") else MOST
-            require(name, value, f"from 1 to {most}", holds=1 <= value <= most)
+        require_counts(self, *COUNTS)
         require("head_dim", self.head_dim, "even", holds=self.head_dim % 2 == 0)
         require("rotary_base", self.rotary_base, "above 1", holds=self.rotary_base > 1)
         require("norm_eps", self.norm_eps, "above 0", holds=self.norm_eps > 0)

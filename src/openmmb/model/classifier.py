@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from openmmb.config import config, require
-from openmmb.model.config import EncoderShape, Variant, at_least_1
+from openmmb.model.config import EncoderShape, Variant, require_counts
 from openmmb.model.encoder import Encoder
 from openmmb.model.initial import initialise
 from openmmb.model.linear import Embedding, Linear
@@ -52,7 +52,7 @@ class ClassifierShape(EncoderShape):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("num_labels", self.num_labels, "at least 2", holds=self.num_labels >= 2)
-        at_least_1(self, "num_layers")
+        require_counts(self, "num_labels", "num_layers")
 
 
 class Classifier(nn.Module):

@@ -7,6 +7,10 @@ from openmmb.config import config, require
 Variant = Literal["prelayernorm", "xlm", "aiayn", "bart"]
 Fusion = Literal["early", "late"]
 
+MOST_LAYERS, MOST = 1000, 2**20
+"""Upper bounds, of layers and of every other size: above every published network, and three sizes
+multiplied still fit into 64 bits."""
+
 
 @config
 class EncoderShape:
@@ -42,7 +46,7 @@ class EncoderShape:
     """Dropout after the activation."""
 
     def __post_init__(self) -> None:
-        at_least_1(self, "vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_positions")
+        require_counts(self, "vocab_size", "embed_dim", "ffn_dim", "num_heads", "num_positions")
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             value = getattr(self, name)
             require(name, value, "at least 0 and below 1", holds=0 <= value < 1)
@@ -78,23 +82,25 @@ class ModelConfig(EncoderShape):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_1(self, "num_encoder_layers", "num_decoder_layers")
-        at_least_1(self, "image_vectors", "image_dim", "image_layers", "image_tokens")
+        require_counts(self, "num_encoder_layers", "num_decoder_layers")
+        require_counts(self, "image_vectors", "image_dim", "image_layers", "image_tokens")
         if self.fusion == "early" and self.image_tokens > 1:
             raise ValueError(
                 f"image_tokens ({self.image_tokens}) must be 1 where fusion is {self.fusion!r}"
             )
 
 
-def at_least_1(shape: object, *names: str) -> None:
-    """Refuse a shape in which one of these fields is below 1.
+def require_counts(shape: object, *names: str) -> None:
+    """Refuse a shape in which one of these fields is below 1, or far above all published ones.
+
+    A config can come from anybody, and a network is built before its weights are looked for.
 
     Raises:
         ValueError: One is.
     """
     for name in names:
-        value = getattr(shape, name)
-        require(name, value, "at least 1", holds=value >= 1)
+        value, most = getattr(shape, name), MOST_LAYERS if name.endswith("_layers") else MOST
+        require(name, value, f"from 1 to {most}", holds=1 <= value <= most)
 
 
 SIZES: dict[str, ModelConfig] = {

@@ -6,6 +6,10 @@ from openmmb.config import config, require
 
 Method = Literal["beam", "greedy", "topk", "nucleus", "delayed_beam"]
 
+MOST_TOKENS = 32768
+"""Upper bound of the tokens of all hypotheses of an input together, and of every length: the
+settings come with checkpoints, which can be anybody's, and more would take minutes a reply."""
+
 
 @config
 class SearchConfig:
@@ -57,13 +61,20 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "top_k"):
-            require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+            self._require_within(name, 1)
         for name in ("min_length", "block_ngram", "block_context_ngram", "beam_delay"):
-            require(name, getattr(self, name), "at least 0", holds=getattr(self, name) >= 0)
-        penalty = self.length_penalty
-        require("length_penalty", penalty, "at least 0", holds=penalty >= 0)
-        require("temperature", self.temperature, "above 0", holds=self.temperature > 0)
+            self._require_within(name, 0)
+        penalty, temperature = self.length_penalty, self.temperature
+        require("length_penalty", penalty, "from 0 to 100", holds=0 <= penalty <= 100)
+        require(
+            "temperature", temperature, "from 0.0001 to 10000", holds=1e-4 <= temperature <= 1e4
+        )
         require("top_p", self.top_p, "above 0 and at most 1", holds=0 < self.top_p <= 1)
+        if self.num_beams * self.max_length > MOST_TOKENS:
+            raise ValueError(
+                f"beam_size is {self.beam_size} and max_length is {self.max_length}; their product "
+                f"must be at most {MOST_TOKENS}"
+            )
         if self.method != "greedy" and self.min_length >= self.max_length:
             raise ValueError(
                 f"min_length is {self.min_length} and max_length is {self.max_length}; "
@@ -74,3 +85,8 @@ class SearchConfig:
     def num_beams(self) -> int:
         """K: hypotheses that grow side by side for each input."""
         return 1 if self.method == "greedy" else self.beam_size
+
+    def _require_within(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        holds = least <= value <= MOST_TOKENS
+        require(name, value, f"from {least} to {MOST_TOKENS}", holds=holds)

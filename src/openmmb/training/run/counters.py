@@ -1,10 +1,11 @@
 """Where a run stands: its counters, and the records of the log that they make."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
-from openmmb.config import config
+from openmmb.config import MAY_BE_INFINITE, config
 from openmmb.data.batch import Shard
 from openmmb.model.loss import perplexity
 from openmmb.training.run.log import Record
@@ -23,7 +24,7 @@ class Progress:
     """Reply tokens learnt from."""
     seconds: float = 0.0
     """Seconds spent on updates."""
-    best: float = float("inf")
+    best: float = field(default=math.inf, metadata=MAY_BE_INFINITE)
     """Lowest validation score so far."""
     best_step: int = 0
     """Update at which it was reached."""

@@ -1,10 +1,10 @@
 """What is due when: the learning rate, validations, the end, from counters alone."""
 
 import math
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Literal
 
-from openmmb.config import config
+from openmmb.config import MAY_BE_INFINITE, config
 from openmmb.training.run.config import ScheduleConfig, ValidConfig
 
 Limit = Literal["all steps done", "all time used"]
@@ -22,7 +22,7 @@ class Plateau:
 
     factor: float = 1.0
     """Factor of the learning rate."""
-    best: float = math.inf
+    best: float = field(default=math.inf, metadata=MAY_BE_INFINITE)
     """Lowest score so far."""
     bad: int = 0
     """Validations that were no better, since then or since the rate last fell."""
