@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.errors import CheckpointError
+from openmmb.text.patterns import SPLITS
 from openmmb.text.tokenizer import SPECIALS, load_tokenizer
+from openmmb.text.trusted import LARGEST
 from tests.build import tiny_tokenizer
 
 KEYS = (
@@ -71,6 +73,97 @@ def test_texts_are_neither_cut_nor_padded(tmp_path: Path) -> None:
     cut = {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}
     path = changed(lambda data: data.update(truncation=cut), tmp_path)
     assert load_tokenizer(path).encode("a long text") == tiny_tokenizer().encode("a long text")
+
+
+def normalizer(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Sequence", "normalizers": list(parts)}
+
+
+DOUBLING = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+BOMB = {"Regex": "(a|aa)+$"}
+SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "message"),
+    [
+        ("normalizer", normalizer(*[DOUBLING] * 30), "normalizer replaces .*; expected a known"),
+        ("normalizer", {**DOUBLING, "pattern": BOMB}, "normalizer replaces .*; expected a known"),
+        ("normalizer", normalizer(*[{"type": "NFC"}] * 500), "has 501 parts; expected at most 8"),
+        ("pre_tokenizer", SPLIT | {"pattern": BOMB}, "splits at .*; expected a published pattern"),
+        ("pre_tokenizer", SPLIT | {"pattern": {"String": ""}}, "expected a published pattern"),
+        ("pre_tokenizer", SPLIT | {"pattern": {"String": "a" * 17}}, "a published pattern"),
+        ("pre_tokenizer", SPLIT, "splits at None; expected a published pattern"),
+        ("decoder", {**DOUBLING, "content": "a" * 10**6}, r"decoder replaces .{80}; expected"),
+        ("decoder", {"type": "BPEDecoder", "suffix": "a" * 99}, "decoder has the suffix"),
+        ("post_processor", {"type": "TemplateProcessing"}, "post_processor is of the type"),
+    ],
+)
+def test_a_part_that_takes_for_ever_or_makes_giants_is_refused(
+    key: str, part: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = changed(lambda data: data.update({key: part}), tmp_path)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_tokenizer(path)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"continuing_subword_prefix": "##"}, "model.continuing_subword_prefix is '##'; expected"),
+        ({"byte_fallback": True}, "model.byte_fallback is True; expected none"),
+        ({"end_of_word_suffix": "e" * 99}, r"end_of_word_suffix is 'e+\.\.\.; expected a short"),
+        ({"unk_token": "none"}, "unk_token is 'none', expected a token of the vocabulary"),
+        ({"unk_token": []}, "not a tokenizer: "),
+        ({"type": "WordLevel"}, "model.unk_token is missing"),
+        ({"merges": [["a", "none"]]}, "not a tokenizer: "),
+    ],
+)
+def test_a_model_that_ends_in_a_panic_is_refused(
+    part: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_tokenizer(changed(lambda data: data["model"].update(part), tmp_path))
+
+
+@pytest.mark.parametrize("number", [-1, 7, 300, 2**32 - 1, 2**70, True, 1.5, "1", None])
+def test_ids_count_from_0_each_token_another_one(number: object, tmp_path: Path) -> None:
+    def renumber(data: dict[str, Any]) -> None:
+        data["model"]["vocab"]["!"] = number
+
+    with pytest.raises(CheckpointError, match="not a tokenizer: "):
+        load_tokenizer(changed(renumber, tmp_path))
+
+
+def test_an_added_token_has_one_id(tmp_path: Path) -> None:
+    path = changed(lambda data: data["added_tokens"][2].update(id=5), tmp_path)
+    with pytest.raises(CheckpointError, match="added token '__end__' has two ids, 2 and 5"):
+        load_tokenizer(path)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = changed(lambda data: None, tmp_path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[:-1] + ', "normalizer": null}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match="key 'normalizer' stands twice in an object"):
+        load_tokenizer(path)
+
+
+def test_a_file_larger_than_all_published_ones_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    with path.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(CheckpointError, match="expected at most 67108864 bytes"):
+        load_tokenizer(path)
+
+
+@pytest.mark.parametrize("pattern", SPLITS)
+def test_published_patterns_take_little_time_on_any_text(pattern: str, tmp_path: Path) -> None:
+    part = SPLIT | {"pattern": {"Regex": pattern}}
+    tokenizer = load_tokenizer(changed(lambda data: data.update(pre_tokenizer=part), tmp_path))
+    for text in (" " * 4000, "\n" * 4000, "a" * 4000, "1" * 4000, "'" * 4000, "a " * 2000):
+        tokenizer.encode(text)
 
 
 JSON = st.recursive(

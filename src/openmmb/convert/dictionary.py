@@ -19,7 +19,6 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers
 from openmmb.convert.bpe import PARLAI_SPECIALS, Merges, read_ids, read_names
 from openmmb.convert.objects import write_object
 from openmmb.convert.subwords import (
-    SPLIT,
     as_listed,
     as_merged,
     build_model,
@@ -27,11 +26,9 @@ from openmmb.convert.subwords import (
     read_codecs,
 )
 from openmmb.errors import CheckpointError
+from openmmb.text.patterns import FINAL_SIGMA, WORDS_AND_MARKS
 from openmmb.text.spelling import LAST
 from openmmb.text.tokenizer import FILLER, NEWLINE, UNLISTED, Tokenizer
-
-FINAL_SIGMA = r"\p{Cased}\p{Case_Ignorable}*\K\u03a3(?!\p{Case_Ignorable}*\p{Cased})"
-"""A capital sigma that ends a word: Python makes another small letter of it than of the others."""
 
 
 def read_parlai_dictionary(dictionary: Path, *, size: int) -> Tokenizer:
@@ -93,7 +90,9 @@ def _build(names: Sequence[str], merges: Merges, size: int, source: Path) -> Tok
             normalizers.Replace("\n", f" {NEWLINE} "),
         ]
     )
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True)
+    inner.pre_tokenizer = pre_tokenizers.Split(
+        Regex(WORDS_AND_MARKS), behavior="removed", invert=True
+    )
     inner.decoder = decoders.Sequence(
         [decoders.BPEDecoder(suffix=LAST), decoders.Fuse(), decoders.Replace(NEWLINE, "\n")]
     )

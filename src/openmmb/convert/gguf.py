@@ -30,13 +30,10 @@ from openmmb.pretrained.bases import BASES, find_base, load_base
 from openmmb.pretrained.gguf_file import GgufFile
 from openmmb.pretrained.gguf_llama import ROTARY, read_gguf_shape, read_part, sources
 from openmmb.tensors import Weight
+from openmmb.text.patterns import LLAMA3, QWEN2
 from openmmb.text.tokenizer import Tokenizer
 
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-SPLITS: Final = {"llama-bpe": _WORDS % "{1,3}", "qwen2": _WORDS % ""}
+SPLITS: Final = {"llama-bpe": LLAMA3, "qwen2": QWEN2}
 """By their names, the ways of splitting a text that are one regular expression."""
 DIGITS: Final = ("smollm",)
 """The ways that take digits one by one and the rest as GPT-2 does."""

@@ -17,6 +17,7 @@ from tokenizers import AddedToken, Regex, models, pre_tokenizers
 from openmmb.convert.bpe import Merges, read_merges, read_names
 from openmmb.errors import CheckpointError
 from openmmb.files import read_text
+from openmmb.text.patterns import WORDS_AND_MARKS
 from openmmb.text.spelling import LAST
 from openmmb.text.tokenizer import CONTROLS, END, PAD, START, UNKNOWN, Tokenizer
 
@@ -24,8 +25,6 @@ PIECE = "@@"
 """Marks what does not end a word in the dictionary; in the merges, ``LAST`` marks what does."""
 VERSION = "#version: 0.2"
 """First line of the merges; before this version they ended words in another way."""
-SPLIT = r"[\p{L}\p{N}_]+|[^\p{L}\p{N}_\s\x1c-\x1f]"
-r"""Python's ``\w+|[^\w\s]`` in the words of the library's regular expressions."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,9 @@ def _number(
 
 def _build(vocabulary: dict[str, int], merges: Merges) -> Tokenizer:
     inner = tokenizers.Tokenizer(build_model(vocabulary, merges))
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True)
+    inner.pre_tokenizer = pre_tokenizers.Split(
+        Regex(WORDS_AND_MARKS), behavior="removed", invert=True
+    )
     names = (PAD, START, END, UNKNOWN, *CONTROLS)
     inner.add_special_tokens([AddedToken(name, normalized=False) for name in names])
     return Tokenizer(inner)

@@ -9,6 +9,7 @@ after contexts in training. There the words of a control that stand in a text ar
 tokens than the control's.
 """
 
+import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 from openmmb.files import read_text
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.spelling import (
@@ -28,7 +29,7 @@ from openmmb.text.spelling import (
     index_runs,
     respell,
 )
-from openmmb.text.trusted import check_tokenizer
+from openmmb.text.trusted import LARGEST, check_tokenizer
 
 PAD, START, END, UNKNOWN = "__null__", "__start__", "__end__", "__unk__"
 """ParlAI's names, at ids 0 to 3 of its vocabularies and of those that are learnt here."""
@@ -201,8 +202,12 @@ def load_tokenizer(path: Path) -> Tokenizer:
         CheckpointError: The file is missing, is not a tokenizer, or has a part that would let a
             text steer the model.
     """
+    if path.is_file() and path.stat().st_size > LARGEST:
+        raise CheckpointError(f"{path}: not a tokenizer: expected at most {LARGEST} bytes")
     text = read_text(path, error=CheckpointError)
-    check_tokenizer(text, source=str(path))
+    data = check_tokenizer(text, source=str(path))
+    if data.get("truncation") is not None or data.get("padding") is not None:
+        text = json.dumps(data | {"truncation": None, "padding": None})
     return Tokenizer(read_tokenizer(text, source=str(path)))
 
 
@@ -233,8 +238,11 @@ def read_tokenizer(text: str, *, source: str) -> tokenizers.Tokenizer:
     """
     try:
         inner = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # the library raises bare Exception and nothing else
-        raise CheckpointError(f"{source}: not a tokenizer: {error}") from error
+    except BaseException as error:  # Exception, or where the library's own checks fail its panic
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = shorten(" ".join(str(error).split()))
+        raise CheckpointError(f"{source}: not a tokenizer: {reason}") from error
     inner.no_truncation()
     inner.no_padding()
     return inner
