@@ -17,7 +17,12 @@ from PIL import Image, ImageFile
 
 from openmmb.config import parse
 from openmmb.errors import ConfigError, ImageError
-from openmmb.vision.image import FORMATS, ImageLimits, load_image
+from openmmb.vision.formats import FORMATS
+from openmmb.vision.image import load_image
+from openmmb.vision.limits import ImageLimits
+
+WRITTEN = [kind.name for kind in FORMATS if kind.name != "HEIC"]
+"""Formats that Pillow itself writes."""
 
 
 def gradient(width: int = 24, height: int = 16) -> Image.Image:
@@ -50,7 +55,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", start) + chunk(b"IDAT", zlib.compress(b""))
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("format_name", WRITTEN)
 def test_every_format_opens_from_bytes_and_from_a_file(format_name: str, tmp_path: Path):
     data = encoded(gradient(), format_name)
     path = tmp_path / "picture"
@@ -58,7 +63,7 @@ def test_every_format_opens_from_bytes_and_from_a_file(format_name: str, tmp_pat
     image = load_image(path)
     assert (image.mode, image.size) == ("RGB", (24, 16))
     assert image.tobytes() == load_image(data).tobytes()
-    if format_name not in ("JPEG", "WEBP", "GIF"):
+    if format_name not in ("JPEG", "WEBP", "GIF", "AVIF"):
         assert image.tobytes() == gradient().tobytes()
 
 
@@ -182,7 +187,7 @@ def test_a_text_called_jpg(tmp_path: Path):
         load_image(path)
     assert str(caught.value) == (
         f"{path}: not a picture, starts with b'hello\\nworld'; "
-        "expected JPEG, PNG, WEBP, GIF, BMP or TIFF"
+        "expected JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF or HEIC"
     )
 
 
@@ -218,13 +223,13 @@ def test_too_many_bytes(tmp_path: Path):
 
 
 def test_too_many_pixels_are_refused_without_decoding():
-    with pytest.raises(ImageError, match=r"9000 x 9000 = 81000000 pixels; at most 64000000 are"):
+    with pytest.raises(ImageError, match=r"9000 x 9000 = 81000000 pixels; at most 50000000 of"):
         load_image(png_header(9000, 9000))
-    with pytest.raises(ImageError, match=r"10000000000 pixels.*; at most 64000000 pixels are"):
+    with pytest.raises(ImageError, match=r"10000000000 pixels.*; at most 50000000 pixels are"):
         load_image(png_header(100_000, 100_000))
     limits = ImageLimits(max_pixels=24 * 16)
     load_image(encoded(gradient(), "PNG"), limits=limits)
-    with pytest.raises(ImageError, match=r"25 x 16 = 400 pixels; at most 384 are decoded"):
+    with pytest.raises(ImageError, match=r"25 x 16 = 400 pixels; at most 384 of a PNG are decoded"):
         load_image(encoded(gradient(25), "PNG"), limits=limits)
 
 
@@ -271,12 +276,12 @@ def test_a_decode_in_another_thread_leaves_the_warnings_of_a_program_alone():
 
 
 def test_limits_below_one_are_refused():
-    with pytest.raises(ConfigError, match="must be at least 1, got 0 and 5"):
+    with pytest.raises(ConfigError, match="max_bytes must be at least 1, got 0"):
         parse(ImageLimits, {"max_bytes": 0, "max_pixels": 5})
 
 
 SAMPLES = [
-    *(encoded(gradient(), name) for name in FORMATS),
+    *(encoded(gradient(), name) for name in WRITTEN),
     encoded(
         gradient().convert("P"), "PNG", transparency=0, exif=b"MM\x00*\x00\x00\x00\x08\x00\x00"
     ),

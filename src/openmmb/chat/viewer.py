@@ -4,35 +4,33 @@ Sizes: H x W pixels, I image vectors, F features in each.
 """
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from openmmb.chat.conversation import Picture
-from openmmb.chat.strict import name_type, quote
+from openmmb.chat.strict import quote
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.data.encode import choose_objects
 from openmmb.errors import CheckpointError, ImageError
 from openmmb.text.normalize import tidy
+from openmmb.vision.addresses import local_path
+from openmmb.vision.data_uri import is_data_uri
 from openmmb.vision.encoders import ALIASES, open_encoder
-from openmmb.vision.image import DEFAULT_LIMITS, load_image
+from openmmb.vision.image import UNNAMED, PixelSource, load_image
 from openmmb.vision.image_encoder import ImageEncoder
 
-ImageSource: TypeAlias = Path | str | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor | Picture
-"""A picture to look at: a path, the bytes of a file, pixels as Pillow, NumPy (H, W, 3) or PyTorch
-(H, W, 3 or 3, H, W) have them, or a picture that was looked at already."""
+ImageSource: TypeAlias = PixelSource | Picture
+"""A picture to look at, as ``openmmb.vision.image`` reads it, or one that was looked at already."""
 
 CAPACITY: Final = 64
 """Pictures whose vectors are kept: at most 53 MB for those of the largest encoder, the detector."""
-UNNAMED: Final = "picture"
-"""Name of a picture that has no file name."""
 
 
 class Viewer:
@@ -147,34 +145,16 @@ class Viewer:
         return self._encoder
 
 
-def read_pixels(source: ImageSource) -> tuple[str, Image.Image]:
+def read_pixels(source: PixelSource) -> tuple[str, Image.Image]:
     """Return the name and the RGB pixels of a picture.
 
     Raises:
         ImageError: It cannot be read, or is none.
     """
-    given: Any = source
-    match given:
-        case str() | Path():
-            path = Path(given)
-            return tidy(path.name), load_image(path)
-        case bytes() | bytearray() | memoryview():
-            return UNNAMED, load_image(bytes(given))
-        case Image.Image():
-            return UNNAMED, _from_pillow(given)
-        case np.ndarray():
-            return UNNAMED, _from_array(given)
-        case Tensor():
-            return UNNAMED, _from_tensor(given)
-        case list() | tuple():
-            raise ImageError(
-                f"image: expected one picture, got a {name_type(given)}; use one request for each "
-                "picture"
-            )
-    raise ImageError(
-        "image: expected a path, the bytes of a file, a Pillow image or an array of pixels, got "
-        f"{name_type(given)}"
-    )
+    name = UNNAMED
+    if isinstance(source, str | os.PathLike) and not is_data_uri(os.fsdecode(source)):
+        name = tidy(local_path(source).name)
+    return name, load_image(source)
 
 
 def hash_pixels(image: Image.Image) -> str:
@@ -182,33 +162,3 @@ def hash_pixels(image: Image.Image) -> str:
     state = hashlib.sha256(f"pixels {image.width} {image.height}".encode())
     state.update(image.tobytes())
     return state.hexdigest()
-
-
-def _from_pillow(image: Image.Image) -> Image.Image:
-    if not image.width or not image.height:
-        raise ImageError(f"image: expected pixels, got {image.width} x {image.height}")
-    try:
-        return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:  # a file that Pillow had not decoded yet
-        raise ImageError(f"image: damaged picture: {error}") from error
-
-
-def _from_tensor(pixels: Tensor) -> Image.Image:
-    if pixels.dim() == 3 and pixels.shape[-1] != 3 and pixels.shape[0] == 3:
-        pixels = pixels.permute(1, 2, 0)
-    if pixels.dtype != torch.uint8:
-        raise ImageError(f"image: expected pixels of type uint8, 0 to 255, got {pixels.dtype}")
-    return _from_array(pixels.detach().cpu().numpy())
-
-
-def _from_array(pixels: npt.NDArray[Any]) -> Image.Image:
-    if pixels.dtype != np.uint8:
-        raise ImageError(f"image: expected pixels of type uint8, 0 to 255, got {pixels.dtype}")
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise ImageError(f"image: expected pixels of shape (height, width, 3), got {pixels.shape}")
-    if pixels.shape[0] * pixels.shape[1] > DEFAULT_LIMITS.max_pixels:
-        raise ImageError(
-            f"image: expected at most {DEFAULT_LIMITS.max_pixels} pixels, got "
-            f"{pixels.shape[1]} x {pixels.shape[0]}"
-        )
-    return Image.fromarray(np.ascontiguousarray(pixels))

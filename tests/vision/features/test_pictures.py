@@ -12,7 +12,7 @@ from PIL import Image
 from openmmb.errors import DataError, ImageError
 from openmmb.vision.features.locations import Location
 from openmmb.vision.features.pictures import Picture, list_pictures
-from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
+from openmmb.vision.limits import DEFAULT_LIMITS, ImageLimits
 
 COLOURS = {"a/one.png": "red", "a/b/two.PNG": "blue", "three.v2.bmp": "green"}
 

@@ -33,8 +33,8 @@ from openmmb.vision.features.manifest import Manifest, claim
 from openmmb.vision.features.pictures import Picture, list_pictures
 from openmmb.vision.features.share import WHOLE, Share
 from openmmb.vision.features.unreadable import Unreadable, forget_other_runs, write_unreadable
-from openmmb.vision.image import DEFAULT_LIMITS, ImageLimits
 from openmmb.vision.image_encoder import ImageEncoder
+from openmmb.vision.limits import DEFAULT_LIMITS, ImageLimits
 
 T = TypeVar("T")
 Loaded = tuple[str, Image.Image] | Unreadable

@@ -11,8 +11,9 @@ from PIL import Image
 from openmmb.errors import DataError, ImageError
 from openmmb.files import decode_text
 from openmmb.vision.features.locations import Location, open_location
-from openmmb.vision.image import ImageLimits, load_image
+from openmmb.vision.image import load_image
 from openmmb.vision.image_ids import SUFFIXES
+from openmmb.vision.limits import ImageLimits
 
 
 @dataclass(frozen=True, slots=True)
