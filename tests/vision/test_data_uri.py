@@ -82,5 +82,6 @@ def test_bytes_and_pixels_are_limited() -> None:
 
 def test_of_an_animation_only_the_first_frame_is_decoded() -> None:
     frames = [Image.new("RGB", (3, 2), "blue")] * 20
-    uri = f"data:image/png;base64,{base64.b64encode(png(save_all=True, append_images=frames)).decode()}"
-    assert picture_from_data_uri(uri).getpixel((0, 0)) == (255, 0, 0)
+    animation = base64.b64encode(png(save_all=True, append_images=frames)).decode()
+    image = picture_from_data_uri(f"data:image/png;base64,{animation}")
+    assert image.getpixel((0, 0)) == (255, 0, 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from openmmb.errors import ImageError
-from openmmb.vision.decode import Budget, decode
+from openmmb.vision.decoding import Budget, decode
 from openmmb.vision.formats import find_format
 
 REQUEST: Final = struct.Struct(">QQQd")

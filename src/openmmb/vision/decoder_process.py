@@ -13,8 +13,8 @@ from typing import IO, Final
 from PIL import Image
 
 from openmmb.errors import ImageError
-from openmmb.vision.decode import Budget, too_slow
 from openmmb.vision.decoder_child import ANSWER, REQUEST
+from openmmb.vision.decoding import Budget, too_slow
 
 _CODE: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; from openmmb.vision.decoder_child import main; main()"

@@ -13,8 +13,8 @@ from typing import Final
 from PIL import Image
 
 from openmmb.errors import ImageError
-from openmmb.vision.decode import Budget, decode
 from openmmb.vision.decoder_process import DecoderProcess
+from openmmb.vision.decoding import Budget, decode
 from openmmb.vision.formats import Format
 
 AT_ONCE: Final = max(4, os.cpu_count() or 1)

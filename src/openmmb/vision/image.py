@@ -22,8 +22,8 @@ from torch import Tensor
 from openmmb.errors import ImageError, shorten
 from openmmb.vision.addresses import local_path
 from openmmb.vision.data_uri import decode_data_uri, is_data_uri
-from openmmb.vision.decode import Budget, can_load, check_pixels
 from openmmb.vision.decoders import DECODERS
+from openmmb.vision.decoding import Budget, can_load, check_pixels
 from openmmb.vision.formats import FORMATS, HEIC, find_format
 from openmmb.vision.limits import DEFAULT_LIMITS, STRICT_LIMITS, ImageLimits
 from openmmb.vision.pixels import DAMAGE, find_turn, finish, reason, to_rgb
