@@ -20,7 +20,7 @@ ifneq "$(shell cat .venv/base 2>/dev/null)" "$(CURDIR)"
 CLEAR := --clear
 endif
 
-.PHONY: chat install test check lint types layers cover format clean help
+.PHONY: chat serve install test check lint types layers cover format clean help
 
 chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=photo.jpg shows it a picture
 	@$(BIN)/openmmb chat $(if $(IMAGE),--image "$$IMAGE")
@@ -29,6 +29,9 @@ chat: .venv/base ## Set up and chat with the bundled model; make chat IMAGE=phot
 install: .venv/base ## Set up to train too; make install EXTRAS=train,siglip for other extras
 	$(INSTALL) --editable '.[$(EXTRAS)]' >&2
 	$(SAY) "Installed with $(EXTRAS). To use it $(ACTIVATE)"
+
+serve: .venv/serve ## Set up and serve the bundled model: a page to talk on, and an API
+	@$(BIN)/openmmb serve
 
 test: .venv/dev ## Set up and run the tests, on all cores
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -q  # one worker a core: more threads would fight
@@ -69,6 +72,10 @@ help: ## This text
 	$(INSTALL) --no-deps $(BASE) >&2
 	@echo "$(CURDIR)" > $@
 	$(SAY) "OpenMMB is set up. To use it $(ACTIVATE)   and then, for example: openmmb chat"
+
+.venv/serve: .venv/base
+	$(INSTALL) --editable '.[serve]' >&2
+	@touch $@
 
 .venv/dev: .venv/base
 	$(INSTALL) --editable '.[dev]' >&2

@@ -18,6 +18,7 @@ MAX_CLASS_LINES = 150
 MAX_FUNCTION_LINES = 60
 SAME_FOR_ANOTHER_KIND = {
     "__init__",
+    "batcher",  # of examples, of requests
     "causal",  # a network, its conversion
     "classifier",  # a network, its conversion, its check
     "config",  # of a room

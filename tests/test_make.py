@@ -76,6 +76,8 @@ def test_it_sets_up_once(folder: Path) -> None:
     assert ran(folder, "chat") == ["openmmb chat"]
     assert ran(folder, "test") == ["pip install", "pytest -n"]
     assert ran(folder, "test") == ["pytest -n"]
+    assert ran(folder, "serve") == ["pip install", "openmmb serve"]
+    assert ran(folder, "serve") == ["openmmb serve"]
 
 
 def test_it_installs_again_when_what_is_needed_has_changed(folder: Path) -> None:

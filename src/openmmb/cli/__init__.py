@@ -19,6 +19,7 @@ from openmmb.cli import (
     parlai,
     plot,
     safety,
+    serve,
     talk,
     train,
 )
@@ -30,6 +31,7 @@ DESCRIPTION = "Multi-Modal BlenderBot: chat about a picture and about anything e
 COMMANDS: dict[str, Callable[..., None]] = {
     "chat": talk.chat,
     "reply": talk.reply,
+    "serve": serve.serve,
     "safety": safety.safety,
     "data": data.data,
     "features": features.features,
@@ -91,6 +93,8 @@ def _run(args: Sequence[str]) -> None:
     elif name in OPEN_ENDED and rest and rest[0] not in ("-h", "--help"):
         OPEN_ENDED[name](rest)
     else:
+        if name == "serve":
+            args = [name, *serve.from_environment(rest, os.environ)]
         app = SubcommandApp()
         for command in COMMANDS.values():
             app.command(command)
