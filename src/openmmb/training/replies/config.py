@@ -9,6 +9,7 @@ from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.text.gender import GENDER_TOKENS
+from openmmb.training.replies.align import AlignConfig
 from openmmb.training.run.config import MAY_CHANGE, RunConfig
 
 
@@ -63,6 +64,7 @@ class Recipe(RunConfig):
     image_style: str | None = None
     """Style that the checkpoint's replies about a picture get in a chat."""
     data: DataConfig = DataConfig()
+    align: AlignConfig = AlignConfig()
     model: ModelConfig = ModelConfig()
     encode: EncodeConfig = EncodeConfig()
     controls: ControlsConfig = ControlsConfig()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from openmmb.distributed import full_state_dict, is_main, rank, world_size
 from openmmb.eval.perplexity import perplexity_of
 from openmmb.model.loss import reply_loss
 from openmmb.model.network import TrainableNetwork
+from openmmb.training.replies.align import align
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import Prepared
 from openmmb.training.replies.start import build_network
@@ -35,7 +37,7 @@ class Replies:
 
     def build(self) -> TrainableNetwork:
         """Build the network."""
-        return build_network(self.recipe, self.prepared.start)
+        return build_network(self.recipe, self.prepared.start, self._align)
 
     def batches(self, step: int, *, rank: int, world_size: int) -> list[Shard[Batch]]:
         """Return what process ``rank`` gets of the batches of update ``step``."""
@@ -79,6 +81,14 @@ class Replies:
             sizes[f"examples/{task.config.name}"] = len(task.train)
             sizes[f"valid/{task.config.name}"] = len(task.valid)
         return sizes
+
+    def _align(self, model: TrainableNetwork) -> None:
+        """Teach the picture projector words, where the recipe asks for it."""
+        recipe, prepared = self.recipe, self.prepared
+        if recipe.align.steps:
+            examples = chain.from_iterable(task.train for task in prepared.tasks)
+            vectors = prepared.valid_batcher.views[0]
+            align(model, examples, vectors, prepared.start.tokenizer, recipe.align, recipe.seed)
 
     def _perplexity(self, model: TrainableNetwork, examples: Sequence[Example]) -> float:
         batcher = self.prepared.valid_batcher

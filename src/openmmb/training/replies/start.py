@@ -1,7 +1,7 @@
 """The network that a run starts with: its shape and vocabulary first, its weights when needed."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,15 +65,26 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
 
 
-def build_network(recipe: Recipe, start: Start) -> TrainableNetwork:
+def build_network(
+    recipe: Recipe, start: Start, prepare: Callable[[TrainableNetwork], None] = lambda _: None
+) -> TrainableNetwork:
     """Build the network of a run, with weights only where they count.
+
+    Args:
+        recipe: The run's config.
+        start: What ``find_start`` has found.
+        prepare: Changes the weights that the run starts from.
 
     Raises:
         CheckpointError: ``recipe.start`` is damaged.
     """
-    return build_where_needed(
-        Path(recipe.out), lambda: empty_network(start.config), lambda: _fill(recipe, start)
-    )
+
+    def fill() -> TrainableNetwork:
+        model = _fill(recipe, start)
+        prepare(model)
+        return model
+
+    return build_where_needed(Path(recipe.out), lambda: empty_network(start.config), fill)
 
 
 def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
