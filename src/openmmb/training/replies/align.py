@@ -2,9 +2,9 @@
 
 A language model that has never seen a picture knows words. A projector whose vectors already point
 at the words that people use of a picture is understood from the first update; one that is drawn at
-random takes a small run most of its time to become that. So the projector alone is fitted first: the
-mean of a picture's projected vectors, multiplied by the word vectors, shall predict which words its
-captions have. No layer of the network takes part, which makes it a matter of seconds.
+random takes a small run most of its time to become that. So the projector alone is fitted first:
+the mean of a picture's projected vectors, multiplied by the word vectors, has to predict which
+words its captions have. No layer of the network takes part, so it is a matter of seconds.
 
 Sizes: P pictures, I image vectors, F features in each, D model width, W words of the captions.
 """
@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,6 @@ from openmmb.errors import ConfigError, DataError
 from openmmb.model.fusion import ImageProjector
 from openmmb.model.network import TrainableNetwork
 from openmmb.text.tokenizer import Tokenizer
-
-MIN_PICTURES = 3
-"""A word counts when the captions of so many pictures have it."""
 
 
 @config
@@ -44,11 +42,15 @@ class AlignConfig:
     weight_decay: float = 0.05
     """Weight decay of the projector's weights."""
 
+    min_pictures: int = 3
+    """A word counts when the captions of so many pictures have it."""
+
     def __post_init__(self) -> None:
         require("steps", self.steps, "at least 0", holds=self.steps >= 0)
         require("batch_size", self.batch_size, "at least 1", holds=self.batch_size >= 1)
         require("lr", self.lr, "above 0", holds=self.lr > 0)
         require("weight_decay", self.weight_decay, "at least 0", holds=self.weight_decay >= 0)
+        require("min_pictures", self.min_pictures, "at least 1", holds=self.min_pictures >= 1)
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,10 @@ def align(
 
     Raises:
         ConfigError: The projector is not one linear map that makes one state of each vector.
-        DataError: There are no captions, or no word is in those of ``MIN_PICTURES`` pictures.
+        DataError: There are no captions, or no word is in those of enough pictures.
     """
     linear = _linear(model)
-    words = read_words(examples, vectors, tokenizer)
+    words = read_words(examples, vectors, tokenizer, settings.min_pictures)
     table = model.embeddings.weight.detach()[words.token_ids].float()
     generator = torch.Generator().manual_seed(seed)
     weight, bias = fit(words, table, settings, generator)
@@ -103,12 +105,12 @@ def align(
 
 
 def read_words(
-    examples: Iterable[Example], vectors: ImageVectors, tokenizer: Tokenizer
+    examples: Iterable[Example], vectors: ImageVectors, tokenizer: Tokenizer, min_pictures: int
 ) -> CaptionWords:
     """Gather what captions say of each picture: replies to a picture alone, in no style.
 
     Raises:
-        DataError: There are no captions, or no word is in those of ``MIN_PICTURES`` pictures.
+        DataError: There are no captions, or no word is in those of ``min_pictures`` pictures.
     """
     counts: dict[str, Counter[int]] = {}
     for example in examples:
@@ -118,11 +120,11 @@ def read_words(
         for caption in (example.reply, *example.references):
             counter.update(_word_ids(caption, tokenizer))
     pictures = Counter(token for counter in counts.values() for token in counter)
-    known = {token for token, number in pictures.items() if number >= MIN_PICTURES}
+    known = {token for token, number in pictures.items() if number >= min_pictures}
     counts = {image_id: counter for image_id, counter in counts.items() if known & counter.keys()}
     if not counts:
         raise DataError(
-            f"align.steps: no word is in the captions of {MIN_PICTURES} pictures; add a task with "
+            f"align.steps: no word is in the captions of {min_pictures} pictures; add a task with "
             "captions, or set align.steps = 0"
         )
     token_ids = sorted(known)
@@ -153,7 +155,10 @@ def fit(
     nn.init.normal_(weight, std=0.005, generator=generator)
     bias = nn.Parameter(torch.zeros(table.shape[1]))
     common = nn.Parameter(words.shares.mean(0).clamp_min(1e-5).log())
-    groups = [{"params": [weight, bias]}, {"params": [common], "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [
+        {"params": [weight, bias]},
+        {"params": [common], "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(
         groups, lr=settings.lr, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
