@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from openmmb.checkpoint import load_checkpoint
 from openmmb.config import dump
 from openmmb.data.batch import padding
-from openmmb.errors import ConfigError, DataError, TrainingError
+from openmmb.errors import CheckpointError, ConfigError, DataError, TrainingError
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.prepare import prepare
@@ -64,6 +64,7 @@ def test_the_first_record_gives_the_sizes(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, max_steps=1, accumulate=2, batch_size=5)
     start = records(train(recipe).folder, "start")[0]
     assert start.pop("parameters") > 1000
+    assert len(start.pop("data")) == 32
     assert start == {
         "kind": "start",
         "step": 0,
@@ -256,6 +257,18 @@ def test_another_recipe_in_the_folder_is_refused(tmp_path: Path) -> None:
     train(recipe)
     with pytest.raises(ConfigError, match=r"holds a run of another recipe: seed was 0, now is 1"):
         train(replace(recipe, seed=1))
+
+
+def test_data_that_have_changed_under_a_run_are_told(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, max_steps=5, save_every_steps=5)
+    train(recipe)
+    path = next((tmp_path / "data" / "convai2").glob("train*"))
+    written = path.read_text(encoding="utf-8")
+    path.write_text(written.replace(" i ", " we "), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"run: data was \w+ when state-00000005 was writte"):
+        train(recipe)
+    path.write_text(written, encoding="utf-8")
+    assert train(recipe).reason == "all steps done"
 
 
 def test_missing_data_is_told_before_anything_else_is_done(tmp_path: Path) -> None:

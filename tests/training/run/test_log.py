@@ -116,3 +116,40 @@ def test_a_log_is_read_back_but_for_damaged_lines(tmp_path: Path) -> None:
     records, damaged = read_log(path)
     assert [record["kind"] for record in records] == ["step", "end"]
     assert damaged == 4
+
+
+GARBAGE = [
+    b"\x00" * 600,
+    b"\xff\xfe\x80",
+    b"[" * 100_000,
+    b'{"kind": "step", "step": "ten"}',
+    b'{"kind": "step", "step": null}',
+    b'{"kind": "step", "step": [1]}',
+    b'{"kind": "step", "step": NaN}',
+    b'{"kind": "step", "step": Infinity}',
+    b'{"kind": "step", "step": true}',
+    b'{"kind": "step", "step": false}',
+    b'{"kind": "step", "step": 1' + b"0" * 400 + b"}",
+    b'{"kind": "step", "step": ' + b"9" * 5000 + b"}",
+    b'{"kind": "step", "step": 1, "loss": {}}',
+    b'{"kind": ["step"], "step": 1}',
+    '{"kind": "step",\u2028 "step": 1'.encode(),
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+def test_whatever_a_crash_leaves_in_a_log_a_run_goes_on(garbage: bytes, tmp_path: Path) -> None:
+    log = Log(tmp_path, lambda _: None)
+    for step in (10, 20):
+        log.write("step", {"step": step, "loss": 2.5})
+        with (tmp_path / "log.jsonl").open("ab") as file:
+            file.write(garbage + b"\n")
+    records, damaged = read_log(tmp_path / "log.jsonl")
+    assert [numbers_of(record) for record in records] == [{"loss": 2.5}] * 2
+    assert damaged == 2
+    log.cut_after(10)
+    log.write("start", {"step": 10})
+    records, damaged = read_log(tmp_path / "log.jsonl")
+    assert [record["kind"] for record in records] == ["step", "note", "start"]
+    assert records[1]["text"] == "damaged lines of log.jsonl that were dropped: 1"
+    assert damaged == 0

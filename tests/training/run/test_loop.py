@@ -157,6 +157,22 @@ def test_ten_bad_updates_in_a_row_are_the_end(tmp_path: Path) -> None:
     assert len(records(tmp_path / "run", "skip")) == MAX_SKIPPED
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_run_whose_validations_are_no_numbers_ends_with_an_error(
+    score: float, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=rf"run: step 5: the validation gave {score}, and ther"):
+        run(Line(scores=[score] * 9), settings(tmp_path))
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_after_a_checkpoint_a_validation_that_is_no_number_is_only_a_bad_one(
+    tmp_path: Path,
+) -> None:
+    result = run(Line(scores=[3.0, float("nan"), 2.0, float("nan")]), settings(tmp_path))
+    assert (result.reason, result.best) == ("all steps done", 2.0)
+
+
 def test_a_fp16_loss_that_is_scaled_too_high_is_not_the_runs_fault(tmp_path: Path) -> None:
     """Errors of 1e5 times 128 are no numbers of fp16; halves of it are, some updates later."""
     line = Line()

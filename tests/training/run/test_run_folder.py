@@ -56,7 +56,7 @@ def test_a_changed_recipe_is_refused_by_its_keys(tmp_path: Path) -> None:
         "optim.lr was 0.001, now is 0.5",
     ):
         assert part in message
-    assert message.endswith("set another 'out', or remove the folder")
+    assert message.endswith("set another 'out'")
     assert "\n" not in message
     assert load(Recipe, run / "recipe.toml") == recipe
 
@@ -100,3 +100,22 @@ def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
     Path(recipe.out).write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^out: .*run: File exists; name a folder to write to$"):
         claim(recipe, Path(recipe.out))
+
+
+def test_a_finished_run_says_how_to_train_its_model_on(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe)
+    (run / "checkpoint").mkdir()
+    longer = replace(recipe, schedule=replace(recipe.schedule, max_steps=99_999))
+    with pytest.raises(ConfigError) as caught:
+        claim(longer, run)
+    hint = f"to train its best model on: --start {run / 'checkpoint'} --out ANOTHER"
+    assert str(caught.value).endswith(f"set another 'out'; {hint}")
+
+
+def test_a_recipe_that_is_no_text_is_no_other_runs(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = begin(recipe)
+    (run / "recipe.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"recipe\.toml: expected text in UTF-8"):
+        claim(recipe, run)

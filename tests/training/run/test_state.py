@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from openmmb.training.run.config import OptimConfig
 from openmmb.training.run.counters import Progress
 from openmmb.training.run.optim import build_optimizer
 from openmmb.training.run.placement import choose_trainable
+from openmmb.training.run.seal import hash_file
 from openmmb.training.run.state import load_state, save_state
 from openmmb.training.run.steps import Steps
 from tests.build import tiny_config, tiny_model
@@ -130,7 +133,70 @@ def a_list(state: Path) -> None:
     (state / "state.json").write_text("[]", encoding="utf-8")
 
 
+def change_numbers(state: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = state / "state.json"
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    change(numbers)
+    path.write_text(json.dumps(numbers), encoding="utf-8")
+
+
+def other_count(state: Path) -> None:
+    change_numbers(state, lambda numbers: numbers.update(tokens=1))
+
+
+def unsealed(state: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change numbers as somebody would who knows the format."""
+    change_numbers(state, lambda numbers: (numbers.pop("check"), change(numbers)))
+
+
+def no_hashes(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.update(sha256={}))
+    flip_one_bit(state)
+
+
+def no_hash(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.pop("sha256"))
+
+
+def hashes_of_another_kind(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.update(sha256=[3]))
+
+
+def a_file_more(state: Path) -> None:
+    shutil.copy(state / "state.safetensors", state / "state.more.safetensors")
+
+
+def another_step(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.update(step=11))
+
+
+def numbers_that_are_none(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.update(seconds=float("nan")))
+
+
+def a_switch_for_a_number(state: Path) -> None:
+    unsealed(state, lambda numbers: numbers.update(tokens=True))
+
+
+def deep_numbers(state: Path) -> None:
+    (state / "state.json").write_text("[" * 100_000, encoding="utf-8")
+
+
+def noise(state: Path) -> None:
+    (state / "state.json").write_bytes(b"\xff\x00" * 100)
+
+
 DAMAGES = [
+    other_count,
+    no_hashes,
+    no_hash,
+    hashes_of_another_kind,
+    a_file_more,
+    another_step,
+    numbers_that_are_none,
+    a_switch_for_a_number,
+    deep_numbers,
+    noise,
     cut_tensors,
     flip_one_bit,
     cut_numbers,
@@ -171,13 +237,52 @@ def test_a_state_of_another_network_is_refused_in_one_line(tmp_path: Path) -> No
     assert "\n" not in str(info.value)
 
 
-def test_a_state_without_hash_and_later_numbers_is_read(tmp_path: Path) -> None:
+def test_a_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Version 0.1 wrote one hash as a text, fewer numbers, and nothing of what lay beside."""
     save_state(tmp_path, Progress(step=5, tokens=8), *fresh())
     path = tmp_path / "state-00000005" / "state.json"
     numbers = json.loads(path.read_text(encoding="utf-8"))
     first = ("step", "tokens", "seconds", "best", "best_step", "bad_validations")
-    path.write_text(json.dumps({key: numbers[key] for key in first}), encoding="utf-8")
+    old = {key: numbers[key] for key in first} | {"sha256": numbers["sha256"]["state.safetensors"]}
+    path.write_text(json.dumps(old), encoding="utf-8")
     assert load_state(tmp_path, *fresh()) == (Progress(step=5, tokens=8), ())
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "start/config.toml", "start/tokenizer.json"])
+@pytest.mark.parametrize("content", ["another", None])
+def test_what_a_run_goes_on_with_is_what_it_was(
+    name: str, content: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("first", encoding="utf-8")
+    save_state(tmp_path, Progress(step=5), *fresh())
+    save_state(tmp_path, Progress(step=10), *fresh())
+    assert load_state(tmp_path, *fresh())[0].step == 10
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content, encoding="utf-8")
+    message = rf"{name}: has changed since state-00000010 was written; put back what was there"
+    with pytest.raises(CheckpointError, match=message):
+        load_state(tmp_path, *fresh())
+
+
+def test_frozen_weights_of_another_run_are_refused(tmp_path: Path) -> None:
+    for run, seed in (("one", 0), ("other", 1)):
+        save_state(tmp_path / run, Progress(step=5), *frozen(seed))
+    shutil.rmtree(tmp_path / "one" / "frozen")
+    shutil.copytree(tmp_path / "other" / "frozen", tmp_path / "one" / "frozen")
+    with pytest.raises(CheckpointError, match=r"frozen/state\.json: has changed since state-0000"):
+        load_state(tmp_path / "one", *frozen())
+
+
+def test_what_is_learnt_is_what_it_was(tmp_path: Path) -> None:
+    save_state(tmp_path, Progress(step=5), *fresh(), {"examples/a": 100, "data/a": "00ff"})
+    load_state(tmp_path, *fresh(), {"examples/a": 100, "data/a": "00ff", "new": 3})
+    message = r"examples/a was 100 when state-00000005 was written, now is 120; put back the data"
+    with pytest.raises(CheckpointError, match=message):
+        load_state(tmp_path, *fresh(), {"examples/a": 120, "data/a": "00ff"})
 
 
 def frozen(seed: int = 0) -> Trained:
@@ -226,9 +331,8 @@ def test_a_state_that_holds_all_weights_is_read(tmp_path: Path) -> None:
     save_state(tmp_path, Progress(step=5), model, optimizer)
     path = tmp_path / "state-00000005" / "state.safetensors"
     save_file({**load_file(path), **load_file(tmp_path / "frozen" / path.name)}, path)
-    numbers = json.loads((path.parent / "state.json").read_text(encoding="utf-8"))
-    del numbers["sha256"]
-    (path.parent / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
+    whole = {"step": 5, "sha256": hash_file(path)}
+    (path.parent / "state.json").write_text(json.dumps(whole), encoding="utf-8")
     (tmp_path / "frozen").rename(tmp_path / "gone")
     other, its_optimizer = frozen(seed=1)
     load_state(tmp_path, other, its_optimizer)

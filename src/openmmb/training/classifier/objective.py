@@ -32,6 +32,7 @@ from openmmb.training.classifier.start import build_classifier
 from openmmb.training.run.log import Record
 from openmmb.training.run.objective import Scores
 from openmmb.training.run.precision import autocast
+from openmmb.training.run.seal import digest_texts
 
 UNSAFE = tuple(label for label in LABELS if label != SAFE)
 """What the classifier refuses."""
@@ -111,7 +112,7 @@ class Verdicts:
         save_classifier(trained, folder, precision=self.recipe.save_precision)
 
     def sizes(self, model: Classifier) -> Record:
-        """Count weights and texts."""
+        """Count weights and texts, and tell their words from others."""
         sizes: Record = {
             "steps_per_epoch": self.loader.sampler.steps_per_epoch,
             "parameters": model.num_parameters(),
@@ -119,6 +120,10 @@ class Verdicts:
         for source in self.loader.sources:
             sizes[f"texts/{source.name}"] = len(source.train)
             sizes[f"valid/{source.name}"] = len(source.valid)
+        texts = (one for source in self.loader.sources for one in (*source.train, *source.valid))
+        sizes["data"] = digest_texts(
+            f"{one.text}\0{sorted(one.labels)}\0{one.context}" for one in texts
+        )
         return sizes
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ from openmmb.training.replies.prepare import Prepared
 from openmmb.training.replies.start import build_network
 from openmmb.training.run.log import Record
 from openmmb.training.run.objective import Scores
+from openmmb.training.run.seal import digest_texts
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Replies:
         save_checkpoint(checkpoint, folder, precision=self.recipe.save_precision)
 
     def sizes(self, model: TrainableNetwork) -> Record:
-        """Count weights and examples."""
+        """Count weights and examples, and tell their words from others."""
         loader, tasks = self.prepared.loader, self.prepared.tasks
         sizes: Record = {
             "steps_per_epoch": loader.sampler.steps_per_epoch / self.recipe.data.accumulate,
@@ -80,6 +81,8 @@ class Replies:
         for task in tasks:
             sizes[f"examples/{task.config.name}"] = len(task.train)
             sizes[f"valid/{task.config.name}"] = len(task.valid)
+        examples = (one for task in tasks for one in chain(task.train, task.valid))
+        sizes["data"] = digest_texts(chain.from_iterable(map(_texts, examples)))
         return sizes
 
     def _align(self, model: TrainableNetwork) -> None:
@@ -122,3 +125,10 @@ class Replies:
             label_smoothing=label_smoothing,
             banned_ids=tokenizer.unsaid_ids(),
         )
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    """Return what is an example's own: of what was said before only the first turn."""
+    image = example.image_id or ""
+    own = (example.reply, image, example.style or "", *example.references, *example.persona)
+    return (*own, *example.context[:1])

@@ -25,6 +25,9 @@ Watch = Callable[[Record], None]
 LOG = "log.jsonl"
 """Name of the file in a run's folder."""
 
+LARGEST = 1e300
+"""Bound of the numbers of a record; infinities and NaN are words."""
+
 STANDING = ("kind", "step", "tokens", "seconds")
 """Keys that say what a record is and where the run stands; the others are its numbers."""
 
@@ -63,9 +66,14 @@ class Log:
         self._last_step = step
         if not self._path.exists():
             return
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        kept = [f"{line}\n" for line in lines if _step_of(line) <= step]
-        write_whole(self._path, "".join(kept))
+        lines = _lines(self._path)
+        parsed = [_parse(line) for line in lines]
+        kept = [line for line, record in zip(lines, parsed, strict=True) if _is_of(record, step)]
+        write_whole(self._path, "".join(f"{line}\n" for line in kept))
+        damaged = parsed[:-1].count(None)  # the last line is torn wherever a run was killed
+        if damaged:
+            text = f"damaged lines of {LOG} that were dropped: {damaged}"
+            self.write("note", {"step": step, "text": text})
 
     def _draw(self, record: Record) -> None:
         """Add a record to the curves of TensorBoard, where it is installed."""
@@ -94,11 +102,12 @@ def numbers_of(record: Record) -> dict[str, float]:
 def read_log(path: Path) -> tuple[list[Record], int]:
     """Return the records of a ``log.jsonl``, and how many of its lines are damaged.
 
+    A machine that crashes may leave anything in it.
+
     Raises:
         OSError: There is no such file.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    parsed = [_parse(line) for line in lines]
+    parsed = [_parse(line) for line in _lines(path)]
     records = [record for record in parsed if record is not None]
     return records, len(parsed) - len(records)
 
@@ -112,12 +121,30 @@ def _open_curves(folder: Path, first_step: int) -> "SummaryWriter | None":
     return SummaryWriter(str(folder), purge_step=first_step)
 
 
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text("utf-8", errors="replace").split("\n") if line]
+
+
 def _parse(line: str) -> Record | None:
+    """Return the record that a line holds; nothing, if it is damaged or torn."""
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:  # the last line of a run that was killed while writing it
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and "kind" in record else None
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return None
+    whole = all(map(_is_value, record.values())) and _is_number(record.get("step", 0))
+    return record if whole else None
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, (str, bool)) or _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < LARGEST
 
 
 def _jsonable(value: float | str) -> float | str:
@@ -126,6 +153,6 @@ def _jsonable(value: float | str) -> float | str:
     return value
 
 
-def _step_of(line: str) -> float:
-    record = _parse(line)
-    return math.inf if record is None else float(record.get("step", 0))
+def _is_of(record: Record | None, step: int) -> bool:
+    """Return whether a record is whole and of an update up to ``step``."""
+    return record is not None and float(record.get("step", 0)) <= step

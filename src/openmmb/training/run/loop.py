@@ -7,6 +7,7 @@ writes files and calls the watcher.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from openmmb.distributed import (
     rank,
     world_size,
 )
+from openmmb.errors import TrainingError
 from openmmb.training.run.config import RunConfig
 from openmmb.training.run.counters import Progress
 from openmmb.training.run.log import Log, Record, Watch
@@ -90,7 +92,8 @@ def run(
     Raises:
         ConfigError: The config does not fit the run that is in its folder, or this machine.
         CheckpointError: No state of the run is whole.
-        TrainingError: Loss or gradient were not finite ten times in a row, or the disk is full.
+        TrainingError: Loss or gradient were not finite ten times in a row, or a validation before
+            there is a checkpoint was not; or the disk is full.
     """
     folder = Path(config.out)
     device = open_device(config.device)
@@ -103,10 +106,10 @@ def run(
             place(model, device, config)
             keep_freed_memory()
             optimizer = build_optimizer(model, config.optim)
-            progress, damaged = load_state(folder, model, optimizer)
             log = Log(folder, watch) if is_main() else None
             with stop_signals() as stopped:
                 loop = _Loop(objective, model, optimizer, config, device, log, stopped)
+                progress, damaged = load_state(folder, model, optimizer, loop.sizes)
                 loop.begin(progress, damaged)
                 progress, reason = loop.go(progress, made)
     return TrainingResult(
@@ -158,19 +161,18 @@ class _Loop(Generic[N, B]):
         self.log = log
         self.stopped = stopped
         self.updater = Updater(objective, model, optimizer, config, device)
-        self.steps_per_epoch = 0.0
+        self.sizes = objective.sizes(model)
+        self.steps_per_epoch = float(self.sizes["steps_per_epoch"])
 
     def begin(self, progress: Progress, damaged: tuple[str, ...]) -> None:
         """Open the log where the run stands."""
-        sizes = self.objective.sizes(self.model)
-        self.steps_per_epoch = float(sizes["steps_per_epoch"])
         if self.log is not None:
             self.log.cut_after(progress.step)
         for problem in damaged:
             self._write("damaged", {"step": progress.step, "state": problem})
         limit = self.config.schedule.max_steps
         best: Record = {"best": progress.best} if progress.best_step else {}
-        self._write("start", {"step": progress.step, "max_steps": limit, **sizes, **best})
+        self._write("start", {"step": progress.step, "max_steps": limit, **self.sizes, **best})
 
     def go(
         self, progress: Progress, made: Callable[[int, int], Generator[Shards[B], None, None]]
@@ -223,6 +225,11 @@ class _Loop(Generic[N, B]):
         self.model.eval()
         with torch.no_grad(), autocast(self.device, self.config.precision):
             scores = self.objective.validate(self.model)
+        if not math.isfinite(scores.score) and not progress.best_step:
+            raise TrainingError(
+                f"{self.config.out}: step {progress.step}: the validation gave {scores.score}, and "
+                "there is no checkpoint yet; use a lower learning rate, or another precision"
+            )
         progress = progress.after_validation(scores.score)
         if progress.best_step == progress.step:
             folder = Path(self.config.out) / "checkpoint"
@@ -235,7 +242,7 @@ class _Loop(Generic[N, B]):
         return replace(progress, plateau=plateau)
 
     def _save(self, progress: Progress) -> None:
-        save_state(Path(self.config.out), progress, self.model, self.optimizer)
+        save_state(Path(self.config.out), progress, self.model, self.optimizer, self.sizes)
         self._write("save", progress.standing())
 
     def _write(self, kind: str, numbers: Record) -> None:

@@ -70,12 +70,12 @@ def claim(config: RunConfig, run: Path) -> None:
         changed = _changes(load(type(config), path), config)
         if changed:
             raise ConfigError(
-                f"{run}: holds a run of another recipe: {'; '.join(changed)}; "
-                "set another 'out', or remove the folder"
+                f"{run}: holds a run of another recipe: {'; '.join(changed)}; set another 'out'"
+                + _going_on(run)
             )
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text(encoding="utf-8") != dump(config):
+        if not path.exists() or path.read_bytes() != dump(config).encode():
             if not states(run):
                 for name in BEGINNINGS:
                     remove(run / name)
@@ -87,6 +87,13 @@ def claim(config: RunConfig, run: Path) -> None:
 def states(run: Path) -> list[Path]:
     """Return the states of a run, oldest first."""
     return sorted(path for path in run.glob(STATES) if path.is_dir())
+
+
+def _going_on(run: Path) -> str:
+    """Say how to train on under another recipe, if there is a model to train on."""
+    if not (run / "checkpoint").is_dir():
+        return ""
+    return f"; to train its best model on: --start {run / 'checkpoint'} --out ANOTHER"
 
 
 def _changes(old: RunConfig, new: RunConfig) -> list[str]:

@@ -1,19 +1,18 @@
 """What an interrupted run continues from: weights, optimiser, and a few numbers.
 
 A state is a folder ``state-<step>`` that appears whole or not at all, and carries the hashes of
-its files. The newest one that is whole counts. One process writes one file of tensors; several
-write a file each, and any number of processes can go on from either. Weights that do not learn
-are written once, into a folder beside the states.
+its files and of what it was learnt with (``seal``). The newest one that is whole counts. One
+process writes one file of tensors; several write a file each, and any number of processes can go
+on from either. Weights that do not learn are written once, into a folder beside the states.
 """
 
 import dataclasses
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -34,8 +33,17 @@ from openmmb.errors import CheckpointError, ConfigError, TrainingError
 from openmmb.files import remove, replace_folder
 from openmmb.training.run.counters import Progress
 from openmmb.training.run.run_folder import states
+from openmmb.training.run.seal import (
+    NUMBERS,
+    TENSORS,
+    DamagedError,
+    Learns,
+    Seal,
+    hash_file,
+    read_numbers,
+    write_numbers,
+)
 
-TENSORS, NUMBERS = "state.safetensors", "state.json"
 KEEP = 2
 """States that stay: the newest, and the one before in case the newest is damaged."""
 FROZEN = "frozen"
@@ -50,15 +58,13 @@ class Newest:
         folders: Its newest state that is whole, and the frozen weights, if any; by their names.
         progress: Where the run stood.
         damaged: What is wrong with each newer state.
+        seal: What the state was written with; None: there is no state.
     """
 
     folders: tuple[str, ...] = ()
     progress: Progress = field(default_factory=Progress)
     damaged: tuple[str, ...] = ()
-
-
-class DamagedError(Exception):
-    """A file of a state is missing or is not what was written."""
+    seal: Seal | None = None
 
 
 class Remembers(Protocol):
@@ -87,10 +93,23 @@ def writing(what: str) -> Iterator[None]:
         ) from error
 
 
-def save_state(run: Path, progress: Progress, model: nn.Module, optimizer: Remembers) -> None:
+def save_state(
+    run: Path,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: Remembers,
+    learns: Learns = MappingProxyType({}),
+) -> None:
     """Write the state of a run, and remove all others but the newest before it.
 
     Weights that do not learn are written once, beside the states. Every process must take part.
+
+    Args:
+        run: The run's folder.
+        progress: Where the run stands.
+        model: Its network.
+        optimizer: Its optimiser.
+        learns: Counts that stay the same for as long as what is learnt does.
 
     Raises:
         TrainingError: The disk does not take it; the states that are there stay.
@@ -99,8 +118,8 @@ def save_state(run: Path, progress: Progress, model: nn.Module, optimizer: Remem
     written = broadcast_object(not frozen or (run / FROZEN).exists())
     if not written:
         _write_folder(run / FROZEN, {}, frozen)
-    folder = run / f"state-{progress.step:08d}"
-    _write_folder(folder, dataclasses.asdict(progress), learnt)
+    folder = run / name_of(progress.step)
+    _write_folder(folder, dataclasses.asdict(progress), learnt, learns)
     with writing(str(run)):
         if is_main():
             _remove_old(run, folder)
@@ -108,20 +127,25 @@ def save_state(run: Path, progress: Progress, model: nn.Module, optimizer: Remem
 
 
 def load_state(
-    run: Path, model: nn.Module, optimizer: Remembers
+    run: Path,
+    model: nn.Module,
+    optimizer: Remembers,
+    learns: Learns = MappingProxyType({}),
 ) -> tuple[Progress, tuple[str, ...]]:
     """Bring back the newest state of a run that is whole, if it has a state.
 
-    Every process must take part.
+    Every process must take part. The arguments are those of ``save_state``.
 
     Returns:
         Where the run stands, and what is wrong with each newer state.
 
     Raises:
-        CheckpointError: No state is whole, or it does not fit the model.
+        CheckpointError: No state is whole, or it does not fit the model; or what it was written
+            with has changed.
     """
     newest = broadcast_object(_newest_whole(run) if is_main() else Newest())
-    if newest.folders:
+    if newest.seal is not None:
+        newest.seal.require_unchanged(learns)
         _restore([run / name for name in newest.folders], model, optimizer)
     elif newest.damaged:
         raise CheckpointError(
@@ -133,17 +157,22 @@ def load_state(
     return newest.progress, newest.damaged
 
 
+def name_of(step: int) -> str:
+    """Return the name of the folder of the state after ``step`` updates."""
+    return f"state-{step:08d}"
+
+
 def _newest_whole(run: Path) -> Newest:
     damaged: list[str] = []
     for folder in reversed(states(run)):
         try:
-            numbers = _check(folder)
+            numbers, seal = read_numbers(folder)
             progress = _parse_progress(folder, numbers)
             folders = [folder.name]
             if (run / FROZEN).exists():
-                _check(run / FROZEN)
+                read_numbers(run / FROZEN)
                 folders.append(FROZEN)
-            return Newest(tuple(folders), progress, tuple(damaged))
+            return Newest(tuple(folders), progress, tuple(damaged), seal)
         except DamagedError as error:
             damaged.append(str(error))
     return Newest(damaged=tuple(damaged))
@@ -164,7 +193,10 @@ def _tensors(model: nn.Module, optimizer: Remembers) -> tuple[dict[str, Tensor],
 
 
 def _write_folder(
-    folder: Path, numbers: Mapping[str, object], tensors: Mapping[str, Tensor]
+    folder: Path,
+    numbers: Mapping[str, object],
+    tensors: Mapping[str, Tensor],
+    learns: Learns = MappingProxyType({}),
 ) -> None:
     """Write tensors, numbers and the hashes of their files, so that they appear together."""
     partial = folder.parent / "state.partial"
@@ -174,7 +206,11 @@ def _write_folder(
             partial.mkdir(parents=True)
         barrier()
         try:
-            _write(partial, numbers, tensors)
+            hashes = _write(partial, tensors)
+            if is_main():
+                write_numbers(partial, numbers, hashes, learns, folder.parent)
+                for name in hashes:  # safetensors lets only the owner read
+                    shutil.copymode(partial / NUMBERS, partial / name)
         except BaseException:
             remove(partial)
             raise
@@ -183,8 +219,8 @@ def _write_folder(
         barrier()
 
 
-def _write(partial: Path, numbers: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
-    """Write the files; the first process adds the numbers and all hashes."""
+def _write(partial: Path, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Write the files of tensors; return their hashes."""
     if world_size() == 1:
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items()}, partial / TENSORS
@@ -194,13 +230,8 @@ def _write(partial: Path, numbers: Mapping[str, object], tensors: Mapping[str, T
 
         write_shards(partial, tensors)
     files = sorted(partial.glob("*.safetensors"))
-    mine = {file.name: _hash(file) for file in files[rank() :: world_size()]}
-    hashes = {name: one for shard in all_gather_object(mine) for name, one in shard.items()}
-    if is_main():
-        text = json.dumps({**numbers, "sha256": hashes})
-        (partial / NUMBERS).write_text(text, encoding="utf-8")
-        for file in files:  # safetensors lets only the owner read
-            shutil.copymode(partial / NUMBERS, file)
+    mine = {file.name: hash_file(file) for file in files[rank() :: world_size()]}
+    return {name: one for shard in all_gather_object(mine) for name, one in shard.items()}
 
 
 def _remove_old(run: Path, newest: Path) -> None:
@@ -210,30 +241,14 @@ def _remove_old(run: Path, newest: Path) -> None:
             shutil.rmtree(old)
 
 
-def _check(folder: Path) -> dict[str, Any]:
-    """Read the numbers of a folder and check that its files are what was written."""
-    try:
-        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
-        hashes = numbers.pop("sha256", {})
-        if isinstance(hashes, str):  # of version 0.1, which wrote one file
-            hashes = {TENSORS: hashes}
-        expected = dict(hashes)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{folder.name}/{NUMBERS}: {_one_line(error)}") from error
-    for name, hash_ in expected.items():
-        try:
-            if _hash(folder / name) != hash_:
-                raise DamagedError(f"{folder.name}/{name}: its hash is not that of {NUMBERS}")
-        except OSError as error:
-            raise DamagedError(f"{folder.name}/{name}: {error}") from error
-    return dict(numbers)
-
-
 def _parse_progress(folder: Path, numbers: dict[str, Any]) -> Progress:
     try:
-        return parse(Progress, numbers, source="numbers")
+        progress = parse(Progress, numbers, source="numbers")
     except ConfigError as error:
         raise DamagedError(f"{folder.name}/{NUMBERS}: {_one_line(error)}") from error
+    if folder.name != name_of(progress.step):
+        raise DamagedError(f"{folder.name}/{NUMBERS}: is of step {progress.step}")
+    return progress
 
 
 def _restore(folders: Sequence[Path], model: nn.Module, optimizer: Remembers) -> None:
@@ -257,11 +272,6 @@ def _restore(folders: Sequence[Path], model: nn.Module, optimizer: Remembers) ->
         optimizer.state[weight][key] = tensors[name]
     for folder, stored in zip(folders, sizes, strict=True):
         read_shards(folder, {name: tensors[name] for name in stored})
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _one_line(error: BaseException) -> str:
