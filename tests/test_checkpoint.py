@@ -1,7 +1,9 @@
 """A checkpoint comes back as it was saved; a damaged one is named with its file."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,11 +17,14 @@ from openmmb.checkpoint import (
     Precision,
     find_checkpoint,
     load_checkpoint,
+    open_checkpoint,
     save_checkpoint,
 )
+from openmmb.engine.open import open_engine
+from openmmb.engine.packed import open_packed
 from openmmb.errors import CheckpointError
 from openmmb.files import replace_folder
-from tests.build import tiny_checkpoint
+from tests.build import tiny_checkpoint, tiny_config, tiny_model
 
 
 def saved(tmp_path: Path) -> Path:
@@ -84,6 +89,68 @@ def test_a_checkpoint_of_an_earlier_version_loads(tmp_path: Path) -> None:
     lines.insert(lines.index("[encode]") + 1, "parse_controls = false")
     path.write_text("\n".join(lines), encoding="utf-8")
     assert load_checkpoint(folder).config == tiny_checkpoint(gender="f0m0").config
+
+
+def test_what_is_no_trained_network_is_not_saved_and_replaces_nothing(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    made = tiny_checkpoint()
+    engine = open_packed(made, torch.device("cpu"))
+    bare = tiny_model(tiny_config(image_layers=2))
+    wrong: list[Any] = [open_checkpoint(folder), engine, made.model, replace(made, model=bare)]
+    for one in wrong:
+        with pytest.raises(CheckpointError, match=rf"^{folder}: .*expected a "):
+            save_checkpoint(one, folder, precision="fp16")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind", ["plain", "fp32"])
+def test_a_weight_that_is_no_number_is_refused_however_it_is_read(
+    number: float, kind: str, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path)
+
+    def spoil(weights: dict[str, Tensor]) -> None:
+        weights["decoder.norm.weight"][3] = number
+
+    change_weights(folder, spoil)
+    message = r"model\.safetensors: decoder\.norm\.weight has (nan|-?inf) among its numbers"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+    with pytest.raises(CheckpointError, match=message):
+        open_engine(open_checkpoint(folder), device="cpu", kind=kind)
+
+
+def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    change_weights(folder, lambda weights: weights.update({"x": torch.zeros(2, dtype=torch.int16)}))
+    with pytest.raises(CheckpointError, match="x is I16, expected F32, F16, BF16"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("num_decoder_layers = 2", "num_decoder_layers = 200000", "must be from 1 to 1000, got 2"),
+        ("embed_dim = 16", "embed_dim = 1000000000", "embed_dim must be from 1 to 1048576, got 1"),
+        ("beam_size = 2", "beam_size = 20000", "beam_size is 20000 and max_length is 12"),
+        ("length_penalty = 0.65", "length_penalty = inf", "length_penalty must be a finite number"),
+        ("dropout = 0.0", "dropout = nan", "dropout must be a finite number, got nan"),
+        ("num_heads = 2", "num_heads = true", "num_heads: Input should be a valid integer, got Tr"),
+        ("[encode]", "[encode]\nparse_controls = true", "no key 'parse_controls'"),
+        ("[encode]", f"[encode]\nx = {'[' * 5000}", "expected TOML: it is nested too deeply"),
+    ],
+)
+def test_settings_that_would_hang_or_steer_a_chat_are_refused(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path)
+    before = (folder / "config.toml").read_text(encoding="utf-8")
+    assert old in before
+    change_config(folder, lambda text: text.replace(old, new))
+    with pytest.raises(CheckpointError, match=message):
+        open_checkpoint(folder)
 
 
 def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:

@@ -200,9 +200,20 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
     """Write a checkpoint, replacing one that is there; at no moment is there half of one.
 
     Raises:
-        CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
+        CheckpointError: ``folder`` is a file, a weight is too large for ``precision``, or the
+            weights are not those of a network that was trained, as those of an engine are not.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        raise CheckpointError(
+            f"{folder}: nothing was saved: expected a Checkpoint, as load_checkpoint gives, got "
+            f"{type(checkpoint).__name__}"
+        )
     model = checkpoint.model
+    expected = empty_network(checkpoint.config).state_dict()
+    of = " for the model of its config; expected a network as training has it"
+    if checkpoint.config.base is not None:
+        of += ", with its adapters not merged (load_checkpoint's adapted=True)"
+    require_weights(folder, weights_of(model), expected, of=of)
     write_folder(
         folder,
         checkpoint.config,

@@ -23,6 +23,10 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 """What safetensors calls the precisions that weights may have."""
 _DTYPES = {name: dtype for dtype, name in NAMES.items()}
 
+LONGEST_HEADER = 2**24
+"""Most bytes of what a file of safetensors says of its tensors, before them: those of a network of
+a thousand layers have a tenth of that."""
+
 Read = Callable[[], Tensor]
 
 
@@ -61,8 +65,55 @@ def pickled_weights(state: Any, path: Path) -> dict[str, Weight]:
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise CheckpointError(f"{path}: {name} is a {type(tensor).__name__}, expected a tensor")
-        weights[name] = Weight(tuple(tensor.shape), tensor.dtype, tensor.detach)
+        weights[name] = Weight(
+            tuple(tensor.shape), tensor.dtype, partial(_whole, path, name, tensor)
+        )
     return weights
+
+
+def check_tensor(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse what is no plain tensor of numbers in memory.
+
+    Args:
+        path: Its file, for the message.
+        name: Its name, for the message.
+        tensor: A tensor of any kind.
+
+    Raises:
+        CheckpointError: It is sparse, has no numbers or is larger than what is stored of it; or a
+            number of it is infinite or none.
+    """
+    where = f"{path}: {name}"
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.is_quantized:
+        kind = f"{tensor.layout} on {tensor.device}".replace("torch.", "")
+        raise CheckpointError(f"{where} is {kind}, expected numbers one by one in memory")
+    if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+        raise CheckpointError(f"{where} is {tuple(tensor.shape)}, but fewer numbers are stored")
+    if not tensor.is_floating_point():
+        return
+    # A sum is several times as fast as asking each number; only large ones may overflow in it.
+    if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
+        bad = tensor[~tensor.isfinite()][0].item()
+        raise CheckpointError(f"{where} has {bad} among its numbers, expected finite ones")
+
+
+def check_header(path: Path) -> None:
+    """Refuse a file of safetensors whose header would take the memory of many a network.
+
+    Raises:
+        CheckpointError: It is too long, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise CheckpointError(f"{path}: not safetensors: {error.strerror}") from error
+    if length > LONGEST_HEADER:
+        raise CheckpointError(
+            f"{path}: not safetensors: a header of {length} bytes, expected at most "
+            f"{LONGEST_HEADER}"
+        )
 
 
 @contextmanager
@@ -70,8 +121,10 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
     """Open a file of safetensors, which are read one by one.
 
     Raises:
-        CheckpointError: It is not such a file.
+        CheckpointError: It is not such a file; or, where a weight is read, one of its numbers is
+            none.
     """
+    check_header(path)
     try:
         file: Any = safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
@@ -85,8 +138,18 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
                 raise CheckpointError(
                     f"{path}: {name} is {stored.get_dtype()}, expected {', '.join(_DTYPES)}"
                 )
-            weights[name] = Weight(shape, dtype, partial(file.get_tensor, name))
+            weights[name] = Weight(shape, dtype, partial(_stored, path, name, file))
         yield weights
+
+
+def _stored(path: Path, name: str, file: Any) -> Tensor:
+    tensor: Tensor = file.get_tensor(name)
+    return _whole(path, name, tensor)
+
+
+def _whole(path: Path, name: str, tensor: Tensor) -> Tensor:
+    check_tensor(path, name, tensor)
+    return tensor.detach()
 
 
 def write_safetensors(path: Path, weights: Mapping[str, Weight]) -> None:

@@ -1,5 +1,8 @@
 """A checkpoint becomes an engine of the kind asked for, which nothing can train or save."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +63,16 @@ def test_an_engine_can_neither_learn_nor_be_saved(kind: str) -> None:
     assert not isinstance(engine, nn.Module)
     for name in ("state_dict", "parameters", "train", "load_state_dict"):
         assert not hasattr(engine, name)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_engine_says_that_it_can_be_neither_copied_nor_pickled(
+    kind: str, copied: Callable[[object], object]
+) -> None:
+    engine = open_engine(tiny_checkpoint(), device="cpu", kind=kind)
+    with pytest.raises(TypeError, match=r"neither copied nor pickled; open its checkpoint again"):
+        copied(engine)
 
 
 @pytest.mark.parametrize("kind", ENGINES)

@@ -12,6 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from openmmb.errors import CheckpointError
 from openmmb.search.config import Method, SearchConfig
 from openmmb.search.constraints import no_phrase
 from openmmb.search.decode import search
@@ -382,3 +383,15 @@ def test_each_input_may_begin_with_a_token_of_its_own() -> None:
             banned_ids=[START],
         )
         assert [h.tokens for h in found[at]] == [h.tokens for h in alone[0]]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("method", ["beam", "greedy", "topk", "nucleus"])
+def test_logits_that_are_no_numbers_are_an_error_and_no_reply(
+    number: float, method: Method
+) -> None:
+    table = tables(0)
+    table[:, :, 5] = number
+    config = SearchConfig(method=method, beam_size=2, min_length=1, max_length=6)
+    with pytest.raises(CheckpointError, match=r"logits for token 1 of a reply are not all finite"):
+        run(table, torch.tensor([[3, 4]]), config)

@@ -39,6 +39,17 @@ class NetworkEngine:
         self._head = head
         self._config, self._tokenizer = checkpoint.config, checkpoint.tokenizer
 
+    def __reduce__(self) -> str:
+        """Refuse to be copied, and to be pickled for another process.
+
+        Raises:
+            TypeError: Always: what the weights were packed into belongs to this process.
+        """
+        raise TypeError(
+            f"a {type(self).__name__} can be neither copied nor pickled; open its checkpoint "
+            "again, with openmmb.load(folder) or open_engine, and share it between threads"
+        )
+
     @property
     def config(self) -> CheckpointConfig:
         """What the checkpoint says about itself."""

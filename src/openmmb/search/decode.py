@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from openmmb.errors import CheckpointError
 from openmmb.search import constraints
 from openmmb.search.beam import choose_best, choose_likeliest
 from openmmb.search.config import SearchConfig
@@ -72,6 +73,7 @@ def search(
     Raises:
         ValueError: ``context`` is not of two dimensions, the end token is banned, or there are
             more or fewer generators than inputs.
+        CheckpointError: The network gives logits that are no numbers.
     """
     if context.dim() != 2:
         raise ValueError(f"context is {tuple(context.shape)}, expected (B, S)")
@@ -96,6 +98,11 @@ def search(
             logits.div_(config.temperature)
         logits.index_fill_(-1, banned, BANNED)
         log_total = log_sum_exp(logits)
+        if not log_total.isfinite().all():
+            raise CheckpointError(
+                f"the network's logits for token {length} of a reply are not all finite numbers; "
+                "its weights are too large, or damaged"
+            )
         for rule in rules:
             rule(prefixes[..., :length], logits)
         choice = _choose(config, length - 1, logits, log_total, scores, done, generators)
