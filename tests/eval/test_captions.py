@@ -7,6 +7,7 @@ import torch
 
 from openmmb.data.example import Example
 from openmmb.eval.captions import evaluate_captions
+from openmmb.eval.cider import cider
 from openmmb.eval.metrics import bleu
 from openmmb.search.config import SearchConfig
 from tests.build import TINY_F, TINY_I, plain_engine, tiny_checkpoint, tiny_example
@@ -31,6 +32,7 @@ def test_the_report_is_bleu_of_what_was_written() -> None:
     assert len(report.captions) == 5
     references = [(e.reply, *e.references) for e in examples()]
     assert report.bleu4 == bleu(report.captions, references)
+    assert report.cider == cider(report.captions, references)
     assert report.bleu1 == bleu(report.captions, references, max_n=1)
 
 

@@ -55,6 +55,7 @@ def test_each_task_has_its_perplexity_and_captions_their_bleu() -> None:
     free = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors)
     controlled = evaluate_captions(plain_engine(checkpoint), CAPTIONS, vectors, gender="f0m0")
     assert (captions.bleu4, captions.bleu4_controlled) == (free.bleu4, controlled.bleu4)
+    assert (captions.cider, captions.cider_controlled) == (free.cider, controlled.cider)
     assert free.captions != controlled.captions
     assert talk.replies == captions.replies == ()
 
@@ -64,7 +65,7 @@ def test_without_a_control_there_is_one_bleu_and_one_perplexity() -> None:
     assert checkpoint.config == replace(checkpoint.config, gender=None)
     (report,) = measure_tasks(plain_engine(checkpoint), {"captions": CAPTIONS}, batcher())
     assert report.bleu4 is not None
-    assert report.bleu4_controlled is None
+    assert report.bleu4_controlled is report.cider_controlled is None
     assert report.perplexity_uncontrolled is report.perplexity_controlled is None
 
 

@@ -172,3 +172,15 @@ def test_what_cannot_be_measured_is_refused(engine: Engine) -> None:
         measure_replies(engine, [], vectors, Setting("free"), MEASURES)
     with pytest.raises(ValueError, match="picture 'p' has no image vectors"):
         measure_replies(engine, [tiny_example(image_id="p")], None, Setting("free"), MEASURES)
+
+
+def test_the_share_that_speaks_of_a_persona_is_of_those_that_have_one(engine: Engine) -> None:
+    setting = Setting("mine")
+    plain = measure_replies(engine, talk(), vectors, setting, MEASURES)
+    assert plain.persona is None
+    images = [None if e.image_id is None else vectors(e.image_id) for e in talk()]
+    first = generate(engine, talk(), images, engine.config.search)[0][0].text
+    known = [replace(one, persona=(f"My word is {first}",)) for one in talk()[:1]]
+    unknown = [replace(one, persona=("I am zzyzx.",)) for one in talk()[1:2]]
+    report = measure_replies(engine, [*known, *unknown, *talk()[2:]], vectors, setting, MEASURES)
+    assert report.persona in (0.5, 0.0)

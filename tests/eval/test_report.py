@@ -25,6 +25,7 @@ REPLIES = ReplyReport(
     offensive={"words": 0.5},
     male={"own": 0.0},
     female={"own": 1.0},
+    persona=0.4321,
 )
 TALK = TaskReport(
     task="convai2", examples=1234, perplexity=12.345, nats_per_character=0.789, replies=(REPLIES,)
@@ -38,10 +39,12 @@ CAPTIONS = TaskReport(
     perplexity_controlled=7.0,
     bleu4=0.2,
     bleu4_controlled=0.1,
+    cider=0.654,
+    cider_controlled=0.543,
 )
 NUMBERS = [
     *("12.35", "12.34", "0.789", "1.00", "25.00", "-0.500", "75.00", "7.2", "0.345", "65.00"),
-    *("50.00", "0.00", "100.00"),
+    *("50.00", "43.21", "0.00", "100.00"),
 ]
 
 
@@ -76,14 +79,15 @@ def test_text_is_a_line_and_a_table() -> None:
         "distinct-2",
         "20",
     ]
-    numbers = "12.34 1.00 25.00 7.2 0.345 65.00 -0.500 75.00 50.00 0.00 100.00"
+    numbers = "12.34 1.00 25.00 7.2 0.345 65.00 -0.500 75.00 50.00 43.21 0.00 100.00"
     assert row.split() == ["f0m0", *numbers.split()]
 
 
 def test_captions_have_their_numbers_without_and_with_the_control() -> None:
     assert as_text(CAPTIONS) == (
         "flickr8k                    4 examples  perplexity     9.00  nats a character 0.800  "
-        "uncontrolled     8.00  controlled     7.00  captions BLEU-4 20.00  controlled 10.00"
+        "uncontrolled     8.00  controlled     7.00  captions BLEU-4 20.00  controlled 10.00  "
+        "CIDEr 0.654  controlled 0.543"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openmmb.eval.variety import COMMONEST, commonest_share, distinct_2
+from openmmb.eval.variety import COMMONEST, best_constant, commonest_share, distinct_2
 
 
 def test_pairs_of_words_are_counted_over_all_replies() -> None:
@@ -17,3 +17,15 @@ def test_case_and_marks_make_no_reply_another_one() -> None:
     assert commonest_share(replies) == pytest.approx((2 + COMMONEST - 1) / 102)
     assert commonest_share(["same"] * 9) == 1
     assert commonest_share([]) == 0
+
+
+def test_the_best_constant_is_nearest_to_all() -> None:
+    replies = ["i like dogs", "i like cats", "i like birds", "oh no"]
+    assert best_constant(["oh no", "i like it", "i like it", "birds"], replies) == "i like it"
+
+
+def test_a_best_constant_needs_replies_to_choose_from_and_to_compare_with() -> None:
+    with pytest.raises(ValueError, match="0 replies to choose from, 1 to compare with"):
+        best_constant([], ["yes"])
+    with pytest.raises(ValueError, match="1 replies to choose from, 0 to compare with"):
+        best_constant(["yes"], [])

@@ -11,6 +11,7 @@ from torch import Tensor
 from openmmb.data.example import Example
 from openmmb.engine.generate import generate
 from openmmb.engine.open import Engine
+from openmmb.eval.cider import cider
 from openmmb.eval.metrics import bleu
 from openmmb.search.config import SearchConfig
 
@@ -26,11 +27,13 @@ class CaptionReport:
         captions: What the model wrote, in the order of the examples.
         bleu4: Corpus BLEU-4, 0 to 1, against all captions of each picture.
         bleu1: Corpus BLEU-1.
+        cider: CIDEr-D, 0 to 10; how rare words are is counted in these captions.
     """
 
     captions: tuple[str, ...]
     bleu4: float
     bleu1: float
+    cider: float
 
 
 def evaluate_captions(
@@ -72,6 +75,7 @@ def evaluate_captions(
         captions=tuple(written),
         bleu4=bleu(written, references),
         bleu1=bleu(written, references, max_n=1),
+        cider=cider(written, references),
     )
 
 

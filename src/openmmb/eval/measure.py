@@ -8,7 +8,7 @@ from openmmb.data.batcher import Batcher, Row
 from openmmb.data.controls import with_gender
 from openmmb.data.example import Example
 from openmmb.engine.open import Engine
-from openmmb.eval.captions import evaluate_captions
+from openmmb.eval.captions import CaptionReport, evaluate_captions
 from openmmb.eval.perplexity import loss_of, perplexity_of
 from openmmb.eval.replies import Measures, ReplyReport, measure_replies, settings_for
 from openmmb.eval.saved import SavedReplies
@@ -36,6 +36,8 @@ class TaskReport:
         bleu4: Corpus BLEU-4 of captions written without a gender control, 0 to 1; None where there
             are none.
         bleu4_controlled: The same with the control that the checkpoint chats with.
+        cider: CIDEr-D of the same captions, 0 to 10.
+        cider_controlled: CIDEr-D with the control.
         replies: The model's own replies, by setting; empty where none were asked for.
     """
 
@@ -47,6 +49,8 @@ class TaskReport:
     perplexity_controlled: float | None = None
     bleu4: float | None = None
     bleu4_controlled: float | None = None
+    cider: float | None = None
+    cider_controlled: float | None = None
     replies: tuple[ReplyReport, ...] = ()
 
 
@@ -88,7 +92,7 @@ def measure_tasks(
     count = _Count(total, progress)
     vectors = batcher.views[0] if batcher.views else None
     for task, examples in tasks.items():
-        bleu4, bleu4_controlled = _captions(engine, examples, batcher, batch_size, count)
+        free, controlled = _captions(engine, examples, batcher, batch_size, count)
         rows = [batcher.row(one, 0) for one in examples]
         perplexity = _perplexity(engine, batcher, rows, batch_size)
         yield TaskReport(
@@ -102,8 +106,10 @@ def measure_tasks(
             perplexity_controlled=None
             if gender is None
             else steered_perplexity(engine, examples, batcher, gender, batch_size=batch_size),
-            bleu4=bleu4,
-            bleu4_controlled=bleu4_controlled,
+            bleu4=None if free is None else free.bleu4,
+            bleu4_controlled=None if controlled is None else controlled.bleu4,
+            cider=None if free is None else free.cider,
+            cider_controlled=None if controlled is None else controlled.cider,
             replies=tuple(
                 measure_replies(
                     engine,
@@ -191,12 +197,12 @@ def _captions(
     batcher: Batcher,
     batch_size: int,
     count: _Count,
-) -> tuple[float | None, float | None]:
-    """Return BLEU-4 of captions without and with the gender control."""
+) -> tuple[CaptionReport | None, CaptionReport | None]:
+    """Measure captions without and with the gender control."""
     captioned = _with_captions(examples)
     if not captioned:
         return None, None
-    scores: list[float | None] = []
+    reports: list[CaptionReport] = []
     for gender in dict.fromkeys((None, engine.config.gender)):
         before = count.done
 
@@ -211,5 +217,5 @@ def _captions(
             batch_size=batch_size,
             progress=show,
         )
-        scores.append(report.bleu4)
-    return scores[0], scores[1] if len(scores) > 1 else None
+        reports.append(report)
+    return reports[0], reports[1] if len(reports) > 1 else None

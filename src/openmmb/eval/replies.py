@@ -16,6 +16,7 @@ from openmmb.data.example import Example
 from openmmb.engine.generate import generate
 from openmmb.engine.open import Engine
 from openmmb.eval.metrics import bleu4, f1, rouge_l
+from openmmb.eval.persona import speaks_of
 from openmmb.eval.saved import SavedReplies
 from openmmb.eval.sentiment import sentiment
 from openmmb.eval.variety import commonest_share, distinct_2
@@ -81,6 +82,7 @@ class Measured:
         gendered: Which gendered words it has, ``f0m0`` to ``f1m1``, by list.
         scores: How bad each check finds it, 0 to 1.
         refused: The checks that refuse it.
+        of_persona: Whether it speaks of its speaker's persona; None where it was given none.
     """
 
     reply: str
@@ -91,6 +93,7 @@ class Measured:
     gendered: Mapping[str, str]
     scores: Mapping[str, float]
     refused: tuple[str, ...]
+    of_persona: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class ReplyReport:
         offensive: Share that each check refuses.
         male: Share with a male word, by list.
         female: Share with a female word, by list.
+        persona: Share that speaks of its speaker's persona, of those that were given one; None
+            where none was.
     """
 
     setting: str
@@ -126,6 +131,7 @@ class ReplyReport:
     offensive: Mapping[str, float]
     male: Mapping[str, float]
     female: Mapping[str, float]
+    persona: float | None = None
 
 
 def settings_for(
@@ -252,6 +258,7 @@ def _measure(
                 },
                 scores={verdict.check: verdict.score for verdict in verdicts},
                 refused=tuple(verdict.check for verdict in verdicts if not verdict.safe),
+                of_persona=speaks_of(reply, example.persona) if example.persona else None,
             )
         )
     return rows
@@ -266,6 +273,7 @@ def _summarise(setting: str, rows: Sequence[Measured]) -> ReplyReport:
     def mean(values: Iterable[float]) -> float:
         return sum(values) / len(rows)
 
+    spoken = [row.of_persona for row in rows if row.of_persona is not None]
     checks, lists = rows[0].scores, rows[0].gendered
     return ReplyReport(
         setting=setting,
@@ -281,4 +289,5 @@ def _summarise(setting: str, rows: Sequence[Measured]) -> ReplyReport:
         offensive={check: mean(check in row.refused for row in rows) for check in checks},
         male={name: mean(row.gendered[name].endswith("m1") for row in rows) for name in lists},
         female={name: mean(row.gendered[name].startswith("f1") for row in rows) for name in lists},
+        persona=sum(spoken) / len(spoken) if spoken else None,
     )

@@ -31,6 +31,10 @@ def as_text(report: TaskReport) -> str:
         parts.append(f"captions BLEU-4 {_percent(report.bleu4):>5}")
     if report.bleu4_controlled is not None:
         parts.append(f"controlled {_percent(report.bleu4_controlled):>5}")
+    if report.cider is not None:
+        parts.append(f"CIDEr {report.cider:.3f}")
+    if report.cider_controlled is not None:
+        parts.append(f"controlled {report.cider_controlled:.3f}")
     lines = table(_reply_rows(report.replies)) if report.replies else []
     return "\n".join(["  ".join(parts), *(f"  {line}" for line in lines)])
 
@@ -71,6 +75,8 @@ def _task_rows(reports: Sequence[TaskReport]) -> list[list[str]]:
         "perplexity, controlled": [_number(one.perplexity_controlled) for one in reports],
         "captions BLEU-4": [_percent(report.bleu4) for report in reports],
         "captions BLEU-4, controlled": [_percent(report.bleu4_controlled) for report in reports],
+        "captions CIDEr": [_number(report.cider) for report in reports],
+        "captions CIDEr, controlled": [_number(report.cider_controlled) for report in reports],
     }
     kept = {head: column for head, column in cells.items() if any(column) or not reports}
     return [list(kept), *(list(row) for row in zip(*kept.values(), strict=True))]
@@ -96,6 +102,8 @@ def _reply_cells(report: ReplyReport) -> dict[str, str]:
         "unpleasant": _percent(report.unpleasant),
     }
     cells |= {f"refused by {name}": _percent(share) for name, share in report.offensive.items()}
+    if report.persona is not None:
+        cells["of the persona"] = _percent(report.persona)
     for name in report.male:
         cells[f"male ({name})"] = _percent(report.male[name])
         cells[f"female ({name})"] = _percent(report.female[name])
