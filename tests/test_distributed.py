@@ -23,7 +23,7 @@ from openmmb.training.replies.config import Recipe
 from openmmb.training.run.config import ScheduleConfig
 from openmmb.training.run.log import Record
 from openmmb.training.train import train
-from tests.build import run_script, tiny_features
+from tests.build import run_script, tiny_config, tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe, write_causal_start
 
 MANY = """
@@ -141,7 +141,7 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
         "adafactor": {"optim": replace(plain.optim, name="adafactor")},
         "bf16": {"precision": "bf16"},
         "fp16": {"precision": "fp16", "memory_efficient": True},
-        "noisy": {"model": replace(plain.model, dropout=0.3)},
+        "noisy": {"model": tiny_config(dropout=0.3)},
         "endless": {"optim": replace(plain.optim, lr=1e30)},
         "stopped": {"schedule": replace(plain.schedule, max_steps=20)},
         "grown": {"schedule": replace(plain.schedule, max_steps=20)},

@@ -69,6 +69,15 @@ def load(cls: type[T], path: Path) -> T:
     Raises:
         ConfigError: The file is missing, is not TOML, or does not fit ``cls``.
     """
+    return parse(cls, read_toml(path), source=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read the keys of a TOML file, whoever wrote it.
+
+    Raises:
+        ConfigError: The file is missing, is not TOML, or is made to hang whoever reads it.
+    """
     with open_text(path) as file:
         text = file.read(LONGEST_FILE + 1)
     if len(text) > LONGEST_FILE:
@@ -76,12 +85,11 @@ def load(cls: type[T], path: Path) -> T:
     if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
         raise ConfigError(f"{path}: expected TOML: a line has more than {MOST_DOTS} dots")
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{path}: expected TOML: it is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise ConfigError(f"{path}: expected TOML: {str(error).partition(';')[0]}") from error
-    return parse(cls, data, source=str(path))
 
 
 def parse(cls: type[T], data: dict[str, Any], *, source: str = "config") -> T:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,8 @@ def has_key(cls: Any, key: str) -> bool:
     name, _, rest = key.partition(".")
     if name not in {field.name for field in fields(cls)}:
         return False
-    inner = get_type_hints(cls)[name]
+    hint = get_type_hints(cls)[name]
+    inner = next((one for one in get_args(hint) if is_dataclass(one)), hint)
     return has_key(inner, rest) if rest else not is_dataclass(inner)
 
 

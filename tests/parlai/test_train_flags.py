@@ -49,8 +49,11 @@ def test_a_recipe_survives_being_written(words: list[str]) -> None:
 
 def test_what_no_flag_says_is_parlais_default() -> None:
     made = recipe(*LEAST)
+    assert made.model
+    assert made.controls
+    assert made.encode
     assert (made.data.batch_size, made.data.accumulate, made.data.root) == (1, 1, "data")
-    assert (made.model.dropout, made.controls.gender, made.gender) == (0.0, False, None)
+    assert (made.model.dropout, made.controls.gender, made.gender) == (0.0, False, "none")
     assert (made.encode.layout, made.encode.end_context) == ("parlai", False)
     assert (made.encode.max_context, made.encode.max_reply) == (128, 128)
     schedule = made.schedule

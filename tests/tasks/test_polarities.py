@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from openmmb.data.controls import ControlsConfig
 from openmmb.errors import DataError
-from openmmb.tasks.polarities import default_controls, read_polarities
+from openmmb.tasks.polarities import read_polarities
 
 CLASSES = {"positive": ["Sweet"], "neutral": ["Formal (Proper)"], "negative": ["Angry"]}
 
@@ -23,13 +22,6 @@ def test_positive_and_neutral_are_one(folder: str, tmp_path: Path) -> None:
         "Angry": "negative",
         "Crude": "negative",
     }
-
-
-def test_without_the_file_no_trait_becomes_its_polarity_unless_asked_for(tmp_path: Path) -> None:
-    assert default_controls(tmp_path, gender=True) == ControlsConfig(gender=True, category_frac=0.0)
-    (tmp_path / "image_chat").mkdir()
-    (tmp_path / "image_chat" / "personalities.json").write_text(json.dumps(CLASSES))
-    assert default_controls(tmp_path, gender=False) == ControlsConfig(gender=False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from openmmb.data.batch import Batch
+from openmmb.data.encode import EncodeConfig
 from openmmb.eval.perplexity import loss_of
 from openmmb.model.config import SIZES, ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
@@ -26,10 +27,12 @@ BIG = Recipe(
     tasks=(TaskConfig(name="image_chat"),),
     data=DataConfig(features="features", batch_size=128, accumulate=2),
     precision="bf16",
+    encode=EncodeConfig(),
 )
 
 
 def full_batch(recipe: Recipe, shape: ModelConfig, rows: int) -> Batch:
+    assert recipe.encode is not None
     context = torch.ones(rows, recipe.encode.max_context, dtype=torch.int64)
     reply = torch.ones(rows, recipe.encode.max_reply, dtype=torch.int64)
     return Batch(
@@ -72,6 +75,7 @@ def test_it_counts_what_a_real_update_does() -> None:
     model = tiny_model(shape).train()
     found = estimate(recipe, shape, devices=1)
     kept, flops = kept_and_flops(model, full_batch(recipe, shape, 6))
+    assert recipe.encode is not None
     gradient = 6 * recipe.encode.max_reply * shape.vocab_size * 4
     assert found.flops == pytest.approx(flops, rel=0.02)
     assert found.activations + found.logits - gradient == pytest.approx(kept, rel=0.2)

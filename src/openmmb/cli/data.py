@@ -15,7 +15,7 @@ from openmmb.cli.flags import (
     load_recipe,
     require_count,
 )
-from openmmb.errors import ConfigError, unknown
+from openmmb.errors import ConfigError, DataError, unknown
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ class Show:
         """Print the examples."""
         from itertools import islice
 
+        from openmmb.data.controls import plain_controls
         from openmmb.data.example import one_caption
         from openmmb.tasks import open_task
         from openmmb.tasks.mixture import TaskConfig, open_batches
-        from openmmb.tasks.polarities import default_controls
         from openmmb.tasks.preview import preview
 
         require_count("--number", self.number)
@@ -159,10 +159,9 @@ class Show:
             examples,
             root=root,
             tokenizer=vocabulary.tokenizer,
-            encode=recipe.encode if recipe else vocabulary.config.encode,
-            controls=recipe.controls
-            if recipe
-            else default_controls(root, gender=vocabulary.config.gender is not None),
+            encode=(recipe.encode if recipe else None) or vocabulary.config.encode,
+            controls=(recipe.controls if recipe else None)
+            or plain_controls(gender=vocabulary.config.gender is not None),
             seed=recipe.seed if recipe else 0,
             features=None,
         )
@@ -194,6 +193,7 @@ class Stats:
     def run(self) -> None:
         """Print the numbers."""
         from openmmb.cli.progress import counting
+        from openmmb.data.controls import ControlsConfig
         from openmmb.tasks.mixture import open_batches, read_train
         from openmmb.tasks.statistics import DrawnTask, describe, measure
 
@@ -209,8 +209,8 @@ class Stats:
                     examples,
                     root=root,
                     tokenizer=vocabulary.tokenizer,
-                    encode=recipe.encode,
-                    controls=recipe.controls,
+                    encode=recipe.encode or vocabulary.config.encode,
+                    controls=recipe.controls or ControlsConfig(),
                     seed=recipe.seed,
                     features=None,
                 )
@@ -222,17 +222,75 @@ class Stats:
         print(f"tokens are those of the vocabulary of {printable(vocabulary.name)}")
 
 
+@dataclass(frozen=True)
+class Check:
+    """Judge a file of your own conversations line by line: every fault, then what it holds.
+
+    Exit code 2 where a line is faulty, or a picture that it names is missing.
+    """
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """JSON lines, a conversation each; docs/own-data.md describes them."""
+    images: PathOrNone = None
+    """Folder or tar of pictures, or text file of their paths, in which those named should be."""
+    features: PathOrNone = None
+    """Folder of image vectors in which the pictures named should be."""
+    checkpoint: Annotated[Path, arg(metavar="CHECKPOINT", help_behavior_hint="")] = (
+        DEFAULT_CHECKPOINT
+    )
+    """Model whose vocabulary and lengths count: the one that you start from."""
+
+    def run(self) -> None:
+        """Print the faults on standard error and the summary on standard output."""
+        from openmmb.checkpoint import find_checkpoint, open_checkpoint
+        from openmmb.tasks.own import check_file, describe, describe_lengths, describe_pictures
+
+        opened = open_checkpoint(find_checkpoint(self.checkpoint))
+        report = check_file(self.file)
+        for fault in report.faults:
+            complain(fault)
+        lines = [*describe(report)]
+        there = self._pictures()
+        if report.image_ids:
+            source = " and ".join(str(p) for p in (self.images, self.features) if p is not None)
+            lines.append(describe_pictures(report, there, source))
+        lines += describe_lengths(report, opened.tokenizer, opened.config.encode)
+        for line in lines:
+            print(printable(line))
+        print(printable(f"tokens are those of the vocabulary of {self.checkpoint}"))
+        if report.faulty:
+            raise DataError(f"{self.file}: {report.faulty} of {report.lines} lines are faulty")
+        if not report.examples:
+            raise DataError(f"{self.file}: no conversations in it; expected one a line")
+        missing = report.image_ids - there if there is not None else set()
+        if missing:
+            raise DataError(f"{self.file}: {len(missing)} pictures that it names are missing")
+
+    def _pictures(self) -> set[str] | None:
+        """Return the ids of the pictures that are there; None: nobody said where to look."""
+        from openmmb.vision.features.pictures import list_pictures
+        from openmmb.vision.features.vectors import Features
+
+        ids = []
+        if self.images is not None:
+            ids.append({picture.image_id for picture in list_pictures([self.images])[0]})
+        if self.features is not None:
+            ids.append(set(Features(self.features)))
+        return set.intersection(*ids) if ids else None
+
+
 def data(
     command: Annotated[
         Annotated[List, subcommand("list")]
         | Annotated[Fetch, subcommand("fetch")]
         | Annotated[Show, subcommand("show")]
-        | Annotated[Stats, subcommand("stats")],
+        | Annotated[Stats, subcommand("stats")]
+        | Annotated[Check, subcommand("check")],
         arg(name=""),
         OmitArgPrefixes,
     ],
 ) -> None:
-    """Data sets: what there is, fetching them, looking at them."""
+    """Data sets: what there is, fetching them, looking at them, judging your own."""
     command.run()
 
 
@@ -293,7 +351,8 @@ def _open_vocabulary(checkpoint: Path | None, recipe: "Recipe | None") -> _Vocab
     there = folder is not None and (folder / TOKENIZER).is_file()
     chosen = checkpoint or (Path(start) if start and there else DEFAULT_CHECKPOINT)
     opened = open_checkpoint(find_checkpoint(chosen))
-    turns = recipe is not None and recipe.encode.layout == "turns"
+    encode = None if recipe is None else recipe.encode
+    turns = encode is not None and encode.layout == "turns"
     if turns and PERSON not in opened.tokenizer.special_names:
         missing = f"start: {start} is not here; " if start and not there else ""
         raise ConfigError(

@@ -35,11 +35,12 @@ def estimate(
         link: GB a second that a device sends to others; an assumption.
     """
     from openmmb import config
-    from openmmb.checkpoint import CONFIG, CheckpointConfig, find_checkpoint
-    from openmmb.model.config import SIZES
+    from openmmb.checkpoint import CONFIG, CheckpointConfig
+    from openmmb.model.config import SIZES, ModelConfig
     from openmmb.model.shapes import Shape
     from openmmb.training.estimate import Hardware
     from openmmb.training.estimate import estimate as compute
+    from openmmb.training.start import find_given_start
 
     require_count("--devices", devices)
     require_positive("--tflops", tflops)
@@ -50,9 +51,9 @@ def estimate(
     if size != "checkpoint":
         shape = SIZES[size]
     elif settings.start is None:
-        shape = replace(settings.model, vocab_size=settings.vocab_size)
+        shape = replace(settings.model or ModelConfig(), vocab_size=settings.vocab_size)
     else:
-        file = find_checkpoint(settings.start) / CONFIG
+        file = find_given_start(settings.start, settings.start_command) / CONFIG
         if not file.is_file():
             sizes = ", ".join(get_args(Size)[1:])
             raise ConfigError(f"start: {settings.start}: no checkpoint here; use --size ({sizes})")

@@ -59,17 +59,18 @@ def require_positive(flag: str, value: float, *, most: float = math.inf) -> None
 def load_recipe(name: str) -> "Recipe":
     """Read a recipe of a model that talks, given as a path or by the name of a bundled one.
 
+    What it leaves out is as in the checkpoint that it starts from, if that is here.
+
     Raises:
         ConfigError: There is no such recipe, it is wrong, or it trains a classifier.
     """
-    from openmmb import config
     from openmmb.training.classifier.config import is_classifier_recipe
-    from openmmb.training.replies.config import Recipe
+    from openmmb.training.replies.settle import read_settled
 
     path = find_recipe(name)
     if is_classifier_recipe(path):
         raise ConfigError(f"{path}: trains a classifier; expected a recipe of a model that talks")
-    return config.load(Recipe, path)
+    return read_settled(path, needed=False)
 
 
 def complain(text: str) -> None:

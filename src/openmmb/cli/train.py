@@ -31,8 +31,29 @@ def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
     from openmmb.training.train import read_recipe
 
-    recipe = read_recipe(args[0])
-    run(tyro.cli(type(recipe), default=recipe, args=args[1:], prog=f"openmmb train {args[0]}"))
+    flags = args[1:]
+    asks = bool({"-h", "--help"} & set(flags))  # help needs no start, which may be yet to be made
+    recipe = read_recipe(args[0], start=_start_of(flags), needed=not asks)
+    run(
+        tyro.cli(
+            type(recipe),
+            default=recipe,
+            args=flags,
+            prog=f"openmmb train {args[0]}",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
+    )
+
+
+def _start_of(flags: Sequence[str]) -> str | None:
+    """Return what ``--start`` says: what the recipe leaves out comes from there."""
+    start = None
+    for at, word in enumerate(flags):
+        if word.startswith("--start="):
+            start = word.partition("=")[2]
+        elif word == "--start" and at + 1 < len(flags):
+            start = flags[at + 1]
+    return start
 
 
 def run(recipe: "AnyRecipe") -> None:

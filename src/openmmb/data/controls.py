@@ -49,6 +49,11 @@ class ControlsConfig:
             )
 
 
+def plain_controls(*, gender: bool) -> ControlsConfig:
+    """Return the controls that examples get where no recipe says which: styles stay as they are."""
+    return ControlsConfig(gender=gender, category_frac=0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """Add controls to examples.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openmmb.checkpoint import Checkpoint, SavedCheckpoint, find_checkpoint, open_checkpoint
 from openmmb.data.batcher import Batcher
+from openmmb.data.controls import plain_controls
 from openmmb.data.draw import take_evenly
 from openmmb.data.example import Example
 from openmmb.distributed import open_device
@@ -18,7 +19,6 @@ from openmmb.eval.saved import SavedReplies, fingerprint
 from openmmb.safety.guard import open_guard
 from openmmb.tasks import open_task
 from openmmb.tasks.mixture import FeatureFolders, TaskConfig, open_batches, read_valid
-from openmmb.tasks.polarities import default_controls
 from openmmb.text.gender import bundled_gender_words, open_gender_words
 
 
@@ -119,8 +119,7 @@ def _batcher(
         root=Path(settings.root),
         tokenizer=checkpoint.tokenizer,
         encode=config.encode,
-        controls=settings.controls
-        or default_controls(Path(settings.root), gender=config.gender is not None),
+        controls=settings.controls or plain_controls(gender=config.gender is not None),
         seed=settings.seed,
         features=FeatureFolders(
             encoder=config.encoder,

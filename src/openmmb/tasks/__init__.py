@@ -79,6 +79,11 @@ TASKS: dict[str, Callable[[Path], OnDisk]] = {**ONE_SIDED, **WHOLE}
 _OWN = re.compile(r"jsonl/[\w-]+")
 
 
+def is_own(name: str) -> bool:
+    """Say whether a data set is somebody's own conversations, whose styles nobody else lists."""
+    return name == "jsonl" or _OWN.fullmatch(name) is not None
+
+
 def open_task(name: str, root: Path, *, both_sides: bool = False) -> OnDisk:
     """Open the data set ``name``; its files are first read when examples are asked for.
 

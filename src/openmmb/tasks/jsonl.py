@@ -133,21 +133,32 @@ def read_conversations(path: Path, *, task: str, group: str) -> Iterator[Example
         DataError: The file is missing, or a line is not a ``Conversation``; says which.
     """
     for number, row in read_json_lines(path, Conversation):
-        turns = _utterances(row)
-        for at, utterance in enumerate(turns):
-            if not _is_learnt(row, at, utterance):
-                continue
-            persona = (row.persona or {}).get(utterance.speaker, ())
-            yield Example(
-                context=tuple(before.text for before in turns[:at]),
-                reply=utterance.text,
-                task=task,
-                conversation=f"{group}:{number}",
-                image_id=utterance.image_id,
-                references=tuple(filter(None, map(tidy, row.references))),
-                persona=tuple(filter(None, map(tidy, persona))),
-                style=tidy((row.style or {}).get(utterance.speaker, "")) or None,
-            )
+        yield from examples_of(row, task=task, conversation=f"{group}:{number}")
+
+
+def examples_of(row: Conversation, *, task: str, conversation: str) -> Iterator[Example]:
+    """Yield the turns to learn of one conversation, each with all turns before it.
+
+    Args:
+        row: The conversation.
+        task: Name of the data set that the examples say they are of.
+        conversation: Name of the conversation in it.
+    """
+    turns = _utterances(row)
+    for at, utterance in enumerate(turns):
+        if not _is_learnt(row, at, utterance):
+            continue
+        persona = (row.persona or {}).get(utterance.speaker, ())
+        yield Example(
+            context=tuple(before.text for before in turns[:at]),
+            reply=utterance.text,
+            task=task,
+            conversation=conversation,
+            image_id=utterance.image_id,
+            references=tuple(filter(None, map(tidy, row.references))),
+            persona=tuple(filter(None, map(tidy, persona))),
+            style=tidy((row.style or {}).get(utterance.speaker, "")) or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

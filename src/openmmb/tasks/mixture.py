@@ -1,7 +1,7 @@
 """The data sets that a model learns from or is measured on: how each is read, and its examples."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from openmmb.data.draw import uniform
 from openmmb.data.encode import EncodeConfig
 from openmmb.data.example import Example, Split, packed_replies, with_following
 from openmmb.errors import ConfigError, DataError
-from openmmb.tasks import open_task
-from openmmb.tasks.polarities import read_polarities
+from openmmb.tasks import is_own, open_task
+from openmmb.tasks.polarities import has_polarities, read_polarities
 from openmmb.text.tokenizer import Tokenizer
 from openmmb.vision.features.vectors import Features
 
@@ -214,9 +214,10 @@ def open_batches(
             "encode.layout: 'turns' needs a vocabulary that marks who speaks, and this has no such "
             "tokens; use one that was converted for a decoder-only network"
         )
-    traits, image_ids = False, set[str]()
+    listed, own, image_ids = False, False, set[str]()
     for example in examples:
-        traits = traits or example.style not in (None, POSITIVE, NEGATIVE)
+        if example.style not in (None, POSITIVE, NEGATIVE):
+            own, listed = own or is_own(example.task), listed or not is_own(example.task)
         if example.image_id is not None:
             image_ids.add(example.image_id)
     return Batcher(
@@ -224,7 +225,7 @@ def open_batches(
         config=encode,
         controls=Controls(
             config=controls,
-            polarities=read_polarities(root) if traits and controls.category_frac else {},
+            polarities=_polarities(root, controls, own=own, listed=listed),
             seed=seed,
         ),
         views=() if features is None else features.open(image_ids),
@@ -233,6 +234,19 @@ def open_batches(
         if features is not None and image_ids and encode.object_words
         else None,
     )
+
+
+def _polarities(
+    root: Path, controls: ControlsConfig, *, own: bool, listed: bool
+) -> Mapping[str, str]:
+    """Return the polarities of styles, if any are to be swapped for them.
+
+    Image-Chat's traits need the file that lists them. The styles of own conversations are anybody's
+    words: those that it lists become their polarity too, if it is there.
+    """
+    if not controls.category_frac or not (listed or (own and has_polarities(root))):
+        return {}
+    return read_polarities(root)
 
 
 def _without_holdout(config: TaskConfig, examples: Iterable[Example]) -> list[Example]:

@@ -5,10 +5,10 @@ Raw: ``<root>/image_chat/personalities.json`` or ``<root>/personalities/personal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from openmmb.data.controls import NEGATIVE, POSITIVE, ControlsConfig
+from openmmb.data.controls import NEGATIVE, POSITIVE
 from openmmb.errors import DataError
 from openmmb.tasks.read import find_file, read_json
 
@@ -28,15 +28,9 @@ class Raw:
     negative: list[str]
 
 
-def default_controls(root: Path, *, gender: bool) -> ControlsConfig:
-    """Return the controls that examples get where no recipe says which.
-
-    Traits stay as they are where the file that says their polarities is not under ``root``.
-    """
-    controls = ControlsConfig(gender=gender)
-    if any((root / name).is_file() for name in FILES):
-        return controls
-    return replace(controls, category_frac=0.0)
+def has_polarities(root: Path) -> bool:
+    """Say whether the file that lists the polarities of styles is under ``root``."""
+    return any((root / name).is_file() for name in FILES)
 
 
 def read_polarities(root: Path) -> Mapping[str, str]:

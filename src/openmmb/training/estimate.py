@@ -18,6 +18,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from openmmb.checkpoint import DTYPES, new_network
+from openmmb.data.encode import EncodeConfig
 from openmmb.model.loss import token_loss
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.shapes import Shape
@@ -220,8 +221,9 @@ def _count(
     """Run the network on a full batch and count."""
     counted = _Counted()
     with torch.device("meta"):
-        context = torch.zeros(rows, recipe.encode.max_context, dtype=torch.int64)
-        reply = torch.zeros(rows, recipe.encode.max_reply, dtype=torch.int64)
+        encode = recipe.encode or EncodeConfig()
+        context = torch.zeros(rows, encode.max_context, dtype=torch.int64)
+        reply = torch.zeros(rows, encode.max_reply, dtype=torch.int64)
         images = shape.image_vectors if with_picture else 0
         image = torch.zeros(rows, images, shape.image_dim, dtype=model.dtype)
         there = torch.ones(rows, dtype=torch.bool)

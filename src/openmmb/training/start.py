@@ -7,8 +7,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from openmmb.checkpoint import CONFIG, find_checkpoint
 from openmmb.distributed import is_main, main_first
+from openmmb.errors import ConfigError
 from openmmb.files import write_whole
+from openmmb.hub import find_here
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 from openmmb.training.run.run_folder import states
 
@@ -16,6 +19,22 @@ N = TypeVar("N", bound=nn.Module)
 
 VOCABULARY = "tokenizer.json"
 """Name of the vocabulary that a run has learnt, in its folder."""
+
+
+def find_given_start(name: str, command: str | None) -> Path:
+    """Return the folder of the checkpoint that a recipe starts from.
+
+    Args:
+        name: What the recipe calls it.
+        command: What makes it, if the recipe knows; the hub is then not asked for it.
+
+    Raises:
+        ConfigError: It is not here, and ``command`` is to make it first.
+        CheckpointError: It is not here, and the hub does not have it or cannot be reached.
+    """
+    if command is not None and not (find_here(name) / CONFIG).is_file():
+        raise ConfigError(f"start: {name} is not here yet; make it first: {command}")
+    return find_checkpoint(name)
 
 
 def learn_once(run: Path, learn: Callable[[], Tokenizer]) -> Tokenizer:

@@ -7,6 +7,7 @@ from openmmb.config import load
 from openmmb.recipes import find_recipe
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.training.replies.config import Recipe
+from openmmb.training.replies.settle import read_settled, settle, start_settings
 from openmmb.training.run.log import Watch
 from openmmb.training.run.loop import TrainingResult, run
 
@@ -41,19 +42,30 @@ def train(
     """
     if isinstance(recipe, (str, Path)):
         recipe = read_recipe(recipe)
+    elif isinstance(recipe, Recipe):
+        recipe = settle(recipe, start_settings(recipe, needed=True))
     if isinstance(recipe, ClassifierRecipe):
         return _train_classifier(recipe, watch, workers or 0)
     return _train_replies(recipe, watch, recipe.data.workers if workers is None else workers)
 
 
-def read_recipe(recipe: Path | str) -> AnyRecipe:
-    """Read a recipe, given as a path or by the name of a bundled one.
+def read_recipe(recipe: Path | str, *, start: str | None = None, needed: bool = True) -> AnyRecipe:
+    """Read a recipe, and fill in what it leaves out from the checkpoint that it starts from.
+
+    Args:
+        recipe: The path of one, or the name of a bundled one.
+        start: Checkpoint to start from instead of the recipe's.
+        needed: Whether that checkpoint must be had; if not, and it is not here, what is left out
+            is as a new model has it.
 
     Raises:
         ConfigError: There is no such recipe, or it does not fit together.
+        CheckpointError: The start is needed, and is no checkpoint.
     """
     path = find_recipe(recipe)
-    return load(ClassifierRecipe, path) if is_classifier_recipe(path) else load(Recipe, path)
+    if is_classifier_recipe(path):
+        return load(ClassifierRecipe, path)
+    return read_settled(path, start=start, needed=needed)
 
 
 def _train_replies(recipe: Recipe, watch: Watch, workers: int) -> TrainingResult:

@@ -29,7 +29,7 @@ MINIMAL: dict[str, Any] = {"name": "n", "out": "o", "tasks": [{"name": "convai2"
         ({"tasks": [{"name": "a", "holdout": 1.0}]}, "holdout must be at least 0 and below 1"),
         ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
-        ({"gender": "f2m2"}, "gender must be one of f0m0, f0m1, f1m0, f1m1, got 'f2m2'"),
+        ({"gender": "f2m2"}, "gender must be one of f0m0, f0m1, f1m0, f1m1 or none, got 'f2m2'"),
         ({"data": {"batch_size": 0}}, "data: batch_size must be at least 1, got 0"),
         ({"data": {"accumulate": 0}}, "data: accumulate must be at least 1, got 0"),
     ],

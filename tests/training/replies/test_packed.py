@@ -41,7 +41,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
         valid_every_steps=6,
     )
     encode = EncodeConfig(layout="turns", max_context=64, max_pinned=24, max_reply=64)
-    return replace(plain, encode=encode, gender="f0m0")
+    return replace(plain, model=None, encode=encode, gender="f0m0")
 
 
 def weights(folder: Path | str | None) -> dict[str, torch.Tensor]:

@@ -60,6 +60,7 @@ def test_pictures_are_seen_either_way_but_validated_on_as_they_are(tmp_path: Pat
 def test_image_vectors_must_fit_the_recipe(tmp_path: Path) -> None:
     features = tiny_features(tmp_path)
     recipe = tiny_recipe(tmp_path, tasks=PICTURES, features=features)
+    assert recipe.model is not None
     wide = replace(recipe, model=replace(recipe.model, image_dim=9))
     with pytest.raises(
         ConfigError, match=r"features has image vectors \(4, 8\) of \'tiny\', expected \(4, 9\) of"

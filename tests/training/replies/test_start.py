@@ -134,6 +134,7 @@ def test_a_wrong_start_is_refused(tmp_path: Path) -> None:
 
 def test_contexts_and_replies_must_have_positions(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
+    assert recipe.encode is not None
     with pytest.raises(ConfigError, match=r"encode\.max_reply \(99\) must be at most model\.num"):
         found(replace(recipe, encode=replace(recipe.encode, max_reply=99)))
     assert not (Path(recipe.out) / "tokenizer.json").exists()

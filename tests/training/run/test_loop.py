@@ -56,7 +56,8 @@ def test_any_objective_is_learnt(tmp_path: Path) -> None:
     assert (result.reason, result.steps) == ("all steps done", 200)
     assert result.best == seen[-1]["best"]
     torch.testing.assert_close(line.model.weight, torch.tensor([[3.0, -1.0]]), atol=0.1, rtol=0)
-    assert seen[0] == {"kind": "start", "step": 0, "max_steps": 200, "steps_per_epoch": 4.0}
+    assert seen[0] == {"kind": "note", "step": 0, "text": "it learns a line"}
+    assert seen[1] == {"kind": "start", "step": 0, "max_steps": 200, "steps_per_epoch": 4.0}
     assert {"error", "best", "step", "tokens", "seconds", "kind"} == set(
         next(record for record in seen if record["kind"] == "valid")
     )

@@ -49,6 +49,8 @@ class ClassifierRecipe(RunConfig):
     """Share of ordinary talk that the threshold may refuse."""
     start: str | None = None
     """Checkpoint whose encoder the classifier starts from; None: random weights."""
+    start_command: str | None = field(default=None, metadata=MAY_CHANGE)
+    """Command that makes `start`, told to whoever does not have it yet."""
     vocab_size: int = 5000
     """Size of the vocabulary, which is learnt anew."""
     root: str = field(default="data", metadata=MAY_CHANGE)

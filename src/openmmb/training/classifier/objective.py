@@ -111,6 +111,10 @@ class Verdicts:
         trained = TrainedClassifier(settings, whole, self.loader.tokenizer)
         save_classifier(trained, folder, precision=self.recipe.save_precision)
 
+    def notes(self) -> Sequence[str]:
+        """Say nothing: a classifier takes weights from its start, and no settings."""
+        return ()
+
     def sizes(self, model: Classifier) -> Record:
         """Count weights and texts, and tell their words from others."""
         sizes: Record = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from openmmb.checkpoint import find_checkpoint, load_checkpoint
+from openmmb.checkpoint import load_checkpoint
 from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
@@ -18,7 +18,7 @@ from openmmb.safety.reading import clean
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.texts import Source
-from openmmb.training.start import build_where_needed, learn_once
+from openmmb.training.start import build_where_needed, find_given_start, learn_once
 
 VOCABULARY_TEXTS = 30_000
 """Most texts of each source that the vocabulary is learnt from."""
@@ -50,7 +50,7 @@ def build_classifier(
         model = Classifier(shape)
         model.initialise()
         if recipe.start is not None:
-            start = load_checkpoint(find_checkpoint(recipe.start))
+            start = load_checkpoint(find_given_start(recipe.start, recipe.start_command))
             take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)
         return model
 

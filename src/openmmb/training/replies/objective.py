@@ -71,6 +71,10 @@ class Replies:
         checkpoint = Checkpoint(config=start.config, model=whole, tokenizer=start.tokenizer)
         save_checkpoint(checkpoint, folder, precision=self.recipe.save_precision)
 
+    def notes(self) -> Sequence[str]:
+        """Say what is kept of the checkpoint that the run starts from."""
+        return (*self.prepared.start.notes, *self.prepared.notes)
+
     def sizes(self, model: TrainableNetwork) -> Record:
         """Count weights and examples, and tell their words from others."""
         loader, tasks = self.prepared.loader, self.prepared.tasks

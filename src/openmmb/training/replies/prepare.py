@@ -1,13 +1,16 @@
 """What a run needs before its first update: data, vocabulary, the network's shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from openmmb.data.batcher import Batcher
+from openmmb.data.controls import NEGATIVE, POSITIVE, Controls
 from openmmb.data.loader import Loader
 from openmmb.data.sampler import Sampler
 from openmmb.errors import DataError
+from openmmb.tasks import is_own
 from openmmb.tasks.mixture import FeatureFolders, TaskExamples, open_batches, read_task
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.start import Start, find_start
@@ -22,12 +25,14 @@ class Prepared:
         tasks: The data sets, read.
         loader: Their training batches.
         valid_batcher: Makes batches of their validation examples, with pictures unmirrored.
+        notes: What people should know of the data.
     """
 
     start: Start
     tasks: tuple[TaskExamples, ...]
     loader: Loader
     valid_batcher: Batcher
+    notes: tuple[str, ...] = ()
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -48,11 +53,11 @@ def prepare(recipe: Recipe) -> Prepared:
         chain.from_iterable((*task.train, *task.valid) for task in tasks),
         root=root,
         tokenizer=start.tokenizer,
-        encode=recipe.encode,
-        controls=recipe.controls,
+        encode=start.config.encode,
+        controls=start.controls,
         seed=recipe.seed,
         features=FeatureFolders(
-            encoder=recipe.data.encoder,
+            encoder=start.config.encoder,
             image_shape=(model.image_vectors, model.image_dim),
             plain=recipe.data.features,
             mirrored=recipe.data.mirrored_features,
@@ -69,4 +74,20 @@ def prepare(recipe: Recipe) -> Prepared:
         tasks=tasks,
         loader=Loader(tasks=tuple(t.train for t in tasks), sampler=sampler, batcher=batcher),
         valid_batcher=replace(batcher, views=batcher.views[:1]),
+        notes=_unknown_styles(tasks, batcher.controls),
+    )
+
+
+def _unknown_styles(tasks: Sequence[TaskExamples], controls: Controls) -> tuple[str, ...]:
+    """Say which styles of own conversations never become a polarity, since none is known."""
+    if not controls.config.category_frac:
+        return ()
+    styles = {e.style for task in tasks if is_own(task.config.name) for e in task.train if e.style}
+    unknown = sorted(styles - {POSITIVE, NEGATIVE, *controls.polarities})
+    if not unknown:
+        return ()
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return (
+        f"styles stay as they are where no file says whether they are positive: "
+        f"{', '.join(unknown[:3])}{more}",
     )

@@ -13,27 +13,27 @@ from openmmb.checkpoint import (
     TOKENIZER,
     CheckpointConfig,
     empty_network,
-    find_checkpoint,
     load_checkpoint,
     new_network,
     open_checkpoint,
 )
 from openmmb.config import dump, load
+from openmmb.data.controls import ControlsConfig
+from openmmb.data.encode import EncodeConfig
 from openmmb.distributed import is_main
 from openmmb.errors import ConfigError
 from openmmb.files import write_whole
 from openmmb.model.config import ModelConfig
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.shapes import Shape
+from openmmb.search.config import SearchConfig
 from openmmb.tasks.mixture import TaskExamples
 from openmmb.text.tokenizer import CONTROLS, Tokenizer, load_tokenizer
-from openmmb.training.replies.config import Recipe
+from openmmb.training.replies.config import NONE, Recipe
+from openmmb.training.replies.settle import DROPOUTS, ENCODER, describe_start, settle
 from openmmb.training.replies.vocabulary import learn_vocabulary
 from openmmb.training.run.run_folder import states
-from openmmb.training.start import build_where_needed
-
-DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
-"""Settings of the network that a recipe may change when it starts from a checkpoint."""
+from openmmb.training.start import build_where_needed, find_given_start
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,14 @@ class Start:
     Attributes:
         config: Their settings, among them the network's shape.
         tokenizer: Their vocabulary.
+        controls: Those that examples get.
+        notes: What people should know: what is kept of ``recipe.start``, and what is not.
     """
 
     config: CheckpointConfig
     tokenizer: Tokenizer
+    controls: ControlsConfig
+    notes: tuple[str, ...] = ()
 
 
 def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
@@ -58,11 +62,13 @@ def find_start(recipe: Recipe, tasks: Sequence[TaskExamples]) -> Start:
     """
     if recipe.start is not None:
         return _from_checkpoint(recipe, recipe.start)
+    recipe = settle(recipe, None)
+    shape = recipe.model or ModelConfig()
     # Refuses what does not fit before the vocabulary is learnt, which takes long.
-    _checkpoint_config(recipe, recipe.model)
+    _checkpoint_config(recipe, shape)
     tokenizer = learn_vocabulary(recipe, tasks)
-    shape = replace(recipe.model, vocab_size=tokenizer.vocab_size)
-    return Start(config=_checkpoint_config(recipe, shape), tokenizer=tokenizer)
+    config = _checkpoint_config(recipe, replace(shape, vocab_size=tokenizer.vocab_size))
+    return Start(config, tokenizer, recipe.controls or ControlsConfig())
 
 
 def build_network(
@@ -96,7 +102,8 @@ def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
         return drawn
     model = empty_network(start.config)  # not the one that is loaded: its dropout may be another
     dtype = torch.float32 if start.config.adapter is None else DTYPES[recipe.frozen_precision]
-    loaded = load_checkpoint(find_checkpoint(recipe.start), dtype=dtype, adapted=True).model
+    folder = find_given_start(recipe.start, recipe.start_command)
+    loaded = load_checkpoint(folder, dtype=dtype, adapted=True).model
     model.load_state_dict(loaded.state_dict(), assign=True)
     if recipe.fresh_controls:
         _draw_controls_anew(model, start.tokenizer, recipe.seed)
@@ -104,22 +111,34 @@ def _fill(recipe: Recipe, start: Start) -> TrainableNetwork:
 
 
 def _from_checkpoint(recipe: Recipe, name: str) -> Start:
-    """Take shape and vocabulary of the checkpoint ``name``, and all else from the recipe."""
+    """Take shape and vocabulary of the checkpoint ``name``, and what the recipe leaves out."""
     settings, tokenizer = _open_start(recipe, name)
+    recipe = settle(recipe, settings)
     if settings.encoder != recipe.data.encoder:
         raise ConfigError(
             f"data.encoder: {recipe.data.encoder!r}, but {name} knows the image vectors of "
             f"{settings.encoder!r}; use that encoder's"
         )
-    shape = settings.model
+    shape, asked = settings.model, recipe.model or ModelConfig()
     if isinstance(shape, ModelConfig):
-        _check_network(recipe.model, shape, name)
-        shape = replace(shape, **{key: getattr(recipe.model, key) for key in DROPOUTS})
+        _check_network(asked, shape, name)
+        shape = replace(shape, **{key: getattr(asked, key) for key in DROPOUTS})
+    elif asked != ModelConfig():
+        raise ConfigError(
+            f"model: {name} is a decoder-only network, whose shape comes with it and has none of "
+            "these keys; leave [model] out"
+        )
     if settings.adapter is not None and recipe.fresh_controls:
         raise ConfigError(f"fresh_controls: expected a start without adapters, but {name} has them")
     config = _checkpoint_config(recipe, shape)
-    config = replace(config, base=settings.base, adapter=settings.adapter)
-    return Start(config=config, tokenizer=tokenizer)
+    config = replace(
+        config,
+        base=settings.base,
+        adapter=settings.adapter,
+        ban_gendered_words=settings.ban_gendered_words,
+    )
+    notes = describe_start(name, settings, config)
+    return Start(config, tokenizer, recipe.controls or ControlsConfig(), notes)
 
 
 def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]:
@@ -131,8 +150,7 @@ def _open_start(recipe: Recipe, name: str) -> tuple[CheckpointConfig, Tokenizer]
     kept = Path(recipe.out) / "start"
     if states(Path(recipe.out)) and (kept / CONFIG).exists():
         return load(CheckpointConfig, kept / CONFIG), load_tokenizer(kept / TOKENIZER)
-    folder = find_checkpoint(name)
-    opened = open_checkpoint(folder)
+    opened = open_checkpoint(find_given_start(name, recipe.start_command))
     settings, tokenizer = opened.config, opened.tokenizer
     if is_main():
         kept.mkdir(parents=True, exist_ok=True)
@@ -169,12 +187,12 @@ def _checkpoint_config(recipe: Recipe, model: Shape) -> CheckpointConfig:
     try:
         return CheckpointConfig(
             name=recipe.name,
-            encoder=recipe.data.encoder,
+            encoder=recipe.data.encoder or ENCODER,
             model=model,
-            encode=recipe.encode,
-            search=recipe.search,
-            gender=recipe.gender,
-            image_style=recipe.image_style,
+            encode=recipe.encode or EncodeConfig(),
+            search=recipe.search or SearchConfig(),
+            gender=None if recipe.gender == NONE else recipe.gender,
+            image_style=None if recipe.image_style == NONE else recipe.image_style,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -170,6 +170,8 @@ class _Loop(Generic[N, B]):
             self.log.cut_after(progress.step)
         for problem in damaged:
             self._write("damaged", {"step": progress.step, "state": problem})
+        for note in self.objective.notes() if progress.step == 0 else ():
+            self._write("note", {"step": progress.step, "text": note})
         limit = self.config.schedule.max_steps
         best: Record = {"best": progress.best} if progress.best_step else {}
         self._write("start", {"step": progress.step, "max_steps": limit, **self.sizes, **best})

@@ -64,6 +64,10 @@ class Objective(Protocol[N, B]):
         """
         ...
 
+    def notes(self) -> Sequence[str]:
+        """Return what people should know before the first update, a line each."""
+        ...
+
     def sizes(self, model: N) -> Record:
         """Return numbers for the ``start`` record, among them ``steps_per_epoch``, in updates."""
         ...
