@@ -36,6 +36,7 @@ class Exchange:
         reply_verdict: On the model's likeliest reply.
         others: Further replies that may be said.
         context_tokens: Length of what the model read.
+        finished: False where the reply was cut at the longest length.
     """
 
     request: Request
@@ -48,6 +49,7 @@ class Exchange:
     reply_verdict: Verdict | None = None
     others: tuple[Generated, ...] = ()
     context_tokens: int = 0
+    finished: bool = True
 
     def answer(self, text: str, origin: Origin, *, tokens: int = 0) -> None:
         """Set the reply; unless it is a refusal, it becomes part of the conversation."""
@@ -68,6 +70,7 @@ class Exchange:
             reply_verdict=self.reply_verdict,
             others=self.others,
             context_tokens=self.context_tokens,
+            finished=self.finished,
         )
 
 
@@ -262,4 +265,5 @@ def _answer(exchange: Exchange, taken: Sequence[tuple[int, Generated]]) -> None:
         return
     (rank, reply), *others = taken
     exchange.answer(reply.text, "next_best" if rank else "model", tokens=reply.num_tokens)
+    exchange.finished = reply.finished
     exchange.others = tuple(other for _, other in others)

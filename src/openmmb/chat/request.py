@@ -80,6 +80,7 @@ class Reply:
         others: Further replies of the model that may be said, the likeliest first, as many as were
             asked for and could be had.
         context_tokens: Length of what the model read, without the picture; 0 where it read nothing.
+        finished: False where the reply was cut at the longest length.
     """
 
     text: str
@@ -92,6 +93,7 @@ class Reply:
     reply_verdict: Verdict | None
     others: tuple[Generated, ...] = ()
     context_tokens: int = 0
+    finished: bool = True
 
     @property
     def refused(self) -> bool:

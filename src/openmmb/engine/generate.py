@@ -30,11 +30,13 @@ class Generated:
         text: In words, on one line and without anything invisible.
         num_tokens: Its length, without the end token.
         score: Log-probability divided by the length penalty; higher is better.
+        finished: False where it was cut at the longest length, since nothing ended in time.
     """
 
     text: str
     num_tokens: int
     score: float
+    finished: bool = True
 
 
 @torch.inference_mode()
@@ -81,7 +83,10 @@ def generate(
         generators=generators,
     )
     return [
-        [Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score) for h in hypotheses]
+        [
+            Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score, h.finished)
+            for h in hypotheses
+        ]
         for hypotheses in candidates
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openmmb.chat.request import Reply, Request
+from openmmb.chat.request import Reply
 from openmmb.safety.guard import Guard
 
 
@@ -24,14 +24,11 @@ class Choice:
     tokens: int = 0
 
 
-def choices_of(
-    request: Request, reply: Reply, stop: str | Sequence[str] | None, guard: Guard
-) -> tuple[Choice, ...]:
+def choices_of(reply: Reply, stop: str | Sequence[str] | None, guard: Guard) -> tuple[Choice, ...]:
     """Return the replies to a request as its client is told of them.
 
     Args:
-        request: As the bot was asked.
-        reply: What it answered.
+        reply: What the bot answered.
         stop: Where replies are to stop.
         guard: Judges what is left of a reply that was stopped.
     """
@@ -40,15 +37,17 @@ def choices_of(
     if reply.origin == "changed_subject":
         return (Choice(reply.text, "content_filter"),)
     stops = [stop] if isinstance(stop, str) else list(stop or [])
-    texts = [(reply.text, reply.tokens), *((o.text, o.num_tokens) for o in reply.others)]
-    longest = None if request.search is None else request.search.max_length
+    texts = [
+        (reply.text, reply.tokens, reply.finished),
+        *((other.text, other.num_tokens, other.finished) for other in reply.others),
+    ]
     context = reply.conversation.texts()[:-1]
-    cut = [_cut(text, stops) for text, _ in texts]
+    cut = [_cut(text, stops) for text, _, _ in texts]
     verdicts = guard.judge_many([(kept, context) for kept in cut]) if any(stops) else []
     choices = []
-    for row, (text, tokens) in enumerate(texts):
+    for row, (text, tokens, finished) in enumerate(texts):
         if cut[row] == text:
-            finish_reason = "length" if tokens == longest else "stop"
+            finish_reason = "stop" if finished else "length"
             choices.append(Choice(text, finish_reason, tokens=tokens))
         elif verdicts[row].safe:
             choices.append(Choice(cut[row], "stop", tokens=tokens))

@@ -70,7 +70,7 @@ class ImageUrl(Strict):
 
     url: str = Field(description="A data URI: data:image/png;base64,...")
     detail: Literal["auto", "low", "high", "original"] | None = Field(
-        None, description="Changes nothing: the model sees every picture in the same size."
+        default=None, description="Changes nothing: the model sees every picture in the same size."
     )
 
 
@@ -211,14 +211,17 @@ class ChatRequest(Strict):
     """A conversation that the model is to go on with."""
 
     messages: list[Message] = Field(min_length=1)
-    model: Name | None = Field(None, description="As /v1/models names it; by default, that one.")
+    model: Name | None = Field(
+        default=None, description="As /v1/models names it; by default, that one."
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
-        None, description="How many replies, the likeliest first; fewer where fewer may be said."
+        default=None,
+        description="How many replies, the likeliest first; fewer where fewer may be said.",
     )
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = Field(
-        None, description="Gives the same reply to the same request; by default any."
+        default=None, description="Gives the same reply to the same request; by default any."
     )
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
@@ -238,12 +241,12 @@ class ChatRequest(Strict):
     top_k: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
 
     # Ours.
-    style: Name | None = Field(None, description="How the bot talks; 'none' for no style.")
+    style: Name | None = Field(default=None, description="How the bot talks; 'none' for no style.")
     persona: str | Annotated[list[str], Field(max_length=64)] | None = Field(
-        None, description="Lines about who the bot is, after those of system messages."
+        default=None, description="Lines about who the bot is, after those of system messages."
     )
     gender: Literal["none", "f0m0", "f0m1", "f1m0", "f1m1"] | None = Field(
-        None, description="Control of the reply: which gendered words it has."
+        default=None, description="Control of the reply: which gendered words it has."
     )
     beam_size: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     block_ngram: Annotated[int, Field(ge=0, le=100)] | None = None

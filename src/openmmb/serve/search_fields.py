@@ -36,8 +36,8 @@ def plan_search(request: ChatRequest, base: SearchConfig, limits: ServeConfig) -
         "block_context_ngram": request.block_context_ngram,
         "length_penalty": request.length_penalty,
         "temperature": request.temperature or None,  # 0 is the limit, which has no division
-        "top_p": request.top_p,
-        "top_k": request.top_k if (request.top_k or 0) > 0 else None,
+        "top_p": request.top_p if method == "nucleus" else None,
+        "top_k": request.top_k if method == "topk" else None,
     }
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 

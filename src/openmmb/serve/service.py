@@ -246,8 +246,12 @@ class Service:
         task.add_done_callback(self._end)
         return task
 
-    def _end(self, _: object) -> None:
+    def _end(self, task: "asyncio.Task[T]") -> None:
         self._at_hand -= 1
+        if task.cancelled():
+            self.monitor.abandoned.inc()
+        else:
+            task.exception()  # looked at, whether or not anybody still waits for it
 
     async def _in_time(self, work: Callable[[], Awaitable[T]]) -> T:
         limit = self.config.time_limit
@@ -266,7 +270,7 @@ class Service:
         if reply.context_tokens >= encode.max_context:
             notes = (*notes, f"the model reads the last {encode.max_context} tokens")
         guard = ready.bot.guard
-        choices = await self._in_thread(lambda: choices_of(request, reply, asked.stop, guard))
+        choices = await self._in_thread(lambda: choices_of(reply, asked.stop, guard))
         return Answered(request, reply, choices, left_out, notes)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
