@@ -11,8 +11,9 @@ import pytest
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import Shown, Turn
-from openmmb.chat.session import COMMANDS, HELP, Quit, Session, parse_path
+from openmmb.chat.session import COMMANDS, HELP, Quit, Session
 from openmmb.chat.strict import MAX_CHARACTERS
+from openmmb.chat.typed_path import parse_path
 from openmmb.errors import ConfigError, ImageError, OpenMMBError
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
@@ -96,6 +97,23 @@ def test_a_picture_is_described_and_stays(session: Session, screen: Pages, pictu
     assert session.conversation.picture is None
     assert screen.noted == ["picture: a boat.png", "picture: none"]
     assert len(session.conversation.turns) == 5
+
+
+def test_a_picture_that_is_dropped_on_the_terminal_is_shown(
+    session: Session, screen: Pages, picture: Path
+) -> None:
+    for line in (str(picture), f"'{picture}'", picture.as_uri(), f"/image {picture.as_uri()}"):
+        session.handle(line)
+    assert session.conversation.picture is not None
+    assert [turn.speaker for turn in session.conversation.turns] == ["bot"] * 4
+    assert len(set(screen.said)) == 1
+    with pytest.raises(ImageError, match="No such file"):
+        session.handle(f"'{picture}.png'")
+
+
+def test_a_picture_of_the_web_is_refused_with_the_reason(session: Session) -> None:
+    with pytest.raises(ImageError, match=r"^https://a\.b/c\.jpg: pictures are not fetched"):
+        session.handle("/image https://a.b/c.jpg")
 
 
 def test_the_same_picture_gets_the_same_description_later(

@@ -1,17 +1,15 @@
 """A person's chat: what each line that they enter does to their conversation."""
 
-import os.path
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.request import Reply, tidy_entry
 from openmmb.chat.strict import MAX_JSON
+from openmmb.chat.typed_path import is_dropped_picture, parse_path, parse_picture
 from openmmb.errors import ConfigError, shorten, unknown
 from openmmb.files import open_text, write_whole
 from openmmb.safety.counts import Counts
@@ -84,7 +82,9 @@ class Session:
             Quit: The person wants to leave.
         """
         text = tidy_entry(line)
-        if text.startswith("/"):
+        if is_dropped_picture(line):
+            self.image(line.strip())
+        elif text.startswith("/"):
             # What follows the command stays as it is: a path may contain what tidying removes.
             command, *rest = line[line.index("/") :].split(maxsplit=1)
             _find_command(command)(self, "".join(rest).strip())
@@ -107,7 +107,7 @@ class Session:
         """Show a picture and let the bot describe it, or take it away, or name it."""
         if path not in ("", NOTHING):
             with self.screen.thinking():
-                self.conversation = self.bot.look(parse_path(path), self.conversation)
+                self.conversation = self.bot.look(parse_picture(path), self.conversation)
             self.describe_picture()
             return
         if path == NOTHING:
@@ -196,18 +196,6 @@ COMMANDS: dict[str, Callable[[Session, str], None]] = {
     "/help": Session.help,
     "/quit": Session.quit,
 }
-
-
-def parse_path(text: str) -> Path:
-    """Read a path as people type it or drop it on a terminal: quoted, escaped, or with ``~``."""
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        text = text[1:-1]
-    elif os.name != "nt" and not os.path.exists(text):  # noqa: PTH110 Path.exists can raise
-        text = re.sub(r"\\(.)", r"\1", text)  # my\ photo.jpg
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # ~ of somebody who is not there
-        return Path(text)
 
 
 def _find_command(name: str) -> Callable[[Session, str], None]:

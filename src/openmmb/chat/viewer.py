@@ -25,6 +25,7 @@ from openmmb.vision.data_uri import is_data_uri
 from openmmb.vision.encoders import ALIASES, open_encoder
 from openmmb.vision.image import UNNAMED, PixelSource, load_image
 from openmmb.vision.image_encoder import ImageEncoder
+from openmmb.vision.pixels import bands
 
 ImageSource: TypeAlias = PixelSource | Picture
 """A picture to look at, as ``openmmb.vision.image`` reads it, or one that was looked at already."""
@@ -160,5 +161,6 @@ def read_pixels(source: PixelSource) -> tuple[str, Image.Image]:
 def hash_pixels(image: Image.Image) -> str:
     """Return a hash of the content of an RGB picture."""
     state = hashlib.sha256(f"pixels {image.width} {image.height}".encode())
-    state.update(image.tobytes())
+    for box in bands(image.size):  # all of it at once would take as much memory again
+        state.update(image.crop(box).tobytes())
     return state.hexdigest()

@@ -20,6 +20,8 @@ MOST = 2**31 - 1
 
 CheckpointArg = Annotated[Positional[Path], arg(metavar="[CHECKPOINT]", help_behavior_hint="")]
 PathOrNone = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+# No Path, which would make https:/ of https://, so that nobody could say why it is refused.
+PictureOrNone = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]
 Words = Annotated[str | None, arg(metavar="WORDS", help_behavior_hint="")]
 # Once a line: a flag that takes several words would take the checkpoint behind them too.
 Lines = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="LINE", help_behavior_hint="")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from openmmb.chat.typed_path import parse_picture
 from openmmb.cli.flags import (
     DEFAULT_CHECKPOINT,
     CheckpointArg,
@@ -16,6 +17,7 @@ from openmmb.cli.flags import (
     Gender,
     Lines,
     PathOrNone,
+    PictureOrNone,
     Switch,
     Words,
     complain,
@@ -98,7 +100,7 @@ DEFAULT_BOT = BotFlags()
 def chat(
     checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
-    image: PathOrNone = None,
+    image: PictureOrNone = None,
     bot: BotArg = DEFAULT_BOT,
     guard: GuardArg = DEFAULT_GUARD,
 ) -> None:
@@ -114,7 +116,7 @@ def chat(
         loaded = bot.load(checkpoint, guard)
         conversation = bot.begin(loaded)
         if image is not None:
-            conversation = loaded.look(image, conversation)
+            conversation = loaded.look(parse_picture(image), conversation)
         # Imported after the model was loaded, which shows that it takes a moment.
         from openmmb.chat.terminal import chat_with
 
@@ -125,7 +127,7 @@ def reply(
     text: Annotated[Positional[str], arg(metavar="TEXT")],
     checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
-    image: PathOrNone = None,
+    image: PictureOrNone = None,
     seed: int = 0,
     json: Switch = False,
     bot: BotArg = DEFAULT_BOT,
@@ -143,7 +145,8 @@ def reply(
         guard: What both sides may not say.
     """
     loaded = bot.load(checkpoint, guard)
-    answer = loaded.reply(text, image=image, conversation=bot.begin(loaded), seed=seed)
+    picture = None if image is None else parse_picture(image)
+    answer = loaded.reply(text, image=picture, conversation=bot.begin(loaded), seed=seed)
     print(_as_json(answer) if json else printable(answer.text))
 
 

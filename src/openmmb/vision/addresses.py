@@ -20,31 +20,30 @@ def local_path(given: str | os.PathLike[str]) -> Path:
     text = os.fsdecode(given)
     if not text.strip():
         raise ImageError("picture: expected a path, got an empty text")
-    if os.path.lexists(text):  # whatever it looks like
-        return Path(text)
-    if text.lower().startswith("file:/"):
-        return _path_of_url(text)
+    path = file_url_path(text)
     match = _SCHEME.match(text)
-    if match:
+    if match and path == Path(text) and not os.path.lexists(text):
         raise ImageError(
             f"{shorten(text)}: pictures are not fetched from {match[1].lower()} addresses; save "
             "the picture and use the path of its file"
         )
-    return Path(text)
+    return path
 
 
-def _path_of_url(url: str) -> Path:
-    """Return the path that a ``file:`` URL names: ``file:/a``, ``file:///a``, ``file://host/a``."""
-    rest = url[len("file:") :]
-    host = ""
+def file_url_path(text: str) -> Path:
+    """Return the path that a ``file:`` URL names; any other text is a path itself.
+
+    Raises:
+        ImageError: It names a file of another machine.
+    """
+    if not text.lower().startswith("file:/") or os.path.lexists(text):
+        return Path(text)
+    host, rest = "", text[len("file:") :]
     if rest.startswith("//"):
         host, _, rest = rest[2:].partition("/")
-        rest = f"/{rest.lstrip('/')}"
     if host.lower() not in ("", "localhost"):
         raise ImageError(
-            f"{shorten(url)}: a file of another machine, {shorten(host)}; use file:///PATH"
+            f"{shorten(text)}: a file of another machine, {shorten(host)}; use file:///PATH"
         )
-    path = os.fsdecode(unquote_to_bytes(rest))
-    if os.name == "nt":
-        path = path.lstrip("/")  # /C:/photos/dog.jpg
-    return Path(path)
+    path = os.fsdecode(unquote_to_bytes(rest)).lstrip("/")
+    return Path(path) if os.name == "nt" else Path(f"/{path}")  # C:/photos/dog.jpg

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 from openmmb.errors import ImageError
 from openmmb.vision.decoding import Budget, decode
 from openmmb.vision.formats import find_format
+from openmmb.vision.pixels import bands
 
 REQUEST: Final = struct.Struct(">QQQd")
 """Bytes of the file, which follow; most pixels; most memory; most seconds."""
@@ -46,13 +47,13 @@ def _answer(data: bytes, budget: Budget, target: BinaryIO) -> None:
         if kind is None:
             raise ImageError("not a picture")
         image = decode(data, kind, budget)
-        pixels = image.tobytes()
-    except (ImageError, MemoryError) as error:
-        message = (str(error) or "takes too much memory").encode("utf-8", "backslashreplace")
+    except ImageError as error:
+        message = str(error).encode("utf-8", "backslashreplace")
         target.write(ANSWER.pack(len(message), 0, 0) + message)
         return
     target.write(ANSWER.pack(0, *image.size))
-    target.write(pixels)
+    for box in bands(image.size):
+        target.write(image.crop(box).tobytes())
 
 
 def _limit_time(seconds: float) -> None:

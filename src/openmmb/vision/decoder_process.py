@@ -15,6 +15,7 @@ from PIL import Image
 from openmmb.errors import ImageError
 from openmmb.vision.decoder_child import ANSWER, REQUEST
 from openmmb.vision.decoding import Budget, too_slow
+from openmmb.vision.pixels import bands
 
 _CODE: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; from openmmb.vision.decoder_child import main; main()"
@@ -90,8 +91,11 @@ class DecoderProcess:
         message, width, height = ANSWER.unpack(_read(back, ANSWER.size))
         if message:
             raise ImageError(_read(back, message).decode())
-        pixels = _read(back, 3 * width * height)
-        return Image.frombytes("RGB", (width, height), pixels)
+        image = Image.new("RGB", (width, height))
+        for box in bands(image.size):
+            size = width, box[3] - box[1]
+            image.paste(Image.frombytes("RGB", size, _read(back, 3 * size[0] * size[1])), box)
+        return image
 
     def _why_it_ended(self, budget: Budget) -> str:
         slow = (-9, -27)  # SIGKILL by the timer, SIGPROF by its own

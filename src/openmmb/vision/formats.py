@@ -27,8 +27,8 @@ WEBP: Final = Format("WEBP", 24)
 GIF: Final = Format("GIF", 8)
 BMP: Final = Format("BMP", 8, apart=True)
 TIFF: Final = Format("TIFF", 10, apart=True)
-AVIF: Final = Format("AVIF", 20, apart=True)
-HEIC: Final = Format("HEIC", 20, apart=True)
+AVIF: Final = Format("AVIF", 11, apart=True)
+HEIC: Final = Format("HEIC", 11, apart=True)
 
 FORMATS: Final = (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC)
 """What opens; of more than one frame, the first. Pillow's other decoders are never reached."""

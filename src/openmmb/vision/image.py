@@ -55,6 +55,8 @@ them."""
 UNNAMED: Final = "picture"
 """What messages call a picture that has no file name."""
 
+_LONGEST_NAME: Final = 500
+"""Longer paths are cut in messages."""
 _EXPECTED: Final = (
     "expected a path, the bytes of a file, a Pillow image, an array of pixels or an open file"
 )
@@ -85,7 +87,7 @@ def load_image(
         return picture_from_data_uri(given, limits=limits, name=name)
     if isinstance(given, str | os.PathLike):
         path = local_path(given)
-        name = shorten(str(path)) if name is None else name
+        name = _name_path(path) if name is None else name
         return _decode(_read_path(path, limits.max_bytes, name), limits, name)
     match given:
         case Image.Image():
@@ -140,6 +142,11 @@ def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
 
 def _budget(limits: ImageLimits) -> Budget:
     return Budget(limits.max_pixels, limits.max_memory, limits.max_seconds)
+
+
+def _name_path(path: Path) -> str:
+    """Return what messages call a file: its path, unless it is no path but a long text."""
+    return str(path) if len(str(path)) <= _LONGEST_NAME else shorten(str(path))
 
 
 def _read_path(path: Path, max_bytes: int, name: str) -> bytes:

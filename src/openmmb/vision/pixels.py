@@ -88,6 +88,13 @@ def finish(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
     return turned
 
 
+def bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes of whole rows, about a million pixels each, from the top to the bottom."""
+    width, height = size
+    rows = max(1, _BAND // width)
+    return ((0, top, width, min(top + rows, height)) for top in range(0, height, rows))
+
+
 def reason(error: BaseException) -> str:
     """Return what an error of Pillow says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -96,14 +103,9 @@ def reason(error: BaseException) -> str:
 def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Convert a picture some rows at a time: whole, each step would take a copy of it."""
     result = Image.new("RGB", image.size)
-    for box in _bands(*image.size):
+    for box in bands(image.size):
         result.paste(convert(image.crop(box)), box)
     return result
-
-
-def _bands(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    rows = max(1, _BAND // width)
-    return ((0, top, width, min(top + rows, height)) for top in range(0, height, rows))
 
 
 def _over_white(band: Image.Image) -> Image.Image:

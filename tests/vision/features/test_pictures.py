@@ -130,3 +130,47 @@ def test_other_kinds_of_source_are_refused(folder: Path, tmp_path: Path):
     (tmp_path / "latin.txt").write_bytes("é.png".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin\.txt: expected text in UTF-8: "):
         list_pictures([tmp_path / "latin.txt"])
+
+
+def cut_at(archive: Path, size: int) -> Path:
+    cut = archive.with_name(f"cut-{size}.tar")
+    cut.write_bytes(archive.read_bytes()[:size])
+    return cut
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_an_archive_that_is_cut_anywhere_is_refused(form: int, tmp_path: Path) -> None:
+    whole = tmp_path / "photos.tar"
+    with tarfile.open(whole, "w", format=form) as archive:
+        for name in ("a.png", f"{'b' * 120 if form != tarfile.USTAR_FORMAT else 'b'}.png", "c.png"):
+            member = tarfile.TarInfo(name)
+            member.size = 700
+            archive.addfile(member, io.BytesIO(bytes(700)))
+        end = archive.offset
+    assert len(list_pictures([whole])[0]) == 3
+    assert len(list_pictures([cut_at(whole, end + tarfile.BLOCKSIZE)])[0]) == 3
+    for size in (*range(0, end, 250), *range(0, end + 1, tarfile.BLOCKSIZE), end + 10):
+        with pytest.raises(DataError, match=r"cut-\d+\.tar: (cut off after \d|not an unc)"):
+            list_pictures([cut_at(whole, size)])
+
+
+def test_an_archive_that_is_damaged_between_two_files_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    archive = pack(folder, tmp_path / "photos.tar")
+    with tarfile.open(archive) as file:
+        second = file.getmembers()[3].offset
+    data = bytearray(archive.read_bytes())
+    data[second] ^= 0xFF
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=rf"photos\.tar: damaged after 3 files, at byte {second};"):
+        list_pictures([archive])
+
+
+def test_an_archive_of_a_store_that_is_cut_is_refused(folder: Path, tmp_path: Path) -> None:
+    archive = pack(folder, tmp_path / "photos.tar")
+    with tarfile.open(archive) as file:
+        end = file.getmembers()[-1].offset
+    fsspec.filesystem("memory").pipe(f"{tmp_path}/cut.tar", archive.read_bytes()[:end])
+    with pytest.raises(DataError, match=r"^memory://.*cut\.tar: cut off after \d files"):
+        list_pictures([f"memory:/{tmp_path}/cut.tar"])

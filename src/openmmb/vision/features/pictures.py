@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image
 
@@ -125,10 +126,27 @@ def _list_text(source: Location) -> Iterator[Picture]:
 def _list_tar(source: Location) -> Iterator[Picture]:
     try:
         with source.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            members = [member for member in archive if member.isreg() and not member.issparse()]
+            members = archive.getmembers()
+            _check_end(archive, file, source)
     except tarfile.TarError as error:
         raise DataError(f"{source}: not an uncompressed tar archive: {error}") from error
     for member in members:
-        stem = PurePosixPath(member.name).stem
-        name = f"{source}:{member.name}"
-        yield Picture(stem, name, source, offset=member.offset_data, size=member.size)
+        if member.isreg() and not member.issparse():
+            stem = PurePosixPath(member.name).stem
+            name = f"{source}:{member.name}"
+            yield Picture(stem, name, source, offset=member.offset_data, size=member.size)
+
+
+def _check_end(archive: tarfile.TarFile, file: Any, source: Location) -> None:
+    """Refuse an archive that was cut off or damaged: tarfile takes that for its end.
+
+    A whole one ends with blocks of zeros, after which some programs fill it up with anything.
+    """
+    file.seek(archive.offset)
+    block = file.read(tarfile.BLOCKSIZE)
+    if block == bytes(tarfile.BLOCKSIZE):
+        return
+    after = f"after {len(archive.getmembers())} files, at byte {archive.offset}"
+    if len(block) < tarfile.BLOCKSIZE:
+        raise DataError(f"{source}: cut off {after}; expected a whole tar archive, get it again")
+    raise DataError(f"{source}: damaged {after}; expected a whole tar archive, get it again")
