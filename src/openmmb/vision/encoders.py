@@ -64,7 +64,7 @@ def open_efficientnet_lite0(options: EncoderOptions) -> ImageEncoder:
         preprocess=efficientnet.preprocess,
         network=network,
         device=options.device,
-        head=efficientnet.load_object_head(),
+        heads=(efficientnet.load_object_head(), efficientnet.load_caption_head()),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.vision.object_words import ObjectHead, ObjectWord
+from openmmb.vision.object_words import ObjectHead, ObjectWord, merge
 
 
 class ImageEncoder(Protocol):
@@ -72,12 +72,12 @@ class GridEncoder:
     preprocess: Callable[[Sequence[Image.Image]], Tensor] = field(repr=False)
     network: Callable[[Tensor], Tensor] = field(repr=False)
     device: torch.device
-    head: ObjectHead | None = field(default=None, repr=False)
+    heads: tuple[ObjectHead, ...] = field(default=(), repr=False)
 
     @property
     def has_words(self) -> bool:
         """It names what pictures show."""
-        return self.head is not None
+        return bool(self.heads)
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """Turn at least one RGB picture into (B, I, F) float32 on the CPU.
@@ -96,4 +96,4 @@ class GridEncoder:
 
     def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
         """Name what the picture of these vectors (I, F) shows, the likeliest first."""
-        return () if self.head is None else self.head.words(vectors)
+        return merge(*(head.words(vectors) for head in self.heads))

@@ -1,9 +1,10 @@
-"""Words for what a picture shows, as the classifier of its encoder names it.
+"""Words for what a picture shows, as classifiers over its vectors name it.
 
 Sizes: I image vectors, F features in each, C classes.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,8 +15,8 @@ from torch import Tensor
 from openmmb.errors import CheckpointError
 from openmmb.files import read_text
 
-NUM_WORDS: Final = 5
-"""Words a picture."""
+NUM_WORDS: Final = 8
+"""Most words a classifier gives a picture."""
 
 IMAGENET: Final = Path(__file__).parent / "words" / "imagenet.txt"
 """Names of the 1,000 classes of ImageNet-1k."""
@@ -26,7 +27,8 @@ class ObjectWord(NamedTuple):
 
     Attributes:
         label: The name in English, of one or a few words.
-        probability: How likely the picture shows this more than anything else with a name, 0 to 1.
+        probability: How likely it is, 0 to 1: that the picture shows this more than anything else
+            with a name, or that people would use the word of it.
     """
 
     label: str
@@ -40,15 +42,18 @@ class ObjectHead:
         weight: (C, F).
         bias: (C,).
         labels: Name of each class; classes of the same name count as one.
+        exclusive: A picture is of one class; otherwise any of them may fit, each by itself.
 
     Raises:
         ValueError: There are more or fewer labels than classes.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, labels: Sequence[str]) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, labels: Sequence[str], *, exclusive: bool = True
+    ) -> None:
         if len(labels) != len(weight):
             raise ValueError(f"expected {len(weight)} labels, one a class, got {len(labels)}")
-        self._weight, self._bias = weight.float(), bias.float()
+        self.weight, self.bias, self.exclusive = weight.float(), bias.float(), exclusive
         self._labels = list(dict.fromkeys(labels))
         numbers = {label: number for number, label in enumerate(self._labels)}
         self._classes = torch.tensor([numbers[label] for label in labels])
@@ -56,13 +61,22 @@ class ObjectHead:
     def words(self, vectors: Tensor) -> tuple[ObjectWord, ...]:
         """Name what the picture of these vectors (I, F) shows, the likeliest first."""
         mean = vectors.detach().float().cpu().mean(0)
-        classes = F.linear(mean, self._weight, self._bias).softmax(0)  # (C,)
+        scores = F.linear(mean, self.weight, self.bias)
+        classes = scores.softmax(0) if self.exclusive else scores.sigmoid()  # (C,)
         labels = torch.zeros(len(self._labels)).index_add(0, self._classes, classes)
         top = labels.topk(min(NUM_WORDS, len(labels)))
         return tuple(
             ObjectWord(self._labels[number], probability)
             for probability, number in zip(top.values.tolist(), top.indices.tolist(), strict=True)
         )
+
+
+def merge(*lists: Sequence[ObjectWord]) -> tuple[ObjectWord, ...]:
+    """Put the words of several classifiers together, the likeliest first and each once."""
+    likeliest: dict[str, ObjectWord] = {}
+    for word in sorted(chain(*lists), key=lambda word: -word.probability):
+        likeliest.setdefault(word.label, word)
+    return tuple(likeliest.values())
 
 
 def read_labels(path: Path) -> list[str]:
