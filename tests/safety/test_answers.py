@@ -73,3 +73,9 @@ def test_all_changes_of_subject_come_up_and_are_safe() -> None:
     for text in (*SUBJECTS, HELP):
         assert guard.judge(text).safe
         assert gender_token(text) == "f0m0"
+
+
+def test_an_answer_of_the_verdict_goes_before_all_others() -> None:
+    verdict = Verdict(safe=False, check="classifier", category="insult", answer="Please call 112.")
+    assert explain(verdict) == change_subject(3, verdict) == "Please call 112."
+    assert change_subject(3, replace(verdict, answer="")) == change_subject(3)

@@ -13,7 +13,7 @@ from openmmb.config import dump, parse
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.trained import save_classifier
-from openmmb.safety.verdict import Check, Utterance, Verdict, judge_many
+from openmmb.safety.verdict import Check, Side, Utterance, Verdict, judge_many
 from tests.safety.build import tiny_classifier
 
 
@@ -52,6 +52,30 @@ class Together:
     def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
         self.asked.append(len(utterances))
         return [by_length(text, context) for text, context in utterances]
+
+
+@dataclass
+class Sided:
+    """A check that refuses what the bot would say and nothing else."""
+
+    asked: list[Side] = field(default_factory=list)
+
+    def __call__(self, text: str, context: Sequence[str]) -> Verdict:
+        return self.judge_side([(text, context)], "person")[0]
+
+    def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
+        self.asked.append(side)
+        return [Verdict(safe=side != "bot", check="sided") for _ in utterances]
+
+
+def test_a_check_can_tell_who_would_say_a_text() -> None:
+    check = Sided()
+    guard = Guard(checks=(says(SAFE), check))
+    assert guard.judge("x").safe
+    assert not guard.judge("x", side="bot").safe
+    assert guard.judge_many([("x", ())], side="frame")[0].safe
+    assert not guard.ask_all("x", side="bot")[1].safe
+    assert check.asked == ["person", "bot", "frame", "bot"]
 
 
 def by_length(text: str, context: Sequence[str]) -> Verdict:

@@ -9,14 +9,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, get_args
 
 from openmmb.chat.conversation import Conversation, Turn
 from openmmb.chat.request import tidy_entry
 from openmmb.errors import ConfigError
 from openmmb.safety.answers import HELP, SUBJECTS, explain, reason
 from openmmb.safety.guard import Guard
-from openmmb.safety.verdict import Utterance, Verdict
+from openmmb.safety.verdict import Side, Utterance, Verdict
 
 BATCH: Final = 64
 """Texts that are judged together."""
@@ -67,11 +67,13 @@ class Entry:
         key: Which one it is.
         utterance: The text in its context.
         digests: What it is remembered by, and what else it may be known by.
+        side: Who says it.
     """
 
     key: str
     utterance: Utterance
     digests: tuple[bytes, ...]
+    side: Side
 
 
 class Admission:
@@ -124,10 +126,12 @@ class Admission:
         unknown = list(dict.fromkeys(e.digests for es in listed for e in self._unknown(es, guard)))
         entries = {entry.digests: entry for es in listed for entry in es}
         verdicts = dict[tuple[bytes, ...], Verdict]()
-        for start in range(0, len(unknown), BATCH):
-            rows = unknown[start : start + BATCH]
-            judged = guard.judge_many([entries[digests].utterance for digests in rows])
-            verdicts.update(zip(rows, judged, strict=True))
+        for side in get_args(Side):
+            of_side = [digests for digests in unknown if entries[digests].side == side]
+            for start in range(0, len(of_side), BATCH):
+                rows = of_side[start : start + BATCH]
+                texts = [entries[digests].utterance for digests in rows]
+                verdicts.update(zip(rows, guard.judge_many(texts, side=side), strict=True))
         self._remember([d[0] for d, verdict in verdicts.items() if verdict.safe], guard)
         return [
             tuple(
@@ -163,21 +167,21 @@ def list_entries(conversation: Conversation) -> Iterator[Entry]:
     """
     if conversation.style is not None:
         text = STYLE.format(conversation.style)
-        yield Entry("style", (text, ()), (_digest("style", text),))
+        yield Entry("style", (text, ()), (_digest("style", text),), "frame")
     for at, line in enumerate(conversation.persona):
-        yield Entry(f"persona.{at}", (line, ()), (_digest("persona", line),))
+        yield Entry(f"persona.{at}", (line, ()), (_digest("persona", line),), "frame")
     texts, before, shown = conversation.texts(), b"", None
     for at, turn in enumerate(conversation.turns):
         after = _digest(turn.speaker, turn.text, before)
         if turn.speaker == "person":
-            yield Entry(f"turns.{at}", (turn.text, texts[:at]), (after,))
+            yield Entry(f"turns.{at}", (turn.text, texts[:at]), (after,), "person")
         elif turn.text in OWN_LINES:
             pass
         elif turn.shown != shown and turn.shown is not None:
-            yield Entry(f"turns.{at}", (turn.text, ()), (_digest("bot", turn.text),))
+            yield Entry(f"turns.{at}", (turn.text, ()), (_digest("bot", turn.text),), "bot")
         else:
             opening = _digest(OPENING, turn.text)
-            yield Entry(f"turns.{at}", (turn.text, texts[:at]), (after, opening))
+            yield Entry(f"turns.{at}", (turn.text, texts[:at]), (after, opening), "bot")
         before, shown = _digest("", turn.text, before), turn.shown
 
 
@@ -188,7 +192,7 @@ def admit(text: str, guard: Guard, *, form: str) -> str:
         ConfigError: It is too long, or the guard refuses it; says why.
     """
     text = tidy_entry(text)
-    verdict = guard.judge(form.format(text))
+    verdict = guard.judge(form.format(text), side="frame")
     if not verdict.safe:
         raise ConfigError(explain(verdict))
     return text

@@ -238,7 +238,8 @@ def take_replies(
     waiting, rank = [row for row, replies in enumerate(candidates) if replies], 0
     while waiting:
         verdicts = guard.judge_many(
-            [(candidates[row][rank].text, exchanges[row].conversation.texts()) for row in waiting]
+            [(candidates[row][rank].text, exchanges[row].conversation.texts()) for row in waiting],
+            side="bot",
         )
         for row, verdict in zip(waiting, verdicts, strict=True):
             if rank == 0:
@@ -261,7 +262,7 @@ def _answer(exchange: Exchange, taken: Sequence[tuple[int, Generated]]) -> None:
     """Answer with the first of the replies that may be said, each with its rank."""
     if not taken:
         seed = exchange.request.seed + len(exchange.conversation.turns)
-        exchange.answer(change_subject(seed), "changed_subject")
+        exchange.answer(change_subject(seed, exchange.reply_verdict), "changed_subject")
         return
     (rank, reply), *others = taken
     exchange.answer(reply.text, "next_best" if rank else "model", tokens=reply.num_tokens)

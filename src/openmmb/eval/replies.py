@@ -266,7 +266,7 @@ def _measure(
 
 def _judge(check: Check, examples: Sequence[Example], replies: Sequence[str]) -> list[Verdict]:
     replied = zip(replies, (example.context for example in examples), strict=True)
-    return judge_many(check, list(replied))
+    return judge_many(check, list(replied), side="bot")
 
 
 def _summarise(setting: str, rows: Sequence[Measured]) -> ReplyReport:

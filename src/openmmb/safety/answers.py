@@ -66,6 +66,8 @@ def explain(verdict: Verdict) -> str:
         ValueError: The verdict is safe, so there is nothing to explain.
     """
     why = reason(verdict)
+    if verdict.answer:
+        return verdict.answer
     if verdict.category == "self_harm":
         return HELP
     return f"I would rather not answer that: {why}. Could you put it another way?"
@@ -90,8 +92,16 @@ def reason(verdict: Verdict) -> str:
     return f"{quoted} {'is' if len(words) == 1 else 'are'} {kind}"
 
 
-def change_subject(seed: int) -> str:
-    """Pick what the bot says instead of a reply that was held back; one seed, one answer."""
+def change_subject(seed: int, verdict: Verdict | None = None) -> str:
+    """Pick what the bot says instead of a reply that was held back; one seed, one answer.
+
+    Args:
+        seed: Decides between changes of subject.
+        verdict: On the reply that was held back; what it has to say goes first, since a change of
+            subject does not fit where somebody is sad or in danger.
+    """
+    if verdict is not None and verdict.answer:
+        return verdict.answer
     return random.Random(seed).choice(SUBJECTS)
 
 

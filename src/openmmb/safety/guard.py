@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openmmb.config import config, require
 from openmmb.safety.lists import bundled_allowed, bundled_phrases, read_phrases
-from openmmb.safety.verdict import Check, Utterance, Verdict, judge_many
+from openmmb.safety.verdict import Check, Side, Utterance, Verdict, judge_many
 from openmmb.safety.words import PhraseCheck, PhraseMatcher
 
 NO_CLASSIFIER = "none"
@@ -60,15 +60,17 @@ class Guard:
 
     checks: tuple[Check, ...]
 
-    def judge(self, text: str, context: Sequence[str] = ()) -> Verdict:
-        """Judge ``text``, said after ``context`` (oldest turn first).
+    def judge(self, text: str, context: Sequence[str] = (), *, side: Side = "person") -> Verdict:
+        """Judge ``text``, said by ``side`` after ``context`` (oldest turn first).
 
         Returns:
             The first verdict that is not safe; else the safe one with the highest score.
         """
-        return self.judge_many([(text, context)])[0]
+        return self.judge_many([(text, context)], side=side)[0]
 
-    def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
+    def judge_many(
+        self, utterances: Sequence[Utterance], *, side: Side = "person"
+    ) -> list[Verdict]:
         """Judge many texts, each in its own context, as ``judge`` does one.
 
         Each check is asked once, about all texts that no check before it has refused.
@@ -78,7 +80,7 @@ class Guard:
         for check in self.checks:
             if not rows:
                 break
-            answers = judge_many(check, [utterances[row] for row in rows])
+            answers = judge_many(check, [utterances[row] for row in rows], side=side)
             for row, verdict in zip(rows, answers, strict=True):
                 before = verdicts[row]
                 if not verdict.safe or not before.check or verdict.score > before.score:
@@ -86,9 +88,11 @@ class Guard:
             rows = [row for row in rows if verdicts[row].safe]
         return verdicts
 
-    def ask_all(self, text: str, context: Sequence[str] = ()) -> tuple[Verdict, ...]:
+    def ask_all(
+        self, text: str, context: Sequence[str] = (), *, side: Side = "person"
+    ) -> tuple[Verdict, ...]:
         """Return what every check says, in their order, also after one that refuses."""
-        return tuple(check(text, context) for check in self.checks)
+        return tuple(judge_many(check, [(text, context)], side=side)[0] for check in self.checks)
 
 
 def open_guard(config: GuardConfig, *, more: Sequence[Check] = ()) -> Guard:

@@ -6,12 +6,16 @@ has to be read out of a sentence.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 PHRASES: Final = "words"
 """What a verdict calls the lists of phrases, as ``check``."""
 CLASSIFIER: Final = "classifier"
 """What it calls a trained classifier."""
+
+Side = Literal["person", "bot", "frame"]
+"""Who would say a text: a person; the bot, in reply to the turns before it; or nobody: a style or a
+line of a persona, which is judged as what it would make the bot say."""
 
 Utterance = tuple[str, Sequence[str]]
 """A text, and the turns that came before it, oldest first."""
@@ -28,6 +32,8 @@ class Verdict:
         category: Kind of harm ("slur", "threat", ...), or None when there is none.
         words: The words that decided, as the text spells them, in order.
         threshold: Score from which the check refuses; None where it has none.
+        answer: What the person is told instead, where more is at stake than a refused text; empty:
+            ``safety.answers`` finds words.
     """
 
     safe: bool
@@ -36,6 +42,7 @@ class Verdict:
     category: str | None = None
     words: tuple[str, ...] = ()
     threshold: float | None = None
+    answer: str = ""
 
 
 class Check(Protocol):
@@ -55,8 +62,21 @@ class BatchCheck(Check, Protocol):
         ...
 
 
-def judge_many(check: Check, utterances: Sequence[Utterance]) -> list[Verdict]:
+@runtime_checkable
+class SidedCheck(Check, Protocol):
+    """A check to which it matters who would say a text."""
+
+    def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
+        """Judge each text in its context, said by ``side``."""
+        ...
+
+
+def judge_many(
+    check: Check, utterances: Sequence[Utterance], *, side: Side = "person"
+) -> list[Verdict]:
     """Judge many texts: together if ``check`` can do that, else one after the other."""
+    if isinstance(check, SidedCheck):
+        return check.judge_side(utterances, side)
     if isinstance(check, BatchCheck):
         return check.judge_many(utterances)
     return [check(text, context) for text, context in utterances]
