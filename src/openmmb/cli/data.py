@@ -264,7 +264,7 @@ class Check:
             raise DataError(f"{self.file}: no conversations in it; expected one a line")
         missing = report.image_ids - there if there is not None else set()
         if missing:
-            raise DataError(f"{self.file}: {len(missing)} pictures that it names are missing")
+            raise DataError(f"{self.file}: pictures that it names are missing: {len(missing)}")
 
     def _pictures(self) -> set[str] | None:
         """Return the ids of the pictures that are there; None: nobody said where to look."""
