@@ -26,11 +26,13 @@ class Kind:
         what: What it is, for messages.
         marker: The file that tells it from all else.
         files: Patterns of the files that are read, ``marker`` among them.
+        instead: Patterns of further files, read where a repository has no safetensors.
     """
 
     what: str
     marker: str
     files: tuple[str, ...]
+    instead: tuple[str, ...] = ()
 
 
 CHECKPOINT: Final = Kind(
@@ -174,8 +176,12 @@ def _download(repo: str, revision: str | None, kinds: Sequence[Kind]) -> Path:
             if folder is None:
                 raise
             return folder
-        kind = _kind_of(repo, {file.rfilename for file in model.siblings or ()}, kinds)
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(kind.files)))
+        names = {file.rfilename for file in model.siblings or ()}
+        kind = _kind_of(repo, names, kinds)
+        patterns = list(kind.files)
+        if not any(name.endswith(".safetensors") for name in names):
+            patterns += kind.instead
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
 
 
 def _downloaded(repo: str, revision: str | None, kinds: Sequence[Kind]) -> Path | None:
@@ -183,7 +189,7 @@ def _downloaded(repo: str, revision: str | None, kinds: Sequence[Kind]) -> Path 
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     for kind in kinds:
-        patterns = list(kind.files)
+        patterns = [*kind.files, *kind.instead]
         try:
             folder = snapshot_download(
                 repo, revision=revision, allow_patterns=patterns, local_files_only=True

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openmmb.convert.bpe import read_merges
 from openmmb.convert.dictionary import (
     read_hf_dictionary,
     read_parlai_dictionary,
     write_hf_dictionary,
 )
+from openmmb.convert.vocabulary_file import read_merges
 from openmmb.errors import CheckpointError
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import END, START, Tokenizer, load_tokenizer

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmmb.convert.bpe import read_merges
 from openmmb.convert.subwords import Subwords, read_subwords
+from openmmb.convert.vocabulary_file import read_merges
 from openmmb.text.tokenizer import CONTROLS, END
 from tests.convert.build import pieces
 

@@ -27,7 +27,8 @@ def convert(
 
     Args:
         kind: Whose format it is, or is to be: parlai, huggingface, or gguf for llama.cpp's.
-        source: Folder of the checkpoint to convert; with gguf the file, or the name of a base.
+        source: Folder of the checkpoint to convert; with huggingface also ORG/NAME on the hub; with
+            gguf the file, or the name of a base.
         out: Folder of the new checkpoint; an existing one is replaced.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
         precision: Precision of the weights; by default, as they are stored.
@@ -52,6 +53,8 @@ def convert(
             ranked = AdapterConfig(rank=adapter, alpha=2.0 * adapter)
             made = gguf.begin_adapter(str(source), out, ranked, precision=stored, encoder=encoder)
         else:
+            if kind == "huggingface":
+                source = huggingface.fetch(str(source))
             converters = {"parlai": parlai, "huggingface": huggingface, "gguf": gguf}
             made = converters[kind].convert(source, out, precision=stored, encoder=encoder)
         for note in made.notes:

@@ -12,7 +12,7 @@ from openmmb.config import parse
 from openmmb.convert.adopt import image_shape
 from openmmb.convert.bpe import HF_SPECIALS, PARLAI_SPECIALS
 from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, Naming
-from openmmb.convert.objects import read_object, write_object
+from openmmb.convert.objects import name_of, read_object, write_object
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import Variant
 
@@ -171,7 +171,7 @@ def read_settings(
         return parse(
             CheckpointConfig,
             {
-                "name": source.resolve().name,
+                "name": name_of(source),
                 "encoder": encoder,
                 "model": model,
                 "encode": {

@@ -6,21 +6,20 @@ for half precision.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
-from openmmb.convert.objects import read_object, write_object
+from openmmb.convert.objects import write_object
+from openmmb.convert.vocabulary_file import Merges, read_ids, read_merges, read_vocabulary_files
 from openmmb.errors import CheckpointError
 from openmmb.files import read_text
 from openmmb.text.tokenizer import END, FILLER, PAD, START, STYLE, UNKNOWN, Tokenizer
 
 PARLAI_SPECIALS = (PAD, START, END, UNKNOWN)
 HF_SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
-Merges = list[tuple[str, str]]
 
 
 def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
@@ -52,21 +51,38 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
 
 
 def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
-    """Read ``vocab.json`` and ``merges.txt``.
+    """Read ``vocab.json`` and ``merges.txt``, or where these are not there ``tokenizer.json``.
+
+    Special tokens that were added behind the BPE's own are nothing that can be said here.
 
     Raises:
         CheckpointError: A file is missing or they do not fit each other.
     """
-    path = folder / "vocab.json"
-    tokens = read_ids(path)
+    vocabulary = read_vocabulary_files(folder)
+    path, tokens = vocabulary.path, vocabulary.tokens
     for at, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
         token = tokens[at] if at < len(tokens) else None
         if token not in names:
             raise CheckpointError(f"{path}: token {at} is {token!r}, expected {names[0]!r}")
     tokens[:4] = PARLAI_SPECIALS
     own = sum(not FILLER.fullmatch(token) for token in tokens)
-    return build_tokenizer(
-        _filled(tokens, own, size, path), read_merges(folder / "merges.txt"), folder
+    return build_tokenizer(_filled(tokens, own, size, path), vocabulary.merges, folder)
+
+
+def unused_tokens(folder: Path, *, size: int) -> tuple[str, ...]:
+    """Say which added tokens of a folder's vocabulary stand for nothing here.
+
+    Args:
+        folder: The folder; its vocabulary has been read before.
+        size: Rows of the model's table.
+    """
+    if (folder / "vocab.json").is_file() or not (folder / "tokenizer.json").is_file():
+        return ()
+    added = read_vocabulary_files(folder).added
+    without_row = "the model has no row for it; left out"
+    return tuple(
+        f"token {name}: {'stands for nothing here' if at < size else without_row}"
+        for at, name in sorted(added.items())
     )
 
 
@@ -111,38 +127,6 @@ def read_names(dictionary: Path) -> list[str]:
     return [line.rpartition("\t")[0] for line in lines if line]
 
 
-def read_ids(path: Path) -> list[str]:
-    """Read an object of token -> id as tokens in the order of their ids.
-
-    Raises:
-        CheckpointError: The file is missing or malformed, or an id has no token.
-    """
-    ids: Mapping[str, Any] = read_object(path)
-    by_id = {at: token for token, at in ids.items() if isinstance(at, int)}
-    missing = next((at for at in range(len(ids)) if at not in by_id), None)
-    if missing is not None:
-        last = len(ids) - 1
-        raise CheckpointError(f"{path}: no token has the id {missing}; expected ids 0 to {last}")
-    return [by_id[at] for at in range(len(ids))]
-
-
-def read_merges(path: Path) -> Merges:
-    """Read pairs of tokens, one a line, best first; a line with the version may stand on top.
-
-    Raises:
-        CheckpointError: The file is missing, or a line is no pair.
-    """
-    merges = []
-    for number, line in enumerate(read_text(path, error=CheckpointError).split("\n"), 1):
-        if not line or (number == 1 and line.startswith("#version")):
-            continue
-        pair = line.split(" ")
-        if len(pair) != 2:
-            raise CheckpointError(f"{path}: line {number} is {line[:40]!r}, expected two tokens")
-        merges.append((pair[0], pair[1]))
-    return merges
-
-
 def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Tokenizer:
     """Make the tokenizer of a vocabulary in the order of its ids.
 
@@ -153,6 +137,7 @@ def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Toke
     if len(vocabulary) != len(tokens):
         twice = next(token for at, token in enumerate(tokens) if vocabulary[token] != at)
         raise CheckpointError(f"{source}: token {twice!r} stands twice; expected each once")
+    _check_merges(tokens, merges, source)
     try:
         inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     except Exception as error:  # the library raises bare Exception and nothing else
@@ -162,6 +147,18 @@ def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Toke
     specials = [*PARLAI_SPECIALS, *(token for token in tokens if FILLER.fullmatch(token))]
     inner.add_special_tokens([AddedToken(name, normalized=False) for name in specials])
     return Tokenizer(inner)
+
+
+def _check_merges(tokens: Sequence[str], merges: Merges, source: Path) -> None:
+    """See that most tokens can be made; those that none makes would never be in a text."""
+    named = {*PARLAI_SPECIALS, *HF_SPECIALS}
+    longer = {t for t in tokens if len(t) > 1 and t not in named and not FILLER.fullmatch(t)}
+    made = sum(a + b in longer for a, b in merges)
+    if made < len(longer) / 2:
+        raise CheckpointError(
+            f"{source}: {len(merges)} merges make {made} of {len(longer)} tokens; are these the "
+            "merges of this vocabulary, and whole?"
+        )
 
 
 def _filled(tokens: list[str], own: int, size: int, source: Path) -> list[str]:

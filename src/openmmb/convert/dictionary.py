@@ -16,7 +16,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers
 
-from openmmb.convert.bpe import PARLAI_SPECIALS, Merges, read_ids, read_names
+from openmmb.convert.bpe import PARLAI_SPECIALS, read_names
 from openmmb.convert.objects import write_object
 from openmmb.convert.subwords import (
     as_listed,
@@ -25,6 +25,7 @@ from openmmb.convert.subwords import (
     made_by,
     read_codecs,
 )
+from openmmb.convert.vocabulary_file import Merges, read_ids
 from openmmb.errors import CheckpointError
 from openmmb.text.patterns import FINAL_SIGMA, WORDS_AND_MARKS
 from openmmb.text.spelling import LAST

@@ -14,6 +14,7 @@ only such a model goes back. Hugging Face's networks are ParlAI's, ``prelayernor
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ from openmmb.config import load as load_config
 from openmmb.convert import llama
 from openmmb.convert.adopt import FRESH, adopt_network, in_precision, untrained_pictures
 from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, write_settings
-from openmmb.convert.bpe import read_hf_vocabulary, write_hf_vocabulary
+from openmmb.convert.bpe import read_hf_vocabulary, unused_tokens, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
-from openmmb.convert.names import Naming
+from openmmb.convert.names import Naming, share_table, unwrap
 from openmmb.convert.objects import read_object
 from openmmb.convert.write import Converted, new_folder, write_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
+from openmmb.hub import TRANSFORMERS, resolve
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids
 from openmmb.pickles import load_pickle
@@ -53,6 +55,12 @@ BIAS = "final_logits_bias"
 SEGMENTS = "encoder.segments.weight"
 FILES = ("model.safetensors", "pytorch_model.bin")
 """Weights; with ``.index.json`` after the name where they are in several files."""
+PUBLISHED = replace(
+    TRANSFORMERS,
+    files=(*TRANSFORMERS.files, "generation_config.json"),
+    instead=("pytorch_model*.bin", "pytorch_model.bin.index.json"),
+)
+"""What is read of a model on the hub; the older pickles only where there is nothing else."""
 
 
 def convert(
@@ -74,6 +82,7 @@ def convert(
         CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
             are not those of its configuration. A pickle that names code to run is refused.
     """
+    _check_folder(source)
     data = read_object(source / "config.json")
     if data.get("model_type") in llama.KINDS:
         with _open_weights(source) as weights:
@@ -83,7 +92,9 @@ def convert(
     kind = find_kind(data, source)
     read_vocabulary = read_hf_dictionary if kind.has_pieces else read_hf_vocabulary
     with _open_weights(source) as published:
-        weights = dict(published)
+        weights = unwrap(published, source)
+        weights = share_table(weights, kind.naming.embeddings, kind.naming.copies)
+        notes = _renamed(published, weights)
         _check_bias(weights.pop(BIAS, None), source)
         config = read_settings(kind, data, source, encoder, learned=_are_learned(weights))
         tokenizer = read_vocabulary(source, size=config.model.vocab_size)
@@ -91,7 +102,23 @@ def convert(
             weights, kind.naming, config.seq2seq, source, precision=precision, fresh=True
         )
         write_checkpoint(out, config, tokenizer, adopted)
-    return Converted(folder=out, config=config, notes=(untrained_pictures(encoder),))
+    lost = unused_tokens(source, size=config.model.vocab_size)
+    return Converted(folder=out, config=config, notes=(untrained_pictures(encoder), *notes, *lost))
+
+
+def fetch(name: str) -> Path:
+    """Return the folder of a published model: one that is here, or ``org/name`` of the hub.
+
+    Raises:
+        CheckpointError: It is not here, and the hub does not have it or cannot be reached.
+    """
+    try:
+        return resolve(name, PUBLISHED)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; or fetch it where there is a network, hf download {name} --local-dir DIR, "
+            "and convert DIR"
+        ) from error
 
 
 def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -> None:
@@ -121,6 +148,22 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
             write_safetensors(partial / FILES[0], split)
             stored = DTYPES[precision] if precision else weights["embeddings.weight"].dtype
             write_settings(kind, config, partial, stored)
+
+
+def _check_folder(source: Path) -> None:
+    if (source / "adapter_config.json").is_file() and not (source / "config.json").is_file():
+        raise CheckpointError(
+            f"{source}: holds adapters of PEFT without their base; merge them first "
+            "(merge_and_unload) and save the whole"
+        )
+
+
+def _renamed(published: Mapping[str, Weight], weights: Mapping[str, Weight]) -> tuple[str, ...]:
+    """Say what names were read as others."""
+    odd = [name for name in published if name not in weights]
+    if not odd:
+        return ()
+    return (f"names: {len(odd)} weights are named otherwise than published, as {odd[0]}; read so",)
 
 
 def _kind_of(tokenizer: Tokenizer) -> Kind:

@@ -19,7 +19,8 @@ from openmmb.convert.causal import (
     text_shapes,
     write_causal,
 )
-from openmmb.convert.objects import read_object
+from openmmb.convert.names import share_table, unwrap
+from openmmb.convert.objects import name_of, read_object
 from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.files import read_text
@@ -103,6 +104,9 @@ def convert_llama(
     vectors, features = image_shape(encoder)
     shape = read_shape(data, source / "config.json", image_vectors=vectors, image_dim=features)
     wanted = text_shapes(shape)
+    weights = unwrap(weights, source)
+    if shape.tied:
+        weights = share_table(weights, f"{OUTSIDE['embeddings']}.weight", (COPY,))
     spare = [name for name in weights if name.endswith("rotary_emb.inv_freq")]
     if shape.tied and COPY in weights:
         _check_copy(weights, source)
@@ -115,7 +119,7 @@ def convert_llama(
         precision=precision,
         spare=spare,
     )
-    config = make_settings(source.resolve().name, encoder, shape)
+    config = make_settings(name_of(source), encoder, shape)
     return write_causal(out, config, read_vocabulary(source, data), adopted, source=source)
 
 

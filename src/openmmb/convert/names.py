@@ -5,8 +5,12 @@ tensors are put together along the first dimension.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from openmmb.errors import CheckpointError
+from openmmb.tensors import Weight
 
 Parts = Mapping[str, tuple[str, ...]]
 """Part of a layer here -> its parts there, put together in this order."""
@@ -48,6 +52,56 @@ class Naming:
             if path == ours or path.startswith(f"{ours}."):
                 return (f"{start}.{theirs}{path.removeprefix(ours)}.{kind}",)
         raise KeyError(name)
+
+
+WRAPPERS = ("module.", "_orig_mod.", "base_model.model.", "_fsdp_wrapped_module.")
+"""What DistributedDataParallel, torch.compile, PEFT and FSDP put before names."""
+
+
+def unwrap(weights: Mapping[str, Weight], path: Path) -> dict[str, Weight]:
+    """Return weights by the names that they have in the published models.
+
+    Args:
+        weights: By the names in their file.
+        path: The file or the folder, for messages.
+
+    Raises:
+        CheckpointError: Two weights come to have one name.
+    """
+    names = {name: _unwrapped(name) for name in weights}
+    if not any(plain.startswith("model.") for plain in names.values()):  # it was saved without head
+        for name, plain in names.items():
+            names[name] = plain if plain in HEADS else f"model.{plain}"
+    named: dict[str, Weight] = {}
+    for name, plain in names.items():
+        if plain in named:
+            raise CheckpointError(f"{path}: {plain} is there twice, once as {name}; expected once")
+        named[plain] = weights[name]
+    return named
+
+
+HEADS = ("lm_head.weight", "final_logits_bias")
+"""Weights that stand outside ``model.``."""
+
+
+def share_table(
+    weights: Mapping[str, Weight], name: str, copies: Sequence[str]
+) -> dict[str, Weight]:
+    """Return weights in which the shared table has its first name; files keep any one of them."""
+    known = next((copy for copy in copies if copy in weights), None)
+    if name in weights or known is None:
+        return dict(weights)
+    return {name: weights[known], **weights}
+
+
+def _unwrapped(name: str) -> str:
+    plain = name
+    for wrapper in WRAPPERS:
+        plain = plain.replace(wrapper, "")
+    while plain.startswith("model.model."):
+        plain = plain.removeprefix("model.")
+    head = plain.removeprefix("model.")
+    return head if head in HEADS else plain
 
 
 def _split(name: str) -> tuple[str, str, str]:

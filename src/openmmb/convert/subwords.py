@@ -14,7 +14,8 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, models, pre_tokenizers
 
-from openmmb.convert.bpe import Merges, read_merges, read_names
+from openmmb.convert.bpe import read_names
+from openmmb.convert.vocabulary_file import Merges, read_merges
 from openmmb.errors import CheckpointError
 from openmmb.files import read_text
 from openmmb.text.patterns import WORDS_AND_MARKS
