@@ -49,7 +49,9 @@ encodes = st.builds(
     max_reply=st.integers(1, 128),
     delimiter=texts,
 )
-searches = st.builds(SearchConfig, top_p=st.floats(0, 1, exclude_min=True), beam_size=st.integers(1, 256))
+searches = st.builds(
+    SearchConfig, top_p=st.floats(0, 1, exclude_min=True), beam_size=st.integers(1, 256)
+)
 genders = st.none() | st.sampled_from(GENDER_TOKENS)
 recipes = st.builds(
     Recipe,
