@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from openmmb.chat.bot import Bot, load
 from openmmb.chat.conversation import NO_STYLE, Conversation, Turn
+from openmmb.chat.exchange import Exchange, take_replies
 from openmmb.chat.request import NO_GENDER, Reply, Request, find_gender
 from openmmb.checkpoint import Checkpoint
+from openmmb.engine.generate import Generated
 from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Utterance, Verdict
 from openmmb.search.config import Method, SearchConfig
@@ -165,6 +167,15 @@ def test_several_replies_are_the_safe_ones_in_their_order(bot: Bot) -> None:
             0, min(1, len(safe) - 1)
         )
         assert reply.context_tokens > 0
+
+
+def test_a_reply_without_a_word_is_passed_over_however_safe() -> None:
+    empty, reply = Generated("", 0, -0.1), Generated("I sail.", 4, -0.5)
+    exchanges = [Exchange(Request("Hi"), Conversation()) for _ in range(2)]
+    take_replies(exchanges, [[empty, reply], [empty]], Guard(checks=()))
+    assert (exchanges[0].text, exchanges[0].origin) == ("I sail.", "next_best")
+    assert exchanges[1].origin == "changed_subject"
+    assert exchanges[1].text
 
 
 def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,15 @@ def test_windows_cut_the_stream_of_batches_without_gaps(size: int, batch_size: i
     assert all(len(drawn(mix, w.number)) == w.size * mix.batch_size for w in windows)
 
 
+@pytest.mark.parametrize(
+    ("batches", "windows"), [(1, 1), (3, 1), (WINDOW, 1), (70, 1), (80, 2), (4 * WINDOW, 4)]
+)
+def test_a_window_has_about_fifty_batches_or_the_whole_epoch(batches: int, windows: int) -> None:
+    mix = sampler((batches,), batch_size=1)
+    assert mix.windows_per_epoch == windows
+    assert mix.window(0).size == batches // windows
+
+
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=3).map(tuple),
     seed=st.integers(0, 99),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 
 from openmmb.model.fusion import ImageProjector, append_image
 from openmmb.model.initial import initialise
@@ -36,6 +37,18 @@ def test_more_layers_bend_and_see_each_vector_alone() -> None:
     torch.testing.assert_close(projector(image[1:, 2:3]), projected[1:, 2:3])
     torch.testing.assert_close(projector(image.flip(1)), projected.flip(1))
     assert not torch.allclose(projector(-image), -projected)
+
+
+def test_between_two_layers_is_a_relu() -> None:
+    projector = initialise(ImageProjector(tiny_config(image_layers=2))).eval()
+    weights = projector.state_dict()
+    first, second = (
+        (weights[f"layers.{at}.weight"], weights[f"layers.{at}.bias"]) for at in (0, 3)
+    )
+    image = torch.randn(2, TINY_I, TINY_F)
+    between = F.linear(image, *first)
+    assert (between < 0).any()
+    torch.testing.assert_close(projector(image), F.linear(between.clamp(min=0), *second))
 
 
 def test_a_vector_may_become_several_states_side_by_side() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openmmb.model.loss import reply_loss, token_loss
+from openmmb.model.loss import perplexity, reply_loss, token_loss
 
 
 def slow(logits: Tensor, targets: Tensor, smoothing: float) -> float:
@@ -42,6 +42,14 @@ def test_what_is_banned_learns_nothing(smoothing: float) -> None:
     assert logits.grad is not None
     assert logits.grad[:, [0, 2]].abs().max() == 0
     assert logits.grad[:, [1, 3, 4, 5, 6]].abs().min() > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "tokens", "mean"), [(6.0, 3, 2.0), (2.0, 1, 2.0), (0.0, 0, 0.0), (1e9, 1, 700.0)]
+)
+def test_perplexity_is_e_to_the_mean_loss_of_a_token(loss: float, tokens: int, mean: float) -> None:
+    assert perplexity(loss, tokens) == pytest.approx(math.exp(mean))
+    assert math.isnan(perplexity(math.nan, tokens))
 
 
 def test_losses_of_parts_add_up() -> None:

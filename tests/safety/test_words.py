@@ -77,6 +77,20 @@ def test_a_match_below_the_threshold_passes_but_is_told() -> None:
     )
 
 
+def test_a_match_at_the_threshold_is_refused() -> None:
+    assert not PhraseCheck(TOY, threshold=0.6)("drat", ()).safe
+    assert PhraseCheck(TOY, threshold=0.61)("drat", ()).safe
+
+
+@pytest.mark.parametrize("text", ["\U0001f595oaf", "oaf\U0001f595"])
+def test_what_only_adjoins_an_allowed_phrase_is_found(text: str) -> None:
+    matcher = PhraseMatcher(parse_phrases("insult\toaf"), parse_phrases("\U0001f595"))
+    assert found(text, matcher) == ["oaf"]
+    assert found(text, PhraseMatcher(parse_phrases("insult\toaf\nslur\t\U0001f595"))) == (
+        ["\U0001f595", "oaf"] if text.endswith("oaf") else ["oaf", "\U0001f595"]
+    )
+
+
 WORDS = ["a", "b", "c", "d"]
 
 

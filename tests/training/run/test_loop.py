@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from openmmb.config import dump
 from openmmb.errors import ConfigError, TrainingError
@@ -25,7 +26,7 @@ from openmmb.training.run.state import load_state, save_state
 from openmmb.training.run.update import MAX_SKIPPED
 from openmmb.training.train import train
 from tests.training.build import records, tiny_recipe
-from tests.training.run.line import Line, line_config
+from tests.training.run.line import Line, Points, line_config
 
 NO_WARMUP = ScheduleConfig(kind="constant", warmup_steps=0)
 
@@ -75,6 +76,32 @@ class Late(Line):
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@dataclass(frozen=True)
+class Noisy(Line):
+    """A line that is learnt with noise, as dropout is one."""
+
+    noise: list[float] = field(default_factory=list)
+
+    def loss(self, model: nn.Linear, batch: Points) -> tuple[torch.Tensor, int]:
+        if model.training:
+            self.noise.append(torch.rand(()).item())
+        return super().loss(model, batch)
+
+
+def test_each_update_draws_noise_of_its_own_and_a_resumed_one_the_same(tmp_path: Path) -> None:
+    whole, begun, resumed = Noisy(), Noisy(), Noisy()
+    run(whole, settings(tmp_path))
+    assert len(set(whole.noise)) == len(whole.noise) == 2 * 20  # two batches an update
+
+    def stop(record: Record) -> None:
+        if record["kind"] == "valid":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert run(begun, settings(tmp_path, "other"), watch=stop).steps == 5
+    run(resumed, settings(tmp_path, "other"))
+    assert [*begun.noise, *resumed.noise] == whole.noise
+
+
 def test_processes_that_make_batches_are_there_before_the_network(tmp_path: Path) -> None:
     line = Late()
     Late.seen.clear()
