@@ -42,6 +42,19 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("left", ["model.partial", "model.replaced"])
+def test_what_a_crash_left_beside_a_folder_is_not_in_the_way(left: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for number in ("one", "two"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "old").touch()
+        with replacing(folder) as partial:
+            partial.mkdir()
+            (partial / number).touch()
+    assert [path.name for path in folder.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_text_may_begin_with_a_mark(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_bytes(b"\xef\xbb\xbfhello")

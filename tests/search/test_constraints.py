@@ -75,6 +75,11 @@ def test_context_ngrams(
     assert banned(rule, tokens) == wanted
 
 
+@pytest.mark.parametrize(("said", "ban"), [([1], set()), ([1, 3], {5}), ([4, 1, 3], {5})])
+def test_the_start_token_may_begin_an_ngram_of_the_context(said: Words, ban: set[int]) -> None:
+    assert banned(no_context_ngram(3, torch.tensor([[1, 3, 5]])), [[said]]) == [[ban]]
+
+
 @settings(deadline=None)
 @given(grid(), st.lists(st.integers(1, 4).flatmap(lambda n: words(size=n)), max_size=8))
 def test_phrases(tokens: list[list[Words]], phrases: list[Words]) -> None:
