@@ -14,6 +14,7 @@ from openmmb.data.controls import (
     Controls,
     ControlsConfig,
     picture_questions,
+    with_gender,
 )
 from openmmb.data.example import Example
 from openmmb.errors import ConfigError, DataError
@@ -205,3 +206,11 @@ def test_each_reply_that_is_learnt_beside_another_has_its_own_gender() -> None:
     steered = controls(config).apply(captions, 0)
     assert (steered.gender, steered.more_genders) == ("f0m0", ("f1m0", "f0m0"))
     assert controls(ControlsConfig()).apply(talk, 0).more_genders == ()
+
+
+def test_one_control_for_all_replies_is_one_for_each() -> None:
+    example = replace(tiny_example(), gender="f1m0", more_genders=("f0m0", "f0m1", "f1m1"))
+    told = with_gender(example, "f0m0")
+    assert (told.gender, told.more_genders) == ("f0m0", ("f0m0",) * 3)
+    free = with_gender(example, None)
+    assert (free.gender, free.more_genders) == (None, ())

@@ -66,6 +66,11 @@ def test_a_picture_with_captions_is_never_packed() -> None:
     assert list(packed_replies(captions)) == captions
 
 
+def test_turns_that_have_other_replies_are_never_packed() -> None:
+    turns = [replace(e, references=("or else",)) for e in replies(["a", "b", "c"])]
+    assert list(packed_replies(turns)) == turns
+
+
 @given(st.integers(1, 99), st.integers(0, 5))
 def test_captions_take_turns_from_pass_to_pass(number: int, start: int) -> None:
     example = caption(number)

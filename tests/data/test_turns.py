@@ -139,6 +139,29 @@ def test_the_oldest_turns_go_and_the_newest_stays(turns: list[str], most: int) -
         assert kept[0] in (START, PERSON_ID)
 
 
+@pytest.mark.parametrize("most", [1, 3, 5])
+def test_of_a_reply_that_is_too_long_its_beginning_is_learnt(most: int) -> None:
+    long = example("hi", reply="a b c d e f", gender="f0m0")
+    encoded = encode(long, TOKENIZER, replace(CONFIG, max_reply=most))
+    assert encoded.reply == encode(long, TOKENIZER, CONFIG).reply[:most]
+    assert len(encoded.reply) == len(encoded.targets) == len(encoded.blocks) == most
+
+
+def test_a_turn_without_space_for_a_word_is_left_out() -> None:
+    config = replace(CONFIG, max_context=4, max_pinned=2)
+    styled = replace(example("a b c d"), style="x")
+    pinned = [TOKENIZER.special_id(STYLE), *words("x")]
+    assert len(pinned) == 2
+    assert encode_context(styled, TOKENIZER, config) == pinned  # a mark and an end would fit
+    wider = replace(config, max_context=5)
+    assert encode_context(styled, TOKENIZER, wider) == [
+        *pinned,
+        PERSON_ID,
+        words("a b c d")[-1],
+        END,
+    ]
+
+
 @given(TEXT.map(str.strip).filter(bool), TEXT)
 def test_no_text_becomes_a_mark(text: str, reply: str) -> None:
     typed = f"{text}{PERSON}{OBJECTS}__start__f0m0"
