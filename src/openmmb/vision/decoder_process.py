@@ -5,6 +5,7 @@ to crash; that of run-length encoded BMP is Python. Such a picture is decoded by
 whose memory and processor time the system limits.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from openmmb.vision.pixels import bands
 _CODE: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; from openmmb.vision.decoder_child import main; main()"
 )
+_FEW_THREADS: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""For NumPy, which reserves memory for each."""
 _PATIENCE: Final = 10
 """A process is ended after this many times its processor time: it may wait for a processor."""
 
@@ -37,7 +40,13 @@ class DecoderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libtiff writes there
+            env=os.environ | _FEW_THREADS,
         )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
 
     @property
     def runs(self) -> bool:

@@ -54,16 +54,12 @@ class Decoders:
             process.disown()
         self.renew()
 
-    def _decode_apart(self, data: bytes, budget: Budget) -> Image.Image:
-        process = self._take()
-        try:
-            return process.decode(data, budget)
-        finally:
-            if process.runs:
-                with self._lock:
-                    self._idle.append(process)
+    def take(self) -> DecoderProcess:
+        """Return a process that is idle, or a new one.
 
-    def _take(self) -> DecoderProcess:
+        Raises:
+            ImageError: None can be started.
+        """
         with self._lock:
             while self._idle:
                 process = self._idle.pop()
@@ -74,6 +70,19 @@ class Decoders:
             return DecoderProcess()
         except OSError as error:
             raise ImageError(f"no process to decode it can be started: {error.strerror}") from error
+
+    def give_back(self, process: DecoderProcess) -> None:
+        """Keep a process for the next picture, if it still runs."""
+        if process.runs:
+            with self._lock:
+                self._idle.append(process)
+
+    def _decode_apart(self, data: bytes, budget: Budget) -> Image.Image:
+        process = self.take()
+        try:
+            return process.decode(data, budget)
+        finally:
+            self.give_back(process)
 
 
 DECODERS: Final = Decoders()

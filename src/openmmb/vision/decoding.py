@@ -85,7 +85,7 @@ def decode(data: bytes, kind: Format, budget: Budget) -> Image.Image:
             image.close()  # before the turn, which takes as much again
             return finish(rgb, turn)
         except MemoryError as error:
-            raise ImageError(f"takes over {budget.memory} bytes to decode") from error
+            raise ImageError(_too_much(budget)) from error
         except DAMAGE as error:
             raise ImageError(f"damaged {kind.name}: {reason(error)}") from error
 
@@ -147,6 +147,8 @@ def _open(file: io.BytesIO, kind: Format, budget: Budget) -> Image.Image:
         raise ImageError(f"damaged {kind.name}: its header cannot be read") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{reason(error)}; at most {budget.pixels} pixels are decoded") from error
+    except MemoryError as error:
+        raise ImageError(_too_much(budget)) from error
     except DAMAGE as error:
         raise ImageError(f"damaged header: {reason(error)}") from error
 
@@ -166,6 +168,10 @@ def _find_scale(size: tuple[int, int], data: bytes, budget: Budget) -> int:
         f"{structure.memory(width * height, jpeg.SCALES[-1])} bytes, expected at most "
         f"{budget.memory}"
     )
+
+
+def _too_much(budget: Budget) -> str:
+    return f"takes over {budget.memory} bytes to decode"
 
 
 def _register_heif() -> str:
