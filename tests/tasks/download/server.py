@@ -122,3 +122,19 @@ def redirect_to(url: str) -> Fault:
         handler.end_headers()
 
     return fault
+
+
+def answer(*lines: str) -> Fault:
+    """Send these lines, and a file of nothing."""
+
+    def fault(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.wfile.write("\r\n".join(("HTTP/1.1 200 OK", *lines, "", "")).encode())
+        handler.close_connection = True
+
+    return fault
+
+
+def begin_headers(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    """Send the first line and a header, and break off."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Header: ")
+    handler.close_connection = True

@@ -1,9 +1,11 @@
 """A download ends with the whole right file and nothing else, or with one line and no file."""
 
 import hashlib
+import itertools
 import shutil
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,16 +15,20 @@ from hypothesis import strategies as st
 
 from openmmb.errors import DataError
 from openmmb.tasks.download import resumable
+from openmmb.tasks.download.pace import Pace, TooSlowError
 from openmmb.tasks.download.resumable import (
     ATTEMPTS,
     MissingError,
     UnreachableError,
     digest_of,
     download,
+    receive,
 )
 from tests.tasks.download.server import (
     Fault,
     Site,
+    answer,
+    begin_headers,
     drop_at,
     hang_up,
     ignore_range,
@@ -160,6 +166,82 @@ def test_a_silent_server_is_asked_again(fetch: Fetch, monkeypatch: pytest.Monkey
     assert fetch.waited == [1.0]
     with pytest.raises(UnreachableError, match=r"/file: no answer for .* s, 5 times in a row$"):
         fetch(*[keep_silent] * ATTEMPTS)
+
+
+def slow_clock(step: float) -> Callable[[], float]:
+    """A clock on which every answer of a server takes long."""
+    return itertools.count(0.0, step).__next__
+
+
+@pytest.mark.parametrize("fault", [ignore_range, without_length, begin_headers])
+def test_a_server_that_brings_next_to_nothing_is_given_up(
+    fault: Fault, site: Site, tmp_path: Path
+) -> None:
+    """However often it brings a byte: what it brings counts by the minute."""
+    site.files["/file"] = CONTENT
+    site.faults["/file"] = [fault] * 99
+    waited: list[float] = []
+    with pytest.raises(UnreachableError, match="fewer than 1024 bytes a second, 5 times in a row"):
+        receive(
+            f"{site.url}/file",
+            tmp_path / "file",
+            limit=10**6,
+            wait=waited.append,
+            pace=Pace(clock=slow_clock(61.0)),
+        )
+    assert waited == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_transfer_has_a_longest_time(site: Site, tmp_path: Path) -> None:
+    site.files["/file"] = CONTENT
+    site.faults["/file"] = [drop_at(100 * at) for at in range(1, 99)]
+    with pytest.raises(UnreachableError, match=r"file: not done after 100 s; \d+ bytes are kept"):
+        receive(
+            f"{site.url}/file",
+            tmp_path / "file",
+            limit=10**6,
+            wait=lambda _: None,
+            pace=Pace(100.0, clock=slow_clock(10.0)),
+        )
+
+
+def test_a_slow_window_is_one_that_lasts() -> None:
+    times = iter([0.0, 0.0, 0.0, 59.0, 60.0, 119.0, 120.0])
+    pace = Pace(clock=lambda: next(times))
+    pace.begin()
+    pace.count(0)
+    pace.count(61_440)
+    pace.count(61_439)
+    with pytest.raises(TooSlowError):
+        pace.count(0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"Content-Length: {'9' * 5000}", "its length is a number of 5000 digits"),
+        (f"Content-Length: {'9' * 18}", "bytes, but .* left"),
+        ("Content-Length: -5", "its content has"),
+        ("Content-Length: ten", "its content has"),
+    ],
+)
+def test_a_length_that_is_none_is_one_line(fetch: Fetch, line: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as info:
+        fetch(*[answer(line)] * 9)
+    assert "\n" not in str(info.value)
+    assert len(str(info.value)) < 500
+
+
+def test_a_range_that_nobody_asked_for_is_one_line(fetch: Fetch) -> None:
+    with pytest.raises(DataError, match="file: the server says 416"):
+        fetch(say(416))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://h:99999999999999", "http://\x01/"])
+def test_a_redirect_to_no_address_is_one_line(fetch: Fetch, address: str) -> None:
+    with pytest.raises(DataError, match=r"/file: ") as info:
+        fetch(*[redirect_to(address)] * 9)
+    assert "\n" not in str(info.value)
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault_of_the_servers(fetch: Fetch) -> None:

@@ -1,11 +1,12 @@
 """Out of an archive come the named files, into one folder, or nothing."""
 
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.errors import DataError
@@ -124,3 +125,64 @@ def test_what_an_interrupted_run_left_is_removed(folder: Path) -> None:
     (folder / ".a.tgz.unpacking" / "train.json").write_text("half")
     run(folder, tar({"train.json": b"[]"}))
     assert everything(folder) == {"in/train.json": b"[]"}
+
+
+WHOLE = tar({"a.txt": b"a" * 700, "train.json": b"[]", "b.txt": b"b"}, "w")
+
+
+def test_a_tar_that_is_cut_anywhere_leaves_nothing(folder: Path) -> None:
+    """Inside a header, inside a file and between two, where Python's reader takes it for whole."""
+    end = len(WHOLE.rstrip(b"\0")) // 512 * 512 + 512
+    for cut in (1, 100, 511, 512, 600, 1536, 1600, 2048, 2560, 3000, end - 512, end):
+        with pytest.raises(DataError, match=r"a\.tgz: (not an archive|no file 'train)"):
+            run(folder, WHOLE[:cut])
+        assert everything(folder) == {}
+    assert run(folder, WHOLE[: end + 512]) == {"a.txt": 700, "train.json": 2, "b.txt": 1}
+
+
+def test_a_damaged_header_is_not_the_end(folder: Path) -> None:
+    content = bytearray(WHOLE)
+    at = WHOLE.index(b"train.json")
+    content[at + 100] ^= 0xFF
+    with pytest.raises(DataError, match=r"not an archive that can be read: .*; it is cut"):
+        run(folder, bytes(content))
+    assert everything(folder) == {}
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_that_would_fill_the_memory_is_not_read(folder: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 2**32
+    with pytest.raises(DataError, match=f"a name of {2**32} bytes"):
+        run(folder, WHOLE[:1536] + header.tobuf() + WHOLE)
+
+
+def test_a_chain_of_headers_is_one_line(folder: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1
+    with pytest.raises(DataError, match="not an archive that can be read"):
+        run(folder, (header.tobuf() + b"x" + bytes(511)) * 2000 + WHOLE)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=8
+    ),
+    cut=st.integers(0, len(WHOLE)),
+)
+def test_any_damage_is_files_or_one_line(changes: list[tuple[int, int]], cut: int) -> None:
+    content = bytearray(WHOLE)
+    for at, byte in changes:
+        content[at] = byte
+    with TemporaryDirectory() as name:
+        folder = Path(name, "in")
+        folder.mkdir()
+        try:
+            sizes = run(folder, bytes(content[:cut]))
+        except DataError:
+            sizes = {}
+        left = everything(folder)
+        assert {f"in/{one}": size for one, size in sizes.items()} == {
+            one: len(data) for one, data in left.items()
+        }

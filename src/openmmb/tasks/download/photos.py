@@ -10,6 +10,7 @@ from pathlib import Path
 
 from openmmb.errors import DataError
 from openmmb.files import PARTIAL, write_whole
+from openmmb.tasks.download.pace import Pace
 from openmmb.tasks.download.resumable import Progress, UnreachableError, receive
 from openmmb.tasks.download.sources import Photos
 
@@ -17,6 +18,8 @@ REPORT = "missing.jsonl"
 """In the folder of the photographs: an object a line for each that could not be had, and why."""
 LIMIT = 32 * 2**20
 """Most bytes of one photograph."""
+LONGEST_S = 600.0
+"""Longest time of one photograph."""
 AT_ONCE = 256
 """Photographs that are under way or waiting, between two looks at how it goes."""
 _ID = re.compile(r"[0-9a-f]{8,64}")
@@ -94,7 +97,7 @@ def _fetch(
         return "the id is not one of these photographs"
     partial = folder / f"{image_id}.jpg{PARTIAL}"
     try:
-        receive(photos.url_of(image_id), partial, limit=LIMIT, wait=wait)
+        receive(photos.url_of(image_id), partial, limit=LIMIT, wait=wait, pace=Pace(LONGEST_S))
     except UnreachableError:
         raise
     except DataError as error:

@@ -9,12 +9,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from openmmb.errors import DataError
+from openmmb.errors import DataError, shorten
 from openmmb.files import PARTIAL
+from openmmb.tasks.download.pace import OverdueError, Pace, TooSlowError, build_opener
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and those there will be."""
@@ -24,6 +24,8 @@ ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 30.0
 """Longest silence of a server."""
 CHUNK: Final = 2**20
+LONGEST_NUMBER: Final = 18
+"""Most digits of a length that a server gives."""
 TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers of a server that may be other ones a moment later."""
 NOT_THERE: Final = frozenset({403, 404, 410})
@@ -40,6 +42,10 @@ class UnreachableError(DataError):
 
 class _BrokenError(Exception):
     """This attempt has failed; another one may not."""
+
+
+class _SlowError(_BrokenError):
+    """This attempt has failed, whatever it has brought."""
 
 
 def download(
@@ -89,25 +95,37 @@ def receive(
     limit: int,
     progress: Progress | None = None,
     wait: Callable[[float], None] = time.sleep,
+    pace: Pace | None = None,
 ) -> None:
     """Fetch a file, or the rest of it, in as many attempts as bring something new.
+
+    Args:
+        url: Where the file is.
+        partial: Where it goes.
+        limit: Most bytes.
+        progress: Told about the bytes.
+        wait: Sleeps so many seconds before another attempt.
+        pace: How slow it may be; None: as ``Pace`` has it.
 
     Raises:
         MissingError: The server has no such file.
         UnreachableError: The server cannot be reached.
         DataError: The server refuses, the file is over ``limit``, or the disk is too small.
     """
-    most, failed = _size(partial), 0
+    most, failed, pace = _size(partial), 0, pace or Pace()
     while True:
         try:
-            _receive_rest(url, partial, limit, progress)
+            _receive_rest(url, partial, limit, progress, pace)
             return
+        except OverdueError as error:
+            raise UnreachableError(f"{url}: {error}{_kept(partial)}") from None
         except _BrokenError as error:
-            failed = 1 if _size(partial) > most else failed + 1
+            grown = _size(partial) > most and not isinstance(error, _SlowError)
+            failed = 1 if grown else failed + 1
             most = max(most, _size(partial))
-            if failed == ATTEMPTS:
-                kept = f"; {most} bytes are kept to go on with" if most else ""
-                raise UnreachableError(f"{url}: {error}, {failed} times in a row{kept}") from None
+            if failed >= ATTEMPTS:
+                often = f"{error}, {failed} times in a row"
+                raise UnreachableError(f"{url}: {often}{_kept(partial)}") from None
         wait(2.0 ** (failed - 1))
 
 
@@ -131,22 +149,34 @@ def digest_of(path: Path, kind: str) -> str:
     return f"{kind}:{digest.hexdigest()}"
 
 
-def _receive_rest(url: str, partial: Path, limit: int, progress: Progress | None) -> None:
+def _kept(partial: Path) -> str:
+    size = _size(partial)
+    return f"; {size} bytes are kept to go on with" if size else ""
+
+
+def _receive_rest(
+    url: str, partial: Path, limit: int, progress: Progress | None, pace: Pace
+) -> None:
     """Connect once and append what comes."""
     start = _size(partial)
+    pace.begin()
     try:
-        with _open(url, start) as response:
+        with _open(url, start, pace) as response:
             if response.status != 206 or not _goes_on_at(response, start):
                 start = 0  # the whole file, whatever was asked for
             _append(url, response, partial, start, limit, progress)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing is left to send, or what lies here is of another file
+        if (
+            error.code == 416 and start
+        ):  # nothing is left to send, or what lies here is of another file
             if error.headers.get("Content-Range") == f"bytes */{start}":
                 return
             partial.unlink()
             raise _BrokenError("the server has a shorter file than before") from error
         _refuse(url, error)
+    except TooSlowError as error:
+        raise _SlowError(str(error)) from error
     except urllib.error.URLError as error:
         _give_up(url, error.reason)
         raise _BrokenError(_reason(error.reason)) from error
@@ -154,6 +184,9 @@ def _receive_rest(url: str, partial: Path, limit: int, progress: Progress | None
         if isinstance(error, OSError) and error.filename is not None:  # our disk's
             raise
         raise _BrokenError(_reason(error)) from error
+    except (ValueError, OverflowError) as error:
+        reason = f"the server leads to an address that is none: {shorten(str(error))}"
+        raise DataError(f"{url}: {reason}") from error
 
 
 def _append(
@@ -164,14 +197,16 @@ def _append(
     limit: int,
     progress: Progress | None,
 ) -> None:
-    length = response.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length", "").strip()
+    if length.isdecimal() and len(length) > LONGEST_NUMBER:
+        raise DataError(f"{url}: its length is a number of {len(length)} digits")
     total = start + int(length) if length.isdecimal() else None
     free = shutil.disk_usage(partial.parent).free
     if total is not None and total - start > free:
         raise DataError(f"{url}: {total} bytes, but {partial.parent} has {free} left")
     done = start
     with partial.open("ab" if start else "wb") as file:
-        while done <= limit and (chunk := response.read(CHUNK)):
+        while done <= limit and (chunk := response.read1(CHUNK)):
             file.write(chunk)
             done += len(chunk)
             if progress is not None:
@@ -183,27 +218,11 @@ def _append(
         raise _BrokenError(f"the connection broke off after {done} of {total} bytes")
 
 
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS alone: no redirect may lead to a file of this machine."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _open(url: str, start: int) -> http.client.HTTPResponse:
+def _open(url: str, start: int, pace: Pace) -> http.client.HTTPResponse:
     headers = {"User-Agent": "openmmb"} | ({"Range": f"bytes={start}-"} if start else {})
     request = urllib.request.Request(url, headers=headers)
-    response: http.client.HTTPResponse = _opener().open(request, timeout=TIMEOUT_S)
+    opener = build_opener(pace)
+    response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT_S)
     return response
 
 
@@ -213,7 +232,7 @@ def _goes_on_at(response: http.client.HTTPResponse, start: int) -> bool:
 
 def _refuse(url: str, error: urllib.error.HTTPError) -> None:
     """Raise what an answer of the server means."""
-    answer = f"the server says {error.code} {error.reason}".rstrip()
+    answer = shorten(f"the server says {error.code} {error.reason}".rstrip())
     if error.code in TRY_AGAIN:
         raise _BrokenError(answer) from error
     if error.code in NOT_THERE:

@@ -7,6 +7,7 @@ and devices are refused, and so is what would be more than was expected.
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,13 +16,49 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
-from openmmb.errors import DataError
+from openmmb.errors import DataError, shorten
 
 _CHUNK = 2**20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_MOST_MEMBERS = 500_000
+_LONGEST_HEADER = 2**20
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(ValueError, OverflowError, IndexError, KeyError, RecursionError, MemoryError, struct.error),
+)
 _UNREADABLE = (NotImplementedError, RuntimeError)  # how zipfile says that it cannot decrypt
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar archive; where Python's takes one that is damaged for the end, this raises.
+
+    Raises:
+        tarfile.ReadError: It is cut or damaged, or the archive has no end.
+    """
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {archive.offset}; it is cut") from error
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.size > _LONGEST_HEADER and header.type in _NAMING:
+            raise tarfile.ReadError(f"a name of {header.size} bytes")
+        return header
+
+
+_NAMING = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+"""Kinds of headers whose content, read whole, is of the next one."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +97,11 @@ def unpack(archive: Path, folder: Path, keep: Sequence[str], *, limit: int) -> d
                 raise DataError(f"{archive}: no file {pattern!r} in it")
         for name in sizes:
             (aside / name).replace(folder / name)
-    except (*_DAMAGED, *_UNREADABLE) as error:
-        raise DataError(f"{archive}: not an archive that can be read: {error}") from error
+    except (*_DAMAGED, *_UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # our disk's
+            raise
+        reason = shorten(" ".join(str(error).split())) or type(error).__name__
+        raise DataError(f"{archive}: not an archive that can be read: {reason}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return sizes
@@ -107,7 +147,9 @@ def _members(archive: Path) -> Iterator[_Member]:
                     regular = kind in (0, stat.S_IFREG)  # 0: not written on Unix
                     yield _Member(info.filename, regular, partial(zipped.open, info))
         return
-    with tarfile.open(archive, "r:*") as tarred:
-        for member in tarred:
+    with tarfile.open(archive, "r:*", tarinfo=_Header) as tarred:
+        for number, member in enumerate(tarred):
+            if number == _MOST_MEMBERS:
+                raise tarfile.ReadError(f"more than {number} files")
             if not member.isdir():
                 yield _Member(member.name, member.isreg(), partial(tarred.extractfile, member))
