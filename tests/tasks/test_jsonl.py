@@ -117,3 +117,18 @@ def test_a_turn_that_opens_with_its_picture_is_learnt(tmp_path: Path) -> None:
 def test_a_turn_whose_image_is_no_file_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 1: .*image is ''; expected a file name"):
         read(tmp_path, {"turns": [HI, {**HO, "image": ""}]})
+
+
+def test_half_an_emoji_stops_nothing(tmp_path: Path) -> None:
+    line = (
+        r'{"turns": [{"speaker": "a", "text": "Hi \ud83d"}, {"speaker": "b", "text": "\ude00Ho."}]}'
+    )
+    (example,) = read(tmp_path, line)
+    assert (example.context, example.reply) == (("Hi",), "Ho.")
+
+
+@pytest.mark.parametrize("text", [r"\ud83d", r"\u3164", r"\u2800 \u200b", "\U000e0041", r"\ufe0f"])
+def test_a_turn_of_nothing_visible_is_an_error(text: str, tmp_path: Path) -> None:
+    line = f'{{"turns": [{json.dumps(HI)}, {{"speaker": "b", "text": "{text}"}}]}}'
+    with pytest.raises(DataError, match=r"line 1: turns\.1: text is empty: .*; leave the turn out"):
+        read(tmp_path, line)

@@ -1,12 +1,13 @@
 """Raw files come out as typed rows, and turns as examples, or the error says where and what."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.data.example import Example
@@ -26,6 +27,19 @@ from openmmb.tasks.read import (
 @dataclass(frozen=True)
 class Row:
     said: list[tuple[str, int]]
+
+
+JSON_TEXT = st.lists(
+    st.sampled_from(
+        [
+            *'[]{}:,"\n\r\\ 1',
+            *('"said"', "[[", "]]", r'"\ud83d"', r'"\ude00"', "NaN", "1e999", "null", '"a\x00"'),
+            *("9" * 5000, "[" * 2000, "\ufeff", '{"said": [["a", 1]]}', "a,b\n"),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+"""What may be JSON, and what is nearly."""
 
 
 def test_find_file_takes_the_first_that_is_there(tmp_path: Path) -> None:
@@ -178,3 +192,59 @@ def test_empty_turns_are_neither_replies_nor_context(turns: list[str]) -> None:
     said = [turn for turn in turns if turn]
     assert [example.reply for example in examples] == said
     assert [list(example.context) for example in examples] == [said[:at] for at in range(len(said))]
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (r"a \ud83d b", "a  b"),
+        (r"\ude00", ""),
+        (r"\ude00\ud83d", ""),
+        (r"\ud83d\ude00 \ud83d", "\U0001f600 "),
+        (r"\\ud83d", r"\ud83d"),
+    ],
+)
+def test_half_an_emoji_is_left_out_wherever_json_is_read(
+    escaped: str, text: str, tmp_path: Path
+) -> None:
+    row = f'{{"said": [["{escaped}", 1]]}}'
+    path = tmp_path / "rows.json"
+    path.write_text(row, encoding="utf-8")
+    assert read_json(path, Row) == Row([(text, 1)])
+    assert list(read_json_lines(path, Row)) == [(1, Row([(text, 1)]))]
+    path.write_text(f"[{row}, {row}]", encoding="utf-8")
+    assert list(read_rows(path, Row)) == [Row([(text, 1)])] * 2
+
+
+def test_half_an_emoji_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    for text, message in (
+        (r'{"said": [["\ud83d", "x"]]}', r"rows\.json: line 1: said\.0\.1: .*, got 'x'$"),
+        (r'{"said": "\ud83d', r"rows\.json: line 1: Invalid JSON"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=message):
+            list(read_json_lines(path, Row))
+
+
+def test_files_that_were_put_together_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    line = b'\xef\xbb\xbf{"said": []}\r\n'
+    path.write_bytes(line + line + line.strip())
+    assert [number for number, _ in read_json_lines(path, Row)] == [1, 2, 3]
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.binary(max_size=60) | JSON_TEXT.map(str.encode))
+def test_any_file_is_rows_or_one_line(content: bytes) -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name, "file")
+        path.write_bytes(content)
+        for reader in (
+            lambda: read_json(path, Row),
+            lambda: list(read_rows(path, Row)),
+            lambda: list(read_json_lines(path, Row)),
+            lambda: list(read_csv(path, ["a", "b"])),
+        ):
+            with suppress(DataError):
+                reader()

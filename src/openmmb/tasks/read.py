@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -15,7 +16,11 @@ from openmmb.files import open_text, read_text
 
 T = TypeVar("T")
 
+MARK = "\ufeff"
+"""What some editors put before a text in UTF-8."""
 _CHUNK = 2**22
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_HALVES = re.compile("[\ud800-\udfff]")
 _BLANK = frozenset(" \t\n\r")
 
 
@@ -39,7 +44,7 @@ def read_json(path: Path, cls: type[T]) -> T:
     """
     text = read_text(path, error=DataError)
     try:
-        return TypeAdapter(cls).validate_json(text)
+        return _fit(TypeAdapter(cls), text)
     except ValidationError as error:
         raise DataError(_explain(str(path), error)) from None
 
@@ -70,7 +75,7 @@ def read_json_lines(path: Path, cls: type[T]) -> Iterator[tuple[int, T]]:
     adapter = TypeAdapter(cls)
     for number, line in read_lines(path):
         try:
-            yield number, adapter.validate_json(line)
+            yield number, _fit(adapter, line)
         except ValidationError as error:
             raise DataError(_explain(f"{path}: line {number}", error)) from None
 
@@ -78,12 +83,15 @@ def read_json_lines(path: Path, cls: type[T]) -> Iterator[tuple[int, T]]:
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number, from 1, and the text of each line that is not empty.
 
+    A mark that editors put before a text is no part of a line.
+
     Raises:
         DataError: The file cannot be read or is not UTF-8.
     """
     # Not splitlines: it would also split at form feeds and the like within a text.
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if line := line.removesuffix("\r"):
+        # Files that were put together have their marks at the beginning of a line.
+        if line := line.removesuffix("\r").removeprefix(MARK):
             yield number, line
 
 
@@ -143,6 +151,37 @@ def turn_examples(
             )
 
 
+def _fit(adapter: TypeAdapter[T], text: str) -> T:
+    """Parse JSON that must fit.
+
+    A half of a surrogate pair, such as what is left of an emoji that was cut in two, is no
+    character and is left out. Pydantic refuses a text that has one.
+
+    Raises:
+        ValidationError: It is not JSON, or does not fit.
+    """
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "json_invalid" or not _HALF.search(text):
+            raise
+        try:
+            plain = _without_halves(json.loads(text))
+        except (ValueError, RecursionError):
+            raise error from None
+        return adapter.validate_json(json.dumps(plain))
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALVES.sub("", value)
+    if isinstance(value, list):
+        return [_without_halves(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_halves(key): _without_halves(one) for key, one in value.items()}
+    return value
+
+
 class _Stream:
     """JSON text of which only a part is in memory."""
 
@@ -156,12 +195,14 @@ class _Stream:
         self._peek()
         while True:
             try:
-                value, self._at = self._decoder.raw_decode(self._text, self._at)
+                value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
                 if not self._more():
                     raise
             else:
-                return value
+                begin, self._at = self._at, end
+                halves = _HALF.search(self._text, begin, end)
+                return _without_halves(value) if halves else value
 
     def take(self, *marks: str, or_nothing: bool = False) -> str:
         """Go past the mark that is next and return it."""

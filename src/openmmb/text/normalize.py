@@ -3,12 +3,7 @@
 import re
 import unicodedata
 
-# What no reader sees: controls other than whitespace, soft hyphens, zero-width and direction
-# marks; and lone surrogates, which UTF-8 cannot hold.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
-    "\ud800-\udfff]"
-)
+from openmmb.text.invisible import remove_invisible
 
 # ParlAI takes these marks apart from the words, and puts them back in the same order.
 _MARKS = {".": " .", ",": " ,", "?": " ?", "!": " !", "'": " ' "}
@@ -42,8 +37,11 @@ _BARE_I = re.compile(r"(?<!\S)i(?=$|[ ',?!])")
 
 
 def tidy(text: str) -> str:
-    """Put human-typed text on one line: single spaces, nothing invisible, NFC."""
-    return " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).split())
+    """Put human-typed text on one line: single spaces, nothing invisible, NFC.
+
+    ``remove_invisible`` says what that is, and what writing needs of it.
+    """
+    return " ".join(unicodedata.normalize("NFC", remove_invisible(text)).split())
 
 
 def normalize_reply(text: str) -> str:

@@ -6,6 +6,7 @@ now and then is noticed in its headers too.
 
 import http.client
 import io
+import socket
 import ssl
 import time
 import urllib.request
@@ -121,8 +122,8 @@ class _PacedHandler(urllib.request.HTTPSHandler):
         return self.do_open(self._paced(kind), request)
 
     def _paced(self, kind: Callable[..., http.client.HTTPConnection]) -> Any:
-        def connect(*args: Any, **options: Any) -> http.client.HTTPConnection:  # as urllib calls it
-            connection = kind(*args, **options)
+        def connect(host: str, *, timeout: float) -> http.client.HTTPConnection:
+            connection = kind(host, timeout=timeout)
             connection.response_class = cast("Any", partial(_PacedResponse, self._pace))
             return connection
 
@@ -130,8 +131,10 @@ class _PacedHandler(urllib.request.HTTPSHandler):
 
 
 class _PacedResponse(http.client.HTTPResponse):
-    def __init__(self, pace: Pace, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self, pace: Pace, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method)
         self.fp = io.BufferedReader(_PacedReader(pace, self.fp.detach()))
 
 
