@@ -12,20 +12,21 @@ fast. Without it, the encoder is left out of the table and named below it.
 
 import argparse
 import multiprocessing
+import multiprocessing.process
 import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.synchronize import Barrier
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from openmmb.errors import OpenMMBError
+from openmmb.errors import ConfigError, OpenMMBError
 from openmmb.vision import efficientnet
 from openmmb.vision.encoders import ENCODERS, open_encoder
 from openmmb.vision.features.extract import extract
@@ -155,56 +156,80 @@ def _extract(encoder: ImageEncoder, folder: Path, batch_size: int, share: Share)
 
 
 class _Processes:
-    """Processes that wait with an open encoder, and extract together when told to."""
+    """Processes that wait with an open encoder, and extract together when told to.
+
+    Each is asked and answers through a pipe of its own, which ends with either side: none waits
+    for one that has failed.
+    """
 
     def __init__(
         self, name: str, weights: str | None, folder: Path, args: argparse.Namespace
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._barrier = context.Barrier(PROCESSES + 1)
-        self._workers = [
-            context.Process(
-                target=_work,
-                args=(self._barrier, Share(rank, PROCESSES), name, weights, folder, args),
-                daemon=True,
-            )
-            for rank in range(PROCESSES)
-        ]
+        self._context = multiprocessing.get_context("spawn")
+        self._task = (name, weights, folder, args)
+        self._workers: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
 
     def __enter__(self) -> "_Processes":
-        for worker in self._workers:
-            worker.start()
-        self._barrier.wait()  # all have opened their encoder
+        try:
+            for rank in range(PROCESSES):
+                ours, theirs = self._context.Pipe()
+                share = Share(rank, PROCESSES)
+                worker = self._context.Process(
+                    target=_work, args=(theirs, share, *self._task), daemon=True
+                )
+                worker.start()
+                theirs.close()
+                self._workers.append((worker, ours))
+            self._wait()  # all have opened their encoder
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
+        for worker, connection in self._workers:
             worker.terminate()
+            connection.close()
 
     def run(self) -> float:
         """Let each do its share; return the seconds until the last is done."""
-        self._barrier.wait()
         begun = time.perf_counter()
-        self._barrier.wait()
+        for _, connection in self._workers:
+            connection.send("go")
+        self._wait()
         return time.perf_counter() - begun
+
+    def _wait(self) -> None:
+        for worker, connection in self._workers:
+            try:
+                problem = connection.recv()
+            except (EOFError, OSError):
+                worker.join()
+                problem = f"one of {PROCESSES} processes ended with {worker.exitcode}"
+            if problem:
+                raise ConfigError(problem)
 
 
 def _work(
-    barrier: Barrier,
+    connection: Connection,
     share: Share,
     name: str,
     weights: str | None,
     folder: Path,
     args: argparse.Namespace,
 ) -> None:
-    torch.set_num_threads(max(1, args.threads // PROCESSES))
-    encoder = open_encoder(name, weights=weights, device=args.device)
-    _extract(encoder, folder, args.batch, Share(share.rank, 8 * PROCESSES))  # to warm up
-    barrier.wait()
-    while True:
-        barrier.wait()
-        _extract(encoder, folder, args.batch, share)
-        barrier.wait()
+    try:
+        torch.set_num_threads(max(1, args.threads // PROCESSES))
+        encoder = open_encoder(name, weights=weights, device=args.device)
+        _extract(encoder, folder, args.batch, Share(share.rank, 8 * PROCESSES))  # to warm up
+        connection.send("")
+        while connection.recv():
+            _extract(encoder, folder, args.batch, share)
+            connection.send("")
+    except OpenMMBError as error:
+        connection.send(str(error))
+    except EOFError:  # the process that asked is gone
+        pass
 
 
 if __name__ == "__main__":

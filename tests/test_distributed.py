@@ -5,6 +5,9 @@ Two processes on the CPU stand for any number of graphics cards; the device is a
 
 import json
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +151,7 @@ def recipes_in(folder: Path) -> dict[str, Recipe]:
         "shrunk": {"schedule": replace(plain.schedule, max_steps=20)},
     }
     changes["endless"]["schedule"] = ScheduleConfig(warmup_steps=0, max_steps=40)
+    changes["endless"]["valid"] = replace(plain.valid, every_steps=40)
     return {
         name: replace(plain, out=str(folder / name), **change) for name, change in changes.items()
     }
@@ -276,3 +280,48 @@ def test_a_damaged_share_is_seen(runs: Path) -> None:
     ):
         train(recipes_of(runs, "plain"))
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["kind"] == "end"
+
+
+TOGETHER = """
+import os, sys
+import torch
+from openmmb.distributed import all_gather_object, barrier, is_main, process_group
+from openmmb.errors import TrainingError
+
+try:
+    with process_group(torch.device("cpu")):
+        barrier()
+        if not is_main():
+            if sys.argv[1] == "killed":
+                os.kill(os.getpid(), 9)
+            sys.exit(2)
+        while True:
+            all_gather_object("here")
+except TrainingError as error:
+    print(error)
+    os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("how", ["killed", "failed"])
+def test_where_one_process_ends_none_waits_for_it(how: str, tmp_path: Path) -> None:
+    """Without ``torchrun``, which would end the others itself."""
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), how],
+            env={**os.environ, **meeting, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [3, -9 if how == "killed" else 2]
+    assert told[0].startswith("process 0 of 2: another one has failed or was killed")

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openmmb.errors import ConfigError, unknown
+from openmmb.errors import ConfigError, TrainingError, unknown
 
 DEVICES = ("auto", "cpu", "cuda")
 MOMENT = 0.1
@@ -103,14 +103,25 @@ def process_group(device: torch.device) -> Iterator[None]:
     """Join the process group of the processes that ``torchrun`` has started; alone, do nothing.
 
     The group lasts until the processes end, since it cannot be joined twice. After an error a
-    process leaves without waiting for the others.
+    process leaves without waiting for the others, and they do not wait for it.
+
+    Raises:
+        TrainingError: Another process has failed or was killed.
     """
     if environment_world_size() == 1 or dist.is_initialized():
         yield
         return
     # Weights and gradients pass between graphics cards; all that is small goes over the CPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    yield
+    try:
+        yield
+    except RuntimeError as error:
+        if "gloo" not in str(error) and not isinstance(error, dist.DistError):
+            raise
+        raise TrainingError(
+            f"process {rank()} of {world_size()}: another one has failed or was killed; see what "
+            "it says"
+        ) from error
     atexit.register(_leave)
 
 
