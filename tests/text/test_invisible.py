@@ -87,6 +87,7 @@ def test_what_writing_needs_stays(text: str) -> None:
         ("ㅤ", ""),
         ("a⠀b", "a b"),
         ("⠓⠊⠀⠓⠊", "⠓⠊ ⠓⠊"),
+        ("م\u200c\u17b4", "م"),
         ("\ud83d", ""),
         ("a\ud83db", "ab"),
     ],

@@ -54,7 +54,8 @@ def remove_invisible(text: str) -> str:
     kept: list[str] = []
     for at, character in enumerate(text):
         seen = _INVISIBLE.match(character) is None or at in flags
-        if seen or (kept and _belongs(character, kept[-1], text[at + 1 : at + 2])):
+        after = _INVISIBLE.sub("", text[at + 1 : at + 2])  # what goes joins nothing
+        if seen or (kept and _belongs(character, kept[-1], after)):
             kept.append(character)
     return "".join(kept)
 
@@ -65,7 +66,7 @@ def _belongs(character: str, before: str, after: str) -> bool:
     Args:
         character: The one.
         before: What was kept before it.
-        after: What comes next; nothing at the end.
+        after: What is seen next to it; nothing at the end.
     """
     if character in _JOINERS:
         if _JOINING.match(before) and (_JOINING.match(after) or unicodedata.combining(before)):
