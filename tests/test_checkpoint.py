@@ -20,11 +20,19 @@ from openmmb.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
-from openmmb.engine.open import open_engine
+from openmmb.engine.open import Engine, open_engine
 from openmmb.engine.packed import open_packed
 from openmmb.errors import CheckpointError
 from openmmb.files import replace_folder
 from tests.build import tiny_checkpoint, tiny_config, tiny_model
+
+
+def read_plain(folder: Path) -> Engine:
+    return open_engine(open_checkpoint(folder), device="cpu", kind="plain")
+
+
+def read_packed(folder: Path) -> Engine:
+    return open_engine(open_checkpoint(folder), device="cpu", kind="fp32")
 
 
 def saved(tmp_path: Path) -> Path:
@@ -105,9 +113,9 @@ def test_what_is_no_trained_network_is_not_saved_and_replaces_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("kind", ["plain", "fp32"])
+@pytest.mark.parametrize("opens", [load_checkpoint, read_plain, read_packed])
 def test_a_weight_that_is_no_number_is_refused_however_it_is_read(
-    number: float, kind: str, tmp_path: Path
+    number: float, opens: Callable[[Path], object], tmp_path: Path
 ) -> None:
     folder = saved(tmp_path)
 
@@ -117,9 +125,7 @@ def test_a_weight_that_is_no_number_is_refused_however_it_is_read(
     change_weights(folder, spoil)
     message = r"model\.safetensors: decoder\.norm\.weight has (nan|-?inf) among its numbers"
     with pytest.raises(CheckpointError, match=message):
-        load_checkpoint(folder)
-    with pytest.raises(CheckpointError, match=message):
-        open_engine(open_checkpoint(folder), device="cpu", kind=kind)
+        opens(folder)
 
 
 def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path) -> None:
@@ -127,6 +133,16 @@ def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path) -> None:
     change_weights(folder, lambda weights: weights.update({"x": torch.zeros(2, dtype=torch.int16)}))
     with pytest.raises(CheckpointError, match="x is I16, expected F32, F16, BF16"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("opens", [load_checkpoint, read_plain, read_packed])
+def test_more_layers_than_weights_are_refused_before_they_are_built(
+    opens: Callable[[Path], object], tmp_path: Path
+) -> None:
+    folder = saved(tmp_path)
+    change_config(folder, lambda text: text.replace("decoder_layers = 2", "decoder_layers = 999"))
+    with pytest.raises(CheckpointError, match=r"\d+ weights, expected 1002 layers for the model"):
+        opens(folder)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from openmmb.config import config, dump
 from openmmb.config import load as load_config
@@ -33,7 +33,15 @@ from openmmb.model.seq2seq import Seq2Seq
 from openmmb.model.shapes import Shape
 from openmmb.pretrained.bases import BASES, load_base
 from openmmb.search.config import SearchConfig
-from openmmb.tensors import Weight, load_strict, open_safetensors, require_weights, weights_of
+from openmmb.tensors import (
+    Weight,
+    convert_weight,
+    load_strict,
+    open_safetensors,
+    require_layers,
+    require_weights,
+    weights_of,
+)
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -180,6 +188,7 @@ class SavedCheckpoint:
             yield weights_of(load_checkpoint(self.folder).model)
             return
         path = self.folder / WEIGHTS
+        require_layers(path, self.config.model, of=OF)
         with torch.device("meta"):
             expected = new_network(self.config.model).state_dict()
         with open_safetensors(path) as weights:
@@ -249,7 +258,7 @@ def write_folder(
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
     weights = {
-        name: convert_weight(name, tensor, precision)
+        name: convert_weight(name, tensor, DTYPES[precision])
         for name, tensor in model.state_dict().items()
         if names is None or name in names
     }
@@ -302,9 +311,11 @@ def load_checkpoint(
             each other; or the base that it is built on is not installed.
     """
     saved = open_checkpoint(folder)
-    with torch.device("meta"):
-        model = new_network(saved.config.model)
     settings = saved.config
+    if settings.base is None:
+        require_layers(folder / WEIGHTS, settings.model, of=OF)
+    with torch.device("meta"):
+        model = new_network(settings.model)
     if settings.base is None or settings.adapter is None or not isinstance(model, CausalLM):
         load_weights(model, folder / WEIGHTS, dtype)
     else:
@@ -353,21 +364,6 @@ def read_vocabulary(folder: Path, *, size: int) -> Tokenizer:
             f"a vocabulary of {size}"
         )
     return tokenizer
-
-
-def convert_weight(name: str, tensor: Tensor, precision: Precision) -> Tensor:
-    """Return a weight as a checkpoint holds it.
-
-    Raises:
-        CheckpointError: It is too large for ``precision``.
-    """
-    converted = tensor.detach().to("cpu", DTYPES[precision]).contiguous()
-    if not converted.isfinite().all():
-        raise CheckpointError(
-            f"{name}: {tensor.abs().max().item():.3g} is not a number of {precision}; "
-            "save as bf16 or fp32"
-        )
-    return converted
 
 
 def load_weights(

@@ -165,7 +165,7 @@ def _current(cls: Any, data: Any) -> Any:
 
 def _explain(cls: type[Any], source: str, detail: ErrorDetails) -> str:
     location = detail["loc"]
-    key = ".".join(str(step) for step in location if not _is_tag(step))
+    key = shorten(".".join(str(step) for step in location if not _is_tag(step)))
     if detail["type"] == "unexpected_keyword_argument":
         names = _field_names(cls, location[:-1])
         return f"{source}: {key}: {unknown('key', str(location[-1]), names)}"

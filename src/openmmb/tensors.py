@@ -21,6 +21,8 @@ from openmmb.errors import CheckpointError
 
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 """What safetensors calls the precisions that weights may have."""
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+"""What people call them."""
 _DTYPES = {name: dtype for dtype, name in NAMES.items()}
 
 LONGEST_HEADER = 2**24
@@ -182,6 +184,21 @@ def write_safetensors(path: Path, weights: Mapping[str, Weight]) -> None:
             file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
+def convert_weight(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight as a checkpoint holds it.
+
+    Raises:
+        CheckpointError: It is too large for ``dtype``.
+    """
+    converted = tensor.detach().to("cpu", dtype).contiguous()
+    if not converted.isfinite().all():
+        raise CheckpointError(
+            f"{name}: {tensor.abs().max().item():.3g} is not a number of {PRECISIONS[dtype]}; "
+            "save as bf16 or fp32"
+        )
+    return converted
+
+
 def require_names(
     path: Path, given: Collection[str], expected: Collection[str], *, of: str = ""
 ) -> None:
@@ -228,6 +245,25 @@ def require_weights(
             raise CheckpointError(
                 f"{path}: {name} is {given[name].shape}, expected {tuple(tensor.shape)}{of}"
             )
+
+
+def require_layers(path: Path, shape: object, *, of: str = "") -> None:
+    """Refuse a file of safetensors with fewer weights than a network has layers.
+
+    A network is built before its weights are compared; one of many layers takes long.
+
+    Args:
+        path: The file.
+        shape: The config of the network; its counts of layers are the fields that end so.
+        of: What the weights should be of, to end the message.
+
+    Raises:
+        CheckpointError: It has fewer, or is damaged.
+    """
+    layers = sum(number for name, number in vars(shape).items() if name.endswith("_layers"))
+    with open_safetensors(path) as weights:
+        if len(weights) < layers:
+            raise CheckpointError(f"{path}: {len(weights)} weights, expected {layers} layers{of}")
 
 
 def load_strict(

@@ -132,3 +132,9 @@ def test_a_turn_of_nothing_visible_is_an_error(text: str, tmp_path: Path) -> Non
     line = f'{{"turns": [{json.dumps(HI)}, {{"speaker": "b", "text": "{text}"}}]}}'
     with pytest.raises(DataError, match=r"line 1: turns\.1: text is empty: .*; leave the turn out"):
         read(tmp_path, line)
+
+
+def test_what_is_wrong_with_a_long_text_is_a_short_message(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: learn names 'x+\.\.\.$") as info:
+        read(tmp_path, {"turns": [HI, HO], "learn": ["x" * 5000]})
+    assert len(str(info.value)) < 600 + len(str(tmp_path))

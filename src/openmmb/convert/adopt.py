@@ -11,12 +11,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from openmmb.checkpoint import DTYPES, Precision, convert_weight
+from openmmb.checkpoint import DTYPES, Precision
 from openmmb.convert.names import Naming
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.model.seq2seq import Seq2Seq
-from openmmb.tensors import NAMES, Read, Weight, require_names
+from openmmb.tensors import NAMES, Read, Weight, convert_weight, require_names
 from openmmb.vision.encoders import ENCODERS, find_encoder
 
 FRESH = ("encoder.image_projector.", "encoder.segments.")
@@ -131,7 +131,7 @@ def in_precision(name: str, weight: Weight, precision: Precision | None, path: P
     wanted = precision or kept
 
     def read() -> Tensor:
-        return convert_weight(f"{path}: {name}", weight.read(), wanted)
+        return convert_weight(f"{path}: {name}", weight.read(), DTYPES[wanted])
 
     return replace(weight, dtype=DTYPES[wanted], read=read)
 

@@ -22,6 +22,7 @@ from openmmb.checkpoint import (
 from openmmb.config import config, require
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.reading import ReadConfig
+from openmmb.tensors import require_layers
 from openmmb.text.tokenizer import Tokenizer
 
 
@@ -101,6 +102,7 @@ def load_classifier(folder: Path) -> TrainedClassifier:
     """
     settings = read_settings(ClassifierConfig, folder, what="classifier")
     tokenizer = read_vocabulary(folder, size=settings.shape.vocab_size)
+    require_layers(folder / WEIGHTS, settings.shape)
     with torch.device("meta"):
         model = Classifier(settings.shape)
     load_weights(model, folder / WEIGHTS, torch.float32)

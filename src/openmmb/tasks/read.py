@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MARK = "\ufeff"
 """What some editors put before a text in UTF-8."""
+LONGEST_MESSAGE = 400
+"""Characters of a message, but for what comes before and what it quotes itself."""
 _CHUNK = 2**22
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -258,6 +260,8 @@ def _explain(where: str, error: ValidationError, mark: str = ": ") -> str:
     # JSON that is none is quoted by its message; a check of our own names the value itself.
     quoted = first["type"] in ("json_invalid", "value_error")
     message = first["msg"].removeprefix("Value error, ")
+    if len(message) > LONGEST_MESSAGE:  # it quotes a text
+        message = f"{message[:LONGEST_MESSAGE]}..."
     return f"{where}: {message}" + ("" if quoted else f", got {shorten(repr(first['input']))}")
 
 

@@ -164,6 +164,13 @@ def test_a_chain_of_headers_is_one_line(folder: Path) -> None:
         run(folder, (header.tobuf() + b"x" + bytes(511)) * 2000 + WHOLE)
 
 
+def test_a_zip_whose_directory_points_before_its_begin_is_one_line(folder: Path) -> None:
+    content = bytearray(zipped({"train.json": b"[]"}))
+    content[-6] += 100  # where the directory begins
+    with pytest.raises(DataError, match="not an archive that can be read"):
+        run(folder, bytes(content))
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     changes=st.lists(

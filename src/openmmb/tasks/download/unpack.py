@@ -4,6 +4,7 @@ A file goes into the folder under its last name, so no path of an archive can le
 and devices are refused, and so is what would be more than was expected.
 """
 
+import errno
 import lzma
 import shutil
 import stat
@@ -98,7 +99,7 @@ def unpack(archive: Path, folder: Path, keep: Sequence[str], *, limit: int) -> d
         for name in sizes:
             (aside / name).replace(folder / name)
     except (*_DAMAGED, *_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # our disk's
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # our disk's
             raise
         reason = shorten(" ".join(str(error).split())) or type(error).__name__
         raise DataError(f"{archive}: not an archive that can be read: {reason}") from error
