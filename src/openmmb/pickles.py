@@ -53,7 +53,7 @@ def load_published(path: Path, *, what: str) -> Any:
         try:
             state = named = load_file(path)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: not safetensors: {error}") from error
+            raise CheckpointError(f"{path}: not safetensors: {shorten(str(error))}") from error
     for name, tensor in named.items() if isinstance(named, dict) else ():
         if isinstance(tensor, torch.Tensor):
             check_tensor(path, str(name), tensor)
@@ -83,7 +83,7 @@ def load_pickle(path: Path, *, mapped: bool = False) -> Any:
             f"{_reason(error)}"
         ) from error
     except _DAMAGE as error:
-        reason = str(error).partition("\n")[0]
+        reason = shorten(str(error).partition("\n")[0])
         raise CheckpointError(f"{path}: not a checkpoint of PyTorch: {reason}") from error
 
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 """What safetensors calls the precisions that weights may have."""
@@ -66,7 +66,8 @@ def pickled_weights(state: Any, path: Path) -> dict[str, Weight]:
     weights = {}
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise CheckpointError(f"{path}: {name} is a {type(tensor).__name__}, expected a tensor")
+            kind = type(tensor).__name__
+            raise CheckpointError(f"{path}: {shorten(str(name))} is a {kind}, expected a tensor")
         weights[name] = Weight(
             tuple(tensor.shape), tensor.dtype, partial(_whole, path, name, tensor)
         )
@@ -85,7 +86,7 @@ def check_tensor(path: Path, name: str, tensor: Tensor) -> None:
         CheckpointError: It is sparse, has no numbers or is larger than what is stored of it; or a
             number of it is infinite or none.
     """
-    where = f"{path}: {name}"
+    where = f"{path}: {shorten(name)}"
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
     if not plain or tensor.is_quantized:
         kind = f"{tensor.layout} on {tensor.device}".replace("torch.", "")
@@ -130,15 +131,17 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
     try:
         file: Any = safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not safetensors: {error}") from error
+        reason = shorten(" ".join(str(error).split()))
+        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
     with file:
         weights = {}
         for name in file.keys():  # noqa: SIM118
             stored = file.get_slice(name)
             shape, dtype = tuple(stored.get_shape()), _DTYPES.get(stored.get_dtype())
             if dtype is None:
+                expected = ", ".join(_DTYPES)
                 raise CheckpointError(
-                    f"{path}: {name} is {stored.get_dtype()}, expected {', '.join(_DTYPES)}"
+                    f"{path}: {shorten(name)} is {stored.get_dtype()}, expected {expected}"
                 )
             weights[name] = Weight(shape, dtype, partial(_stored, path, name, file))
         yield weights
@@ -222,7 +225,7 @@ def require_names(
 
 def _first_three(names: set[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(sorted(names)[:3]) + more
+    return ", ".join(map(shorten, sorted(names)[:3])) + more
 
 
 def require_weights(

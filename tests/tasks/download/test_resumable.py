@@ -160,7 +160,7 @@ def test_a_server_that_brings_a_little_each_time_is_not_given_up(fetch: Fetch) -
 
 
 def test_a_silent_server_is_asked_again(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resumable, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(resumable, "TIMEOUT_S", 0.5)
     fetch(keep_silent)
     assert fetch.path.read_bytes() == CONTENT
     assert fetch.waited == [1.0]
