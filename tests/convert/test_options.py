@@ -59,7 +59,7 @@ def options(values: dict[str, Any], **changes: Any) -> Options:
 def test_the_model_card_is_what_the_defaults_are() -> None:
     card = options(CARD)
     card.check()
-    config = card.checkpoint("mmb", encoder="efficientnet_lite0")
+    config = card.checkpoint("mmb", encoder=None)
     assert config.model == type(config.model)()
     assert config.search == SearchConfig()
     assert (config.encoder, config.gender) == ("faster_rcnn_x152", "f0m0")
@@ -72,7 +72,7 @@ def test_the_model_card_is_what_the_defaults_are() -> None:
 def test_what_old_options_lack_is_as_it_was_then() -> None:
     old = options(OLD)
     old.check()
-    config = old.checkpoint("old", encoder="efficientnet_lite0")
+    config = old.checkpoint("old", encoder=None)
     model, search = config.seq2seq, config.search
     assert (model.variant, model.activation, model.scale_embeddings) == ("aiayn", "relu", True)
     assert (model.num_encoder_layers, model.num_decoder_layers) == (2, 2)
@@ -81,10 +81,7 @@ def test_what_old_options_lack_is_as_it_was_then() -> None:
     assert search.max_length == config.encode.max_reply == config.encode.max_context == 128
     assert not config.encode.end_context
     assert config.gender is None
-    assert (
-        options(OLD, beam_size=1).checkpoint("old", encoder="efficientnet_lite0").search.method
-        == "greedy"
-    )
+    assert options(OLD, beam_size=1).checkpoint("old", encoder=None).search.method == "greedy"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +95,7 @@ def test_what_old_options_lack_is_as_it_was_then() -> None:
 )
 def test_limits(changes: dict[str, Any], context: int, reply: int) -> None:
     limited = CARD | {"truncate": 64, "label_truncate": 32} | changes
-    encode = options(limited).checkpoint("mmb", encoder="efficientnet_lite0").encode
+    encode = options(limited).checkpoint("mmb", encoder=None).encode
     assert (encode.max_context, encode.max_reply) == (context, reply)
 
 
@@ -107,14 +104,14 @@ def test_limits(changes: dict[str, Any], context: int, reply: int) -> None:
     [("topk", "topk"), ("nucleus", "nucleus"), ("delayedbeam", "delayed_beam")],
 )
 def test_methods(theirs: str, ours: str) -> None:
-    found = options(CARD, inference=theirs).checkpoint("mmb", encoder="efficientnet_lite0")
+    found = options(CARD, inference=theirs).checkpoint("mmb", encoder=None)
     assert found.search.method == ours
 
 
 @pytest.mark.parametrize("full", [False, True])
 def test_how_much_of_the_context_is_blocked_is_kept(full: bool) -> None:
     changed = options(CARD, beam_block_full_context=full)
-    found = changed.checkpoint("mmb", encoder="efficientnet_lite0")
+    found = changed.checkpoint("mmb", encoder=None)
     assert found.search.block_full_context == full
     assert changed.notes() == ()
 
@@ -130,7 +127,7 @@ def test_what_is_not_carried_over_is_said(key: str, value: Any) -> None:
     changed = options(CARD, **{key: value})
     [note] = changed.notes()
     assert note.startswith(f"{key}: ")
-    changed.checkpoint("mmb", encoder="efficientnet_lite0")
+    changed.checkpoint("mmb", encoder=None)
 
 
 SMALL: dict[str, Any] = OLD | {"dict_tokenizer": "bpe", "dict_lower": True}

@@ -108,3 +108,29 @@ def test_replies_are_measured_in_every_setting_and_counted_up_to_the_last() -> N
             )
             for setting in settings_for(checkpoint.config, examples, ban=True)
         )
+
+
+def test_replies_are_asked_for_in_the_styles_of_the_perplexity_and_the_report_says_which() -> None:
+    checkpoint = tiny_checkpoint(image_vectors=TINY_I, image_dim=TINY_F)
+    styled = [replace(one, style="Sweet") for one in TALK]
+    plain = batcher()
+    always = ControlsConfig(category_frac=1.0)
+    swapped = replace(
+        plain,
+        controls=Controls(config=always, polarities={"Sweet": "positive/neutral"}, seed=0),
+    )
+    measures = Measures(checks=())
+    engine = plain_engine(checkpoint)
+    positive = [replace(one, style="positive/neutral") for one in TALK]
+    for used, asked, told in (
+        (plain, styled, "as they are"),
+        (swapped, positive, "100% by controls, others as they are"),
+    ):
+        [report] = measure_tasks(engine, {"talk": styled}, used, measures=measures)
+        assert report.styles == told
+        assert report.perplexity == pytest.approx(measured(checkpoint, asked), rel=1e-4)
+        assert report.replies[0] == measure_replies(
+            engine, asked, None, settings_for(engine.config, asked)[0], measures
+        )
+    [bare] = measure_tasks(engine, {"talk": TALK}, plain)
+    assert bare.styles is None

@@ -51,7 +51,13 @@ def test_the_agent_decides_the_control(flags: tuple[str, ...], gender: str) -> N
 def test_only_safety_none_takes_the_guard_away() -> None:
     assert command("-mf", "run", safe=False).guard
     assert any("--safety none" in note for note in command("-mf", "run", safe=False).notes)
-    assert command("-mf", "run", "--safety", "string_matcher").guard
+    lists, both = (
+        command("-mf", "run", "--safety", name) for name in ("string_matcher", "classifier")
+    )
+    assert (lists.guard, lists.classifier) == (True, False)
+    assert (both.guard, both.classifier) == (True, True)
+    assert any("no classifier does" in note for note in lists.notes)
+    assert any("--safety classifier: the guard's lists" in note for note in both.notes)
     assert not command("-mf", "run", "--safety", "none").guard
 
 

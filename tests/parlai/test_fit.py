@@ -9,7 +9,7 @@ import pytest
 from openmmb.checkpoint import save_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.parlai.arguments import read_flags
-from openmmb.parlai.fit import check_shape, fit_to_start, read_start
+from openmmb.parlai.fit import check_shape, check_tokenizer, fit_to_start, read_start
 from openmmb.parlai.train_flags import TrainCommand, read_train
 from tests.build import TINY_F, TINY_I, tiny_checkpoint
 from tests.model.causal import SMOL
@@ -69,3 +69,14 @@ def test_a_decoder_only_network_is_none_of_parlais() -> None:
 
 def test_what_is_true_is_no_contradiction() -> None:
     check_shape({"model.embed_dim": 16, "encode.delimiter": "\n"}, CONFIG, "start")
+
+
+def test_the_tokenizer_that_is_named_must_be_the_starts(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "start", precision="fp16")
+    folder = str(tmp_path / "start")
+    for words in ((), ("--dict-tokenizer", "bytelevelbpe")):
+        check_tokenizer(read_flags(words), folder)
+    asked = read_flags(("--dict-tokenizer", "bpe"))
+    with pytest.raises(ConfigError, match=r"^--dict-tokenizer bpe: .*start is bytelevelbpe, which"):
+        check_tokenizer(asked, folder)
+    check_tokenizer(asked, str(tmp_path / "not there yet"))

@@ -155,3 +155,22 @@ def test_what_must_be_there_is_named(flag: str) -> None:
 def test_what_cannot_be_is_refused(flags: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         command(*LEAST, *flags)
+
+
+def test_a_text_agent_does_not_learn_from_pictures_in_silence() -> None:
+    words = [*LEAST]
+    words[words.index("convai2:normalized")] = "image_chat:Generation"
+    with pytest.raises(
+        ConfigError,
+        match=r"^--model transformer/generator: would learn from image_chat without its",
+    ):
+        command(*words)
+
+
+def test_where_the_stored_search_is_not_parlais_it_is_told() -> None:
+    told = [note for note in command(*LEAST).notes if "block-full-context" in note]
+    assert told == [
+        "--beam-block-full-context: false, as the published model has it; ParlAI 1.7.2 stores True"
+    ]
+    asked = command(*LEAST, "--beam-block-full-context", "True")
+    assert not any("block-full-context" in note for note in asked.notes)

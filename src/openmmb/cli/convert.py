@@ -1,13 +1,17 @@
 """Checkpoints of other programs: ``openmmb convert``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import complain, require_count
+from openmmb.cli.flags import Words, complain, require_count
 from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
+
+if TYPE_CHECKING:
+    from openmmb.convert.classifier import ConvertedClassifier
+    from openmmb.convert.write import Converted
 
 
 def convert(
@@ -17,7 +21,7 @@ def convert(
     *,
     to: Literal["openmmb", "huggingface"] = "openmmb",
     precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
-    encoder: str = "faster_rcnn_x152",
+    encoder: Words = None,
     adapter: int = 0,
 ) -> None:
     """Turn another program's checkpoint into one of ours, or ours into theirs.
@@ -32,14 +36,19 @@ def convert(
         out: Folder of the new checkpoint; an existing one is replaced.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
         precision: Precision of the weights; by default, as they are stored.
-        encoder: Picture encoder that a model of text alone is prepared for.
+        encoder: Picture encoder that a model of text alone is prepared for, by default
+            faster_rcnn_x152; with parlai also the one whose vectors a model knows, if its options
+            do not say.
         adapter: With gguf and the name of a base: store low-rank adapters of this rank instead of
             the base's weights; 0 for none.
     """
     from openmmb.checkpoint import find_checkpoint
     from openmmb.convert import gguf, huggingface, parlai
+    from openmmb.convert.adopt import ENCODER
     from openmmb.model.adapter import AdapterConfig
 
+    prepared = encoder or ENCODER
+    made: Converted | ConvertedClassifier
     stored = None if precision == "stored" else precision
     if to == "huggingface":
         if kind != "huggingface":
@@ -51,12 +60,14 @@ def convert(
             if kind != "gguf":
                 raise ConfigError("--adapter: only with gguf and the name of a base")
             ranked = AdapterConfig(rank=adapter, alpha=2.0 * adapter)
-            made = gguf.begin_adapter(str(source), out, ranked, precision=stored, encoder=encoder)
+            made = gguf.begin_adapter(str(source), out, ranked, precision=stored, encoder=prepared)
+        elif kind == "parlai":
+            made = parlai.convert(source, out, precision=stored, encoder=encoder)
+        elif kind == "huggingface":
+            folder = huggingface.fetch(str(source))
+            made = huggingface.convert(folder, out, precision=stored, encoder=prepared)
         else:
-            if kind == "huggingface":
-                source = huggingface.fetch(str(source))
-            converters = {"parlai": parlai, "huggingface": huggingface, "gguf": gguf}
-            made = converters[kind].convert(source, out, precision=stored, encoder=encoder)
+            made = gguf.convert(source, out, precision=stored, encoder=prepared)
         for note in made.notes:
             complain(note)
     print(printable(str(out)))

@@ -6,7 +6,7 @@ Sizes: I image vectors, F features in each, D model width.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from openmmb.model.seq2seq import Seq2Seq
 from openmmb.tensors import NAMES, Read, Weight, convert_weight, require_names
 from openmmb.vision.encoders import ENCODERS, find_encoder
 
+ENCODER: Final = "faster_rcnn_x152"
+"""Picture encoder that a model of text alone is prepared for, where nobody names one."""
 FRESH = ("encoder.image_projector.", "encoder.segments.")
 """Weights that a model of text alone does not have."""
 
@@ -108,7 +110,11 @@ def adopt_network(
             differs from them.
     """
     shapes = shapes_of(Seq2Seq, config)
-    begun = {name for name in shapes if fresh and name.startswith(FRESH)}
+    begun = {
+        name
+        for name in shapes
+        if fresh and name.startswith(FRESH) and not _is_there(name, published, naming)
+    }
     trained = {name: size for name, size in shapes.items() if name not in begun}
     sources = {name: naming.sources(name) for name in trained}
     spare = (*naming.copies, *naming.ignored)
@@ -136,6 +142,35 @@ def in_precision(name: str, weight: Weight, precision: Precision | None, path: P
     return replace(weight, dtype=DTYPES[wanted], read=read)
 
 
+def narrowed(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+    """Return weights of which those in float64 are read as float32, the widest there is here."""
+
+    def narrow(weight: Weight) -> Weight:
+        return replace(weight, dtype=torch.float32, read=lambda: weight.read().float())
+
+    return {
+        name: narrow(weight) if weight.dtype == torch.float64 else weight
+        for name, weight in weights.items()
+    }
+
+
+def two_segments(weights: Mapping[str, Weight], name: str) -> dict[str, Weight]:
+    """Return weights whose table of segments ``name``, if it is there, has two rows.
+
+    A text uses the first row alone; only early fusion, which has two, uses the second.
+    """
+    table = weights.get(name)
+    if table is None or len(table.shape) != 2 or table.shape[0] in (0, 2):
+        return dict(weights)
+    width = table.shape[1]
+
+    def read() -> Tensor:
+        rows = table.read()
+        return torch.cat([rows, torch.zeros_like(rows)])[:2] if len(rows) < 2 else rows[:2].clone()
+
+    return {**weights, name: Weight((2, width), table.dtype, read)}
+
+
 def shapes_of(network: Callable[[C], nn.Module], config: C) -> dict[str, tuple[int, ...]]:
     """Return the shape of each weight of a network, without making it."""
     with torch.device("meta"):
@@ -154,6 +189,14 @@ def table_shape(weights: Mapping[str, Weight], name: str, path: Path) -> tuple[i
     if len(shape) != 2:
         raise CheckpointError(f"{path}: {name} is {shape}, expected two sizes")
     return shape[0], shape[1]
+
+
+def _is_there(name: str, published: Mapping[str, Weight], naming: Naming) -> bool:
+    """Whether a weight of pictures is there: a model of text may have segments."""
+    try:
+        return set(naming.sources(name)) <= published.keys()
+    except KeyError:  # the other project has no name for it
+        return False
 
 
 def _check_copies(published: Mapping[str, Weight], naming: Naming, path: Path) -> None:
@@ -181,9 +224,11 @@ def _pieces(
         if not whole and piece.shape != expected:
             raise CheckpointError(f"{path}: {key} is {piece.shape}, expected {expected}")
         if piece.dtype not in NAMES or piece.dtype != pieces[0].dtype:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in NAMES)
+            alike = f", as {keys[0]}" if pieces[0].dtype in NAMES else ""
+            expected_dtype = pieces[0].dtype if alike else f"one of {known}"
             raise CheckpointError(
-                f"{path}: {key} is {piece.dtype}, expected {pieces[0].dtype}, one of "
-                f"{', '.join(map(str, NAMES))}"
+                f"{path}: {key} is {piece.dtype}, expected {expected_dtype}{alike}"
             )
     return pieces
 

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
-from openmmb.convert.adopt import image_shape
+from openmmb.convert.adopt import ENCODER, image_shape
+from openmmb.convert.looks import Looks, find_looks
+from openmmb.data.controls import POSITIVE
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
 from openmmb.text.tokenizer import END, PAD, START, UNKNOWN
-from openmmb.vision.encoders import find_encoder, from_parlai
+from openmmb.vision.encoders import find_encoder
 
 TEXT_AGENTS = (
     "transformer/generator",
@@ -31,6 +33,8 @@ METHODS = {
     "nucleus": "nucleus",
     "delayedbeam": "delayed_beam",
 }
+CONTROLLED = "genderation_bias:controllable_task"
+"""In ``task`` of models that were trained with the control of gendered words."""
 LONGEST_REPLY = 256
 """Tokens of a reply where nothing limits it."""
 REQUIRED: dict[str, tuple[Any, ...]] = {
@@ -112,48 +116,90 @@ class Options:
                 expected = " or ".join(repr(value) for value in allowed if value is not None)
                 raise CheckpointError(f"{self.path}: {key} is {value!r}; expected {expected}")
 
-    def checkpoint(self, name: str, *, encoder: str) -> CheckpointConfig:
+    def checkpoint(self, name: str, *, encoder: str | None) -> CheckpointConfig:
         """Return the settings of the whole checkpoint.
 
         Args:
             name: For people.
-            encoder: The picture encoder that a model of text alone is prepared for.
+            encoder: The picture encoder that a model of text alone is prepared for, or whose image
+                vectors a model knows whose options do not say; None: the usual one.
 
         Raises:
             CheckpointError: An option has a value that it cannot have.
         """
-        is_bias = self.values.get("model") in BIAS_AGENTS
+        prepared = encoder or ENCODER
         return self.built(
             CheckpointConfig,
             {
                 "name": name,
-                "encoder": self._encoder() if self.has_image else find_encoder(encoder),
-                "model": self._model(encoder),
+                "encoder": self.looks(encoder).encoder
+                if self.has_image
+                else find_encoder(prepared),
+                "model": self._model(prepared),
                 "encode": _encode(self),
                 "search": _search(self),
-                "gender": self.get("bias_class", "f0m0") if is_bias else None,
+                "gender": self.get("bias_class", "f0m0") if self.has_control else None,
+                "image_style": POSITIVE if self.has_style else None,
             },
         )
 
-    def notes(self) -> tuple[str, ...]:
-        """Say what is not carried over."""
-        notes = []
+    @property
+    def has_control(self) -> bool:
+        """Whether replies get a control of gendered words: by the agent, or as it was trained."""
+        is_bias = self.values.get("model") in BIAS_AGENTS
+        return is_bias or CONTROLLED in str(self.values.get("task", ""))
+
+    @property
+    def has_style(self) -> bool:
+        """Whether replies about pictures are to be positive or neutral, as the model card asks."""
+        share = self.values.get("category_frac") or 0
+        is_bias = self.values.get("model") in BIAS_AGENTS
+        return self.has_image and (is_bias or (isinstance(share, int | float) and share > 0))
+
+    def looks(self, asked: str | None) -> Looks:
+        """Return which picture encoder's vectors the model knows.
+
+        Args:
+            asked: What a person says; None: nobody says anything.
+
+        Raises:
+            CheckpointError: That is another one than the options name, or does not fit.
+        """
+        return find_looks(
+            str(self.get("image_mode", "raw")),
+            (self.get("n_image_channels", 1), self.get("image_features_dim", 2048)),
+            asked,
+            self.path,
+        )
+
+    def notes(self, encoder: str | None = None) -> tuple[str, ...]:
+        """Say what is not carried over, or is other than the options say."""
+        notes = list(self.looks(encoder).notes) if self.has_image else []
+        if self.has_image and not self.has_style:
+            notes.append(
+                "image_style: none, since the options have no category_frac; a chat takes --style"
+            )
+        shortest, longest = self.get("beam_min_length", 1), _longest(self)
+        if isinstance(shortest, int) and shortest >= longest:
+            notes.append(
+                f"beam_min_length: {shortest} leaves no end within {longest} tokens, so ParlAI "
+                f"cuts every reply there; set to {longest - 1}"
+            )
+        if self.get("n_segments", 0) not in (0, 2):
+            notes.append(f"n_segments: {self.values['n_segments']}; stored as 2")
         if self.get("beam_block_list_filename", None):
             notes.append("beam_block_list_filename: its phrases are not carried over")
         if self.get("inference", "greedy") not in METHODS:
             notes.append(f"inference: {self.values['inference']!r} is not supported; set to beam")
         return tuple(notes)
 
-    def _encoder(self) -> str:
-        return from_parlai(self.get("image_mode", "raw"))
-
     def _model(self, encoder: str) -> ModelConfig:
         return self.built(ModelConfig, {**_network(self), **_picture(self, encoder)})
 
     def layers(self, key: str) -> Any:
-        """Return how many layers ``key`` says there are, or ``n_layers`` where it says nothing."""
+        """Return how many layers ``key`` says there are, or ``n_layers`` where it says none."""
         count = self.get(key, -1)
-        return self.values["n_layers"] if count == -1 else count
+        return self.values["n_layers"] if isinstance(count, int) and count <= 0 else count
 
     def limit(self, key: str, unlimited: int) -> Any:
         """Return how many tokens ``key``, or ``truncate`` where that says nothing, lets pass."""
@@ -198,7 +244,7 @@ def _network(options: Options) -> dict[str, Any]:
 def _picture(options: Options, encoder: str) -> dict[str, Any]:
     if options.has_image:
         return {
-            "num_segments": options.get("n_segments", 0),
+            "num_segments": _segments(options),
             "fusion": options.get("image_fusion_type", "late"),
             "image_vectors": options.get("n_image_channels", 1),
             "image_dim": options.get("image_features_dim", 2048),
@@ -209,8 +255,18 @@ def _picture(options: Options, encoder: str) -> dict[str, Any]:
     shape = {"image_vectors": vectors, "image_dim": features}
     # Early fusion in the variant bart leaves out a norm that the text has without pictures.
     if options.get("variant", "aiayn") == "bart":
-        return {"num_segments": options.get("n_segments", 0), "fusion": "late", **shape}
+        return {"num_segments": _segments(options), "fusion": "late", **shape}
     return {"num_segments": 2, "fusion": "early", **shape}
+
+
+def _segments(options: Options) -> Any:
+    """Return how many segments are stored: text alone uses the first, whatever their number."""
+    count = options.get("n_segments", 0)
+    return 2 if type(count) is int and count > 0 else count
+
+
+def _longest(options: Options) -> Any:
+    return min(options.limit("label_truncate", LONGEST_REPLY), options.num_positions)
 
 
 def _encode(options: Options) -> EncodeConfig:
@@ -228,7 +284,7 @@ def _encode(options: Options) -> EncodeConfig:
 
 
 def _search(options: Options) -> SearchConfig:
-    longest = min(options.limit("label_truncate", LONGEST_REPLY), options.num_positions)
+    longest, shortest = _longest(options), options.get("beam_min_length", 1)
     size = options.get("beam_size", 1)
     method = options.get("inference", "greedy" if size == 1 else "beam")
     return options.built(
@@ -236,7 +292,7 @@ def _search(options: Options) -> SearchConfig:
         {
             "method": METHODS.get(method, "beam"),
             "beam_size": size,
-            "min_length": options.get("beam_min_length", 1),
+            "min_length": min(shortest, longest - 1) if type(shortest) is int else shortest,
             "max_length": longest,
             "block_ngram": max(0, options.get("beam_block_ngram", -1)),
             "block_context_ngram": max(0, options.get("beam_context_block_ngram", -1)),

@@ -13,9 +13,18 @@ said before.
 """
 
 from pathlib import Path
+from typing import Final
+
+import torch
 
 from openmmb.checkpoint import Precision
-from openmmb.convert.adopt import adopt_network, table_shape, untrained_pictures
+from openmmb.convert.adopt import (
+    adopt_network,
+    narrowed,
+    table_shape,
+    two_segments,
+    untrained_pictures,
+)
 from openmmb.convert.bpe import read_parlai_vocabulary
 from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
@@ -28,13 +37,15 @@ from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
 from openmmb.tensors import pickled_weights
 
+SEGMENTS: Final = "encoder.segment_embeddings.weight"
+
 
 def convert(
     source: Path,
     out: Path,
     *,
     precision: Precision | None = None,
-    encoder: str = "faster_rcnn_x152",
+    encoder: str | None = None,
 ) -> Converted | ConvertedClassifier:
     """Write ParlAI's checkpoint as this project's, replacing one that is there.
 
@@ -42,7 +53,8 @@ def convert(
         source: A folder with ``model`` in it, or the model file itself, whatever its name.
         out: The folder to write.
         precision: Of the weights; None keeps what is stored.
-        encoder: For a model of text alone, the picture encoder that it is prepared for.
+        encoder: For a model of text alone, the picture encoder that it is prepared for; for one
+            whose options do not say, the one whose image vectors it knows. None: the usual one.
 
     Raises:
         CheckpointError: A file is missing or damaged, the model is of another kind, or its weights
@@ -55,7 +67,8 @@ def convert(
     state = load_pickle(path, mapped=True)
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"{path}: no 'model' in it; expected weights as ParlAI saves them")
-    weights = pickled_weights(state["model"], path)
+    weights = narrowed(pickled_weights(state["model"], path))
+    doubles = any(tensor.dtype == torch.float64 for tensor in state["model"].values())
     state.clear()  # the optimiser's memory may be as large
     if values.get("model") == CLASSIFIER:
         return convert_classifier(path, values, weights, out, precision=precision)
@@ -66,12 +79,14 @@ def convert(
     config = options.checkpoint(_name(path), encoder=encoder)
     read_vocabulary = read_parlai_dictionary if options.has_pieces else read_parlai_vocabulary
     tokenizer = read_vocabulary(Path(f"{path}.dict"), size=vocab_size)
+    weights = two_segments(weights, SEGMENTS)
     adopted = adopt_network(
         weights, PARLAI, config.seq2seq, path, precision=precision, fresh=not options.has_image
     )
     write_checkpoint(out, config, tokenizer, adopted)
-    pictures = () if options.has_image else (untrained_pictures(encoder),)
-    return Converted(folder=out, config=config, notes=(*pictures, *options.notes()))
+    pictures = () if options.has_image else (untrained_pictures(config.encoder),)
+    widths = ("weights: float64, read as float32, as ParlAI reads them",) if doubles else ()
+    return Converted(folder=out, config=config, notes=(*pictures, *widths, *options.notes(encoder)))
 
 
 def _name(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openmmb.data.batcher import Batcher, Row
 from openmmb.data.controls import with_gender
@@ -39,6 +39,7 @@ class TaskReport:
         cider: CIDEr-D of the same captions, 0 to 10.
         cider_controlled: CIDEr-D with the control.
         replies: The model's own replies, by setting; empty where none were asked for.
+        styles: What styles perplexity and replies were measured with; None where there are none.
     """
 
     task: str
@@ -52,6 +53,7 @@ class TaskReport:
     cider: float | None = None
     cider_controlled: float | None = None
     replies: tuple[ReplyReport, ...] = ()
+    styles: str | None = None
 
 
 def measure_tasks(
@@ -95,6 +97,7 @@ def measure_tasks(
         free, controlled = _captions(engine, examples, batcher, batch_size, count)
         rows = [batcher.row(one, 0) for one in examples]
         perplexity = _perplexity(engine, batcher, rows, batch_size)
+        asked = [_with_style(one, batcher) for one in examples]
         yield TaskReport(
             task=task,
             examples=len(examples),
@@ -113,7 +116,7 @@ def measure_tasks(
             replies=tuple(
                 measure_replies(
                     engine,
-                    examples,
+                    asked,
                     vectors,
                     setting,
                     measures,
@@ -124,6 +127,7 @@ def measure_tasks(
                 for setting in settings[task]
                 if measures is not None
             ),
+            styles=_describe_styles(examples, asked),
         )
 
 
@@ -170,6 +174,21 @@ def _perplexity(network: Network, batcher: Batcher, rows: Sequence[Row], batch_s
     loss = loss_of(network, start_id=tokenizer.start_id, banned_ids=tokenizer.unsaid_ids())
     shards = batcher.batches(rows, batch_size=batch_size)
     return perplexity_of(loss, shards, network.device)
+
+
+def _with_style(example: Example, batcher: Batcher) -> Example:
+    """Return the example with the style that its perplexity is measured with, for its reply."""
+    return replace(example, style=batcher.controls.apply(example, 0).style)
+
+
+def _describe_styles(examples: Sequence[Example], asked: Sequence[Example]) -> str | None:
+    """Say how many styles stand as the data set has them; None where there are none."""
+    styled = [(one.style, other.style) for one, other in zip(examples, asked, strict=True)]
+    there = [pair for pair in styled if pair != (None, None)]
+    if not there:
+        return None
+    changed = sum(before != after for before, after in there) / len(there)
+    return f"{changed:.0%} by controls, others as they are" if changed else "as they are"
 
 
 def _with_captions(examples: Sequence[Example]) -> list[Example]:

@@ -35,6 +35,8 @@ def as_text(report: TaskReport) -> str:
         parts.append(f"CIDEr {report.cider:.3f}")
     if report.cider_controlled is not None:
         parts.append(f"controlled {report.cider_controlled:.3f}")
+    if report.styles is not None:
+        parts.append(f"styles {report.styles}")
     lines = table(_reply_rows(report.replies)) if report.replies else []
     return "\n".join(["  ".join(parts), *(f"  {line}" for line in lines)])
 
@@ -73,6 +75,7 @@ def _task_rows(reports: Sequence[TaskReport]) -> list[list[str]]:
         "nats a character": [f"{one.nats_per_character:.3f}" for one in reports],
         "perplexity, uncontrolled": [_number(one.perplexity_uncontrolled) for one in reports],
         "perplexity, controlled": [_number(one.perplexity_controlled) for one in reports],
+        "styles": [report.styles or "" for report in reports],
         "captions BLEU-4": [_percent(report.bleu4) for report in reports],
         "captions BLEU-4, controlled": [_percent(report.bleu4_controlled) for report in reports],
         "captions CIDEr": [_number(report.cider) for report in reports],

@@ -14,7 +14,7 @@ from openmmb.text.gender import GENDER_TOKENS
 
 PERSONA_TEACHERS = ("blended_skill_talk",)
 """Tasks whose interactive world draws a persona for the bot."""
-USED = ("model", "model-file", "task", "safety", "bias-class", "datapath")
+USED = ("model", "model-file", "task", "safety", "bias-class", "datapath", "dict-tokenizer")
 """Flags that are not settings of their own and still count in a chat."""
 PICTURE_NOTE = "pictures: ParlAI's chat takes none; /image PATH shows one here"
 
@@ -28,6 +28,7 @@ class ChatCommand:
         named: The same as the command names it.
         gender: As for ``openmmb chat --gender``.
         guard: Whether both sides are judged.
+        classifier: Whether a classifier judges them too, not lists of phrases alone.
         search: What of the checkpoint's search is overruled.
         shape: What must be true of the checkpoint, by dotted key.
         persona_root: Folder of the data sets from which a persona is drawn, None for no persona.
@@ -38,6 +39,7 @@ class ChatCommand:
     named: str
     gender: str
     guard: bool
+    classifier: bool
     search: dict[str, Any]
     shape: Mapping[str, Any]
     persona_root: str | None
@@ -57,9 +59,16 @@ def read_chat(given: Given, *, safe: bool) -> ChatCommand:
     named = given.need("model-file", "expected a checkpoint's folder")
     keys = given.settings()
     notes = [PICTURE_NOTE]
-    guard = given.get("safety", True)
-    if not safe and guard:
+    judge = given.get("safety", "all")
+    guard = judge != "none"
+    if not safe and guard and "safety" not in given.values:
         notes.append("safety: ParlAI's interactive judges nothing; use --safety none for that")
+    elif judge == "classifier":
+        notes.append(
+            "--safety classifier: the guard's lists of phrases judge as well, they are fast"
+        )
+    elif judge == "string_matcher":
+        notes.append("safety: the guard's lists of phrases judge both sides, no classifier does")
     elif guard:
         notes.append("safety: the guard's lists of phrases and its classifier judge both sides")
     task = given.get("task", "interactive")
@@ -71,6 +80,7 @@ def read_chat(given: Given, *, safe: bool) -> ChatCommand:
         named=named,
         gender=_gender(given),
         guard=guard,
+        classifier=judge != "string_matcher",
         search={
             key.removeprefix("search."): value
             for key, value in keys.items()

@@ -11,7 +11,7 @@ from openmmb.errors import ConfigError, shorten
 from openmmb.parlai.arguments import Given, describe_flags, read_flags
 from openmmb.parlai.chat_flags import ChatCommand, read_chat
 from openmmb.parlai.epochs import fit_to_data
-from openmmb.parlai.fit import check_shape, fit_to_start, read_start
+from openmmb.parlai.fit import check_shape, check_tokenizer, fit_to_start, read_start
 from openmmb.parlai.personas import draw_persona
 from openmmb.parlai.train_flags import read_train
 from openmmb.parlai.zoo import explain_missing
@@ -19,6 +19,8 @@ from openmmb.search.config import SearchConfig
 from openmmb.text.printable import printable
 from openmmb.training.replies.config import Recipe
 
+NO_CLASSIFIER = "none"
+"""What ``--classifier`` says for lists of phrases alone."""
 TRAIN = ("tm", "train", "train_model")
 CHAT = ("interactive", "i")
 SAFE_CHAT = ("safe_interactive", "safe_local_human")
@@ -63,7 +65,9 @@ def run_command(args: Sequence[str], console: Console) -> None:
     if name in TRAIN:
         _train(given, console, dry_run=dry_run)
     else:
-        _chat(read_chat(given, safe=name in SAFE_CHAT), console, dry_run=dry_run)
+        command = read_chat(given, safe=name in SAFE_CHAT)
+        check_tokenizer(given, command.checkpoint)
+        _chat(command, console, dry_run=dry_run)
 
 
 def _script(words: Sequence[str]) -> str:
@@ -79,6 +83,7 @@ def _train(given: Given, console: Console, *, dry_run: bool) -> None:
     command = read_train(given)
     start = read_start(command.recipe["start"])
     if start is not None:
+        check_tokenizer(given, command.recipe["start"])
         command = fit_to_start(command, start)
     else:
         missing = explain_missing(command.named, command.recipe["start"])
@@ -124,7 +129,9 @@ def _describe_chat(command: ChatCommand, search: SearchConfig) -> str:
             "search, as [search] of the checkpoint's config.toml:",
             *dump(search).splitlines(),
         ]
-    chat = printable(shlex.join(words if command.guard else [*words, "--no-guard"]))
+    words += [] if command.guard else ["--no-guard"]
+    words += [] if command.classifier else ["--classifier", NO_CLASSIFIER]
+    chat = printable(shlex.join(words))
     return "\n".join([*(f"# {line}" for line in lines), chat])
 
 
@@ -134,11 +141,14 @@ def _talk(command: ChatCommand, search: SearchConfig, console: Console) -> None:
         from openmmb.chat.conversation import Conversation
         from openmmb.safety.guard import GuardConfig, open_guard
 
+        judged = GuardConfig(enabled=command.guard)
+        if not command.classifier:
+            judged = replace(judged, classifier=NO_CLASSIFIER)
         bot = load(
             command.checkpoint,
             search=search,
             gender=None if command.gender == "checkpoint" else command.gender,
-            guard=open_guard(GuardConfig(enabled=command.guard)),
+            guard=open_guard(judged),
         )
     persona: tuple[str, ...] = ()
     if command.persona_root is not None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from openmmb.checkpoint import CONFIG, CheckpointConfig
+from openmmb.checkpoint import CONFIG, TOKENIZER, CheckpointConfig
 from openmmb.config import load
 from openmmb.errors import ConfigError
 from openmmb.hub import find_here
+from openmmb.parlai.arguments import Given
 from openmmb.parlai.flag_table import FLAGS
 from openmmb.parlai.train_flags import DROPOUTS, TrainCommand
+from openmmb.text.tokenizer import load_tokenizer
 from openmmb.vision.encoders import ALIASES
 
 OF_SEVERAL = {
@@ -49,6 +51,25 @@ def check_shape(shape: Mapping[str, Any], config: CheckpointConfig, folder: str)
             raise ConfigError(
                 f"--{names[key]} {value!r}: {folder} has {there!r}, which stays; leave the flag out"
             )
+
+
+def check_tokenizer(given: Given, folder: str) -> None:
+    """See that ``--dict-tokenizer`` says what the vocabulary of a checkpoint is, if it is here.
+
+    Raises:
+        ConfigError: It says another one.
+        CheckpointError: The vocabulary is damaged.
+    """
+    path = find_here(folder) / TOKENIZER
+    asked = given.get("dict-tokenizer")
+    if asked is None or not path.is_file():
+        return
+    there = "bpe" if load_tokenizer(path).has_pieces else "bytelevelbpe"
+    if asked != there:
+        raise ConfigError(
+            f"--dict-tokenizer {asked}: the vocabulary of {folder} is {there}, which stays; leave "
+            "the flag out"
+        )
 
 
 def fit_to_start(command: TrainCommand, config: CheckpointConfig) -> TrainCommand:

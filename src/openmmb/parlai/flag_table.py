@@ -94,8 +94,8 @@ SCHEDULES = {
 OPTIMIZERS = {"adam": "adam", "mem_eff_adam": "adam", "adamw": "adamw", "adafactor": "adafactor"}
 """ParlAI's optimisers, by the names that they have here."""
 
-SAFETY = {"all": True, "string_matcher": True, "classifier": True, "none": False}
-"""Whether both sides of a chat are judged."""
+SAFETY = {name: name for name in ("all", "string_matcher", "classifier", "none")}
+"""What judges both sides of a chat."""
 
 _CONTEXT = "contexts are made in one way here"
 _NETWORK = "the network is made in one way here"
@@ -222,7 +222,9 @@ FLAGS: dict[str, Flag] = {
     "topp": to("search.top_p", number),
     "beam-block-list-filename": refused("it is not supported; the guard has lists of phrases"),
     # The chat
-    "safety": jointly("--no-guard where it is none", one_of(SAFETY)),
+    "safety": jointly(
+        "--no-guard where it is none, --classifier where it is lists", one_of(SAFETY)
+    ),
     "bias-class": jointly("--gender, with BiasAgent", text),
     "interactive-mode": idle("a chat is one anyway"),
     "interactive-task": idle("a chat draws a persona where -t blended_skill_talk asks for it"),

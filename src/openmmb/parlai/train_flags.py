@@ -4,7 +4,7 @@ Where no flag says anything, the recipe has ParlAI's default. Only the search is
 would store greedy search, which its authors then overrule in every chat; the recipe has theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ DEFAULTS: dict[str, Any] = {
 """What ParlAI does where no flag says otherwise, and recipes do otherwise."""
 ENCODER = "faster_rcnn_x152"
 """Multi-Modal BlenderBot's picture encoder."""
+PICTURED = ("image_chat", "coco_captions")
+"""What the names of tasks begin with that have pictures."""
 ENDLESS = 1_000_000
 """Updates of a run that only time or patience ends, and examples of a task that are all of it."""
 DROPOUTS = ("model.dropout", "model.attention_dropout", "model.activation_dropout")
@@ -83,7 +85,8 @@ def read_train(given: Given) -> TrainCommand:
         given.need("task", "expected one such as blended_skill_talk"),
         rest=given.get("include-rest-val", False),
     )
-    notes += [*teachers.notes, *_image_token(given)]
+    _check_pictures(given, teachers.tasks)
+    notes += [*teachers.notes, *_image_token(given), *_blocking(keys)]
     flat: dict[str, Any] = {
         **DEFAULTS,
         **keys,
@@ -260,6 +263,24 @@ def _image_token(given: Given) -> list[str]:
     return [
         "--include-image-token: ParlAI's default puts a token into contexts with pictures; here "
         "there is none"
+    ]
+
+
+def _check_pictures(given: Given, tasks: Sequence[str]) -> None:
+    pictured = [name for name in tasks if name.startswith(PICTURED)]
+    if pictured and given.get("model") in TEXT_AGENTS:
+        raise ConfigError(
+            f"--model {given.get('model')}: would learn from {', '.join(pictured)} without its "
+            f"pictures, as ParlAI's does; use {IMAGE_AGENTS[0]}"
+        )
+
+
+def _blocking(keys: Mapping[str, Any]) -> list[str]:
+    """Say where the search that is stored is not the one that ParlAI 1.7.2 would store."""
+    if "search.block_full_context" in keys:
+        return []
+    return [
+        "--beam-block-full-context: false, as the published model has it; ParlAI 1.7.2 stores True"
     ]
 
 

@@ -65,7 +65,7 @@ class SearchConfig:
         for name in ("min_length", "block_ngram", "block_context_ngram", "beam_delay"):
             self._require_within(name, 0)
         penalty, temperature = self.length_penalty, self.temperature
-        require("length_penalty", penalty, "from 0 to 100", holds=0 <= penalty <= 100)
+        require("length_penalty", penalty, "from -100 to 100", holds=-100 <= penalty <= 100)
         require(
             "temperature", temperature, "from 0.0001 to 10000", holds=1e-4 <= temperature <= 1e4
         )
