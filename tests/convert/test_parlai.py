@@ -42,7 +42,9 @@ def test_every_weight_is_carried_over_bit_for_bit(source: Path, tmp_path: Path) 
     assert all(tensor.equal(put_together(state, name)) for name, tensor in weights.items())
     carried = {source for name in weights for source in PARLAI.sources(name)}
     assert state.keys() - carried == {*PARLAI.copies, *PARLAI.ignored}
-    assert result.notes == ()
+    pictures, style = result.notes
+    assert pictures.startswith("pictures: image_mode is 'raw', which names no picture encoder")
+    assert style.startswith("image_style: none")
     loaded = load_checkpoint(result.folder)
     assert loaded.config == result.config
     assert loaded.config.name == "in"
@@ -223,7 +225,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         set_weight("decoder.norm_embeddings.bias", torch.full((32,), torch.nan)),
-        r"decoder\.norm\.bias: nan is not a number of fp32",
+        r"decoder\.norm_embeddings\.bias has nan among its numbers, expected finite ones",
     ),
     (
         set_weight("decoder.embeddings.weight", torch.zeros(592, 32)),
@@ -245,10 +247,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (lambda f: change_options(f, history_size=2), r"history_size is 2; expected -1"),
     (lambda f: change_options(f, text_truncate=999), r"max_context \(999\) .*must be at most"),
-    (
-        lambda f: change_options(f, inference="beam", beam_min_length=200),
-        r"min_length is 200 and max_length is 128",
-    ),
+    (lambda f: change_options(f, image_mode="rwa"), r"no image mode 'rwa'; did you mean 'raw'"),
     (lambda f: (f / "model.dict").unlink(), r"model\.dict: No such file"),
     (lambda f: (f / "model.dict-vocab.json").unlink(), r"model\.dict-vocab\.json: No such file"),
     (lambda f: (f / "model.dict-merges.txt").unlink(), r"model\.dict-merges\.txt: No such file"),

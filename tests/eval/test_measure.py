@@ -130,7 +130,7 @@ def test_replies_are_asked_for_in_the_styles_of_the_perplexity_and_the_report_sa
         assert report.styles == told
         assert report.perplexity == pytest.approx(measured(checkpoint, asked), rel=1e-4)
         assert report.replies[0] == measure_replies(
-            engine, asked, None, settings_for(engine.config, asked)[0], measures
+            engine, asked, None, settings_for(engine.config, asked, ban=False)[0], measures
         )
     [bare] = measure_tasks(engine, {"talk": TALK}, plain)
     assert bare.styles is None
