@@ -44,6 +44,7 @@ from openmmb.tensors import (
 )
 from openmmb.text.gender import GENDER_TOKENS
 from openmmb.text.tokenizer import Tokenizer, load_tokenizer
+from openmmb.text.wordpiece import WordPieces
 
 C = TypeVar("C")
 
@@ -237,7 +238,7 @@ def write_folder(
     folder: Path,
     settings: Any,
     model: nn.Module,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | WordPieces,
     *,
     precision: Precision,
     names: Collection[str] | None = None,

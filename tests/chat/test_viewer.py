@@ -22,6 +22,7 @@ from openmmb.checkpoint import Checkpoint, CheckpointConfig
 from openmmb.data.encode import encode_prompt
 from openmmb.errors import ImageError
 from openmmb.safety.guard import Guard
+from openmmb.safety.verdict import Verdict
 from openmmb.vision.encoders import ENCODERS, Entry
 from openmmb.vision.object_words import ObjectWord
 from tests.build import (
@@ -233,3 +234,21 @@ def test_a_picture_of_another_encoder_or_shape_is_refused(viewer: Viewer) -> Non
         viewer.look(Picture("mine", vectors, encoder="huge"))
     with pytest.raises(ImageError, match=r"expected vectors of shape \(4, 8\), got \(5, 8\)"):
         viewer.check(Picture("mine", torch.zeros(TINY_I + 1, TINY_F)))
+
+
+def test_a_picture_that_may_not_be_shown_is_never_encoded(
+    encoder: CountingEncoder, config: CheckpointConfig, picture: Path
+) -> None:
+    judged: list[tuple[int, int]] = []
+
+    def judge(image: Image.Image) -> Verdict:
+        judged.append(image.size)
+        return Verdict(safe=False, score=0.9, check="pictures", category="nudity")
+
+    viewer = Viewer(config, device=torch.device("cpu"), judge=judge)
+    with pytest.raises(
+        ImageError, match=r"boat\.png: may not be shown: it looks like nudity \(90%\)"
+    ):
+        viewer.look(picture)
+    assert encoder.calls == []
+    assert judged == [tiny_image().size]

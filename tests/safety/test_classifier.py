@@ -13,8 +13,10 @@ from torch import Tensor
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.safety.classifier import ClassifierCheck, judge_of, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, GuardConfig, open_guard
+from openmmb.safety.reading import read
 from openmmb.safety.trained import save_classifier
 from openmmb.safety.verdict import Utterance, Verdict
+from openmmb.text.tokenizer import Tokenizer
 from tests.safety.build import LABELS, tiny_classifier
 
 DATA = Path(__file__).parent / "data"
@@ -58,11 +60,11 @@ def bundled() -> ClassifierCheck:
 def test_a_verdict_names_the_likeliest_unsafe_label() -> None:
     check = check_by_length()
     refused = Verdict(safe=False, score=0.5, check="classifier", category="insult", threshold=0.5)
-    assert check("12345", ()) == refused
-    passed = check("1234")
+    assert check.judge_side([("1 2 3", ())], "person") == [refused]
+    passed = check("1 34")
     assert passed == Verdict(safe=True, score=passed.score, check="classifier", threshold=0.5)
     assert passed.score == pytest.approx(0.4)
-    assert check_by_length(threshold=0.6)("12345", ()).safe
+    assert check_by_length(threshold=0.6)("1 2 3", ()).safe
 
 
 def test_labels_that_do_not_exclude_each_other_do_not_add_up() -> None:
@@ -70,9 +72,69 @@ def test_labels_that_do_not_exclude_each_other_do_not_add_up() -> None:
         return torch.tensor([[0.1, 0.4, 0.3]] * len(texts))
 
     check = replace(check_by_length(), judge=both)
-    assert check("a").score == pytest.approx(0.7)
-    assert not check("a").safe
-    assert replace(check, exclusive=False)("a").score == pytest.approx(0.4)
+    assert check("a b c").score == pytest.approx(0.7)
+    assert not check("a b c").safe
+    assert replace(check, exclusive=False)("a b c").score == pytest.approx(0.4)
+
+
+def labelled_as(**chances: float) -> ClassifierCheck:
+    """A classifier of three labels that says the same of every text."""
+    labels = ("insult", "self_harm", "unfit", "sorrow")
+
+    def judge(texts: Sequence[Utterance]) -> Tensor:
+        return torch.tensor([[chances.get(label, 0.0) for label in labels]] * len(texts))
+
+    return ClassifierCheck(
+        labels=labels,
+        unsafe=labels[:3],
+        threshold=0.5,
+        judge=judge,
+        exclusive=False,
+        thresholds={
+            "person": {"insult": 0.5, "self_harm": 0.3},
+            "bot": {"insult": 0.4, "unfit": 0.8},
+        },
+        sorrow="sorrow",
+    )
+
+
+TEXT = "one two three four"
+
+
+def test_each_kind_has_its_own_threshold_on_each_side() -> None:
+    check = labelled_as(insult=0.45, self_harm=0.2, unfit=0.9)
+    assert check(TEXT).safe
+    assert check(TEXT).score == pytest.approx(0.45)
+    (bot,) = check.judge_side([(TEXT, ())], "bot")
+    assert (bot.safe, bot.category, bot.threshold) == (False, "unfit", 0.8)
+    refused = labelled_as(insult=0.45, self_harm=0.35)(TEXT)
+    assert (refused.safe, refused.category, refused.threshold) == (False, "self_harm", 0.3)
+
+
+def test_what_is_wrong_with_a_reply_alone_refuses_no_person() -> None:
+    check = replace(labelled_as(unfit=0.99), thresholds={})
+    assert check(TEXT).safe
+    assert not check.judge_side([(TEXT, ())], "bot")[0].safe
+
+
+@pytest.mark.parametrize("text", ["Hannah", "the kitchen", "USA!", "\u6f22\u5b57"])
+def test_one_or_two_words_of_a_person_decide_nothing(text: str) -> None:
+    check = labelled_as(insult=0.99)
+    assert check(text).safe
+    assert check(text, ["What is your name?"]).safe
+    assert not check.judge_side([(text, ())], "bot")[0].safe
+    assert not check(f"{text} and so on").safe
+
+
+def test_an_answer_of_one_word_may_still_be_a_cry_for_help() -> None:
+    check = labelled_as(self_harm=0.9)
+    assert check("Tonight.").safe
+    assert not check("Tonight.", ["When do you want to die?"]).safe
+
+
+def test_sorrow_is_told_where_there_is_a_label_for_it() -> None:
+    assert labelled_as(sorrow=0.7).tells_sorrow(["My dog died.", "?"]) == [True, False]
+    assert replace(labelled_as(sorrow=0.7), sorrow=None).tells_sorrow(["My dog died."]) == [False]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "?!", "...\n"])
@@ -86,8 +148,10 @@ def test_a_text_without_a_word_is_safe(text: str) -> None:
 def test_texts_together_are_judged_as_each_alone(texts: list[tuple[str, list[str]]]) -> None:
     trained = tiny_classifier()
     check = ClassifierCheck(LABELS, LABELS[1:], 0.5, judge_of(trained))
-    for (text, context), verdict in zip(texts, check.judge_many(texts, batch_size=2), strict=True):
-        assert check(text, context).score == pytest.approx(verdict.score, abs=1e-5)
+    together = check.judge_side(texts, "bot", batch_size=2)
+    for (text, context), verdict in zip(texts, together, strict=True):
+        alone = check.judge_side([(text, context)], "bot")[0]
+        assert alone.score == pytest.approx(verdict.score, abs=1e-5)
         assert 0 <= verdict.score <= 1
 
 
@@ -113,14 +177,13 @@ def test_of_a_long_text_the_worst_part_counts() -> None:
 
 
 def judged_parts(check: ClassifierCheck, text: str) -> list[float]:
-    """Score each part of a text as a text of its own would be."""
+    """Score each window of a text as a text of its own would be."""
     trained = tiny_classifier()
-    tokens = trained.tokenizer.encode(text)
-    room = trained.config.read.max_tokens - 1
-    assert len(tokens) > room
-    starts = range(0, len(tokens) - room // 2, room // 2)
-    parts = [trained.tokenizer.decode(tokens[start : start + room]) for start in starts]
-    return [check(part).score for part in parts]
+    windows = read(text, (), trained.tokenizer, trained.config.read)
+    assert len(windows) > 1
+    assert isinstance(trained.tokenizer, Tokenizer)
+    texts = [trained.tokenizer.decode(window.ids[1:-1]) for window in windows]
+    return [check(shown).score for shown in texts]
 
 
 def test_a_folder_is_opened_with_its_own_threshold_or_another(folder: Path) -> None:
@@ -196,4 +259,4 @@ def test_the_bundled_classifier_is_small() -> None:
     from openmmb import hub
 
     files = (hub.BUNDLED / "safety").iterdir()
-    assert sum(path.stat().st_size for path in files) < 12e6
+    assert sum(path.stat().st_size for path in files) < 25e6

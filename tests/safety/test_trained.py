@@ -14,6 +14,7 @@ from openmmb.config import dump
 from openmmb.errors import CheckpointError
 from openmmb.safety.reading import ReadConfig
 from openmmb.safety.trained import ClassifierConfig, load_classifier, save_classifier
+from openmmb.text.wordpiece import SPECIALS, WordPieces
 from tests.safety.build import tiny_classifier
 
 
@@ -39,6 +40,56 @@ def test_weights_are_stored_as_asked_and_used_in_fp32(precision: Precision, fold
     assert {weight.dtype for weight in stored.values()} == {DTYPES[precision]}
     used = load_classifier(folder).model.state_dict()
     assert {weight.dtype for weight in used.values()} == {torch.float32}
+
+
+def test_weights_of_a_byte_are_close_and_as_small_as_that(folder: Path, tmp_path: Path) -> None:
+    made = tiny_classifier()
+    save_classifier(made, tmp_path / "compact", precision="int8")
+    loaded = load_classifier(tmp_path / "compact")
+    assert loaded.config == made.config
+    for name, weight in made.model.state_dict().items():
+        step = weight.abs().max() / 127
+        assert (loaded.model.state_dict()[name] - weight).abs().max() <= step / 2 + 1e-6
+    sizes = [(path / "model.safetensors").stat().st_size for path in (tmp_path / "compact", folder)]
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_weights_of_a_byte_need_their_scales(tmp_path: Path) -> None:
+    save_classifier(tiny_classifier(), tmp_path / "compact", precision="int8")
+    path = tmp_path / "compact" / "model.safetensors"
+    weights = load_file(path)
+    weights["head.weight.row_scale"] = torch.ones(7)
+    save_file(weights, path)
+    with pytest.raises(CheckpointError, match=r"head\.weight: expected bytes and a scale"):
+        load_classifier(tmp_path / "compact")
+    weights["head.weight.row_scale"] = torch.full((3,), float("nan"))
+    save_file(weights, path)
+    with pytest.raises(CheckpointError, match=r"head\.weight: expected finite weights"):
+        load_classifier(tmp_path / "compact")
+
+
+def test_a_vocabulary_of_word_pieces_is_read(tmp_path: Path) -> None:
+    made = tiny_classifier()
+    pieces = WordPieces([*SPECIALS, "a", "b"])
+    save_classifier(replace(made, tokenizer=pieces), tmp_path / "pieces", precision="fp32")
+    read = load_classifier(tmp_path / "pieces").tokenizer
+    assert isinstance(read, WordPieces)
+    assert read.pieces == pieces.pieces
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thresholds": {"bot": {"rude": 0.5}}}, r"thresholds\.bot: no label 'rude'"),
+        ({"thresholds": {"bot": {"insult": 0.0}}}, r"thresholds\.bot\.insult must be above 0"),
+        ({"thresholds": {"bot": {"insult": 0.5}}, "exclusive": True}, "thresholds must be left"),
+        ({"sorrow": "grief"}, "sorrow: no label 'grief'"),
+    ],
+)
+def test_thresholds_that_fit_no_label_are_refused(changes: dict[str, object], message: str) -> None:
+    config = replace(tiny_classifier().config, exclusive=False)
+    with pytest.raises(ValueError, match=message):
+        replace(config, **changes)  # type: ignore[arg-type]
 
 
 def overwrite(name: str, text: str) -> Callable[[Path], object]:

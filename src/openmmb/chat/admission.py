@@ -14,7 +14,7 @@ from typing import Final, get_args
 from openmmb.chat.conversation import Conversation, Turn
 from openmmb.chat.request import tidy_entry
 from openmmb.errors import ConfigError
-from openmmb.safety.answers import HELP, SUBJECTS, explain, reason
+from openmmb.safety.answers import OWN_LINES, explain, reason
 from openmmb.safety.guard import Guard
 from openmmb.safety.verdict import Side, Utterance, Verdict
 
@@ -30,8 +30,6 @@ what is said knows nothing of a lone word ("Witty", "Shy")."""
 OPENING: Final = "opening"
 """Kind of a text that the bot began a conversation with: it may stand in another, as what it says
 of a picture does, whatever was said before."""
-OWN_LINES: Final = frozenset((HELP, *SUBJECTS))
-"""What the program itself puts into the bot's mouth is not judged: it was chosen as safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ def list_entries(conversation: Conversation) -> Iterator[Entry]:
         if turn.speaker == "person":
             yield Entry(f"turns.{at}", (turn.text, texts[:at]), (after,), "person")
         elif turn.text in OWN_LINES:
-            pass
+            pass  # chosen as safe
         elif turn.shown != shown and turn.shown is not None:
             yield Entry(f"turns.{at}", (turn.text, ()), (_digest("bot", turn.text),), "bot")
         else:

@@ -67,7 +67,12 @@ class Bot:
         require_kind("search", self.search, SearchConfig, "SearchConfig(...)")
         self.gender = find_gender(gender or engine.config.gender or NO_GENDER)
         self._admission = Admission()
-        self._viewer = Viewer(engine.config, device=engine.device, weights=encoder_weights)
+        self._viewer = Viewer(
+            engine.config,
+            device=engine.device,
+            weights=encoder_weights,
+            judge=self.guard.judge_picture,
+        )
         if ban_gendered_words is None:
             ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
         self._rules = _ban(engine) if ban_gendered_words else []

@@ -19,6 +19,8 @@ from openmmb.chat.strict import quote
 from openmmb.checkpoint import CheckpointConfig
 from openmmb.data.encode import choose_objects
 from openmmb.errors import CheckpointError, ImageError
+from openmmb.safety.answers import reason
+from openmmb.safety.guard import PictureJudge
 from openmmb.text.normalize import tidy
 from openmmb.vision.addresses import local_path
 from openmmb.vision.data_uri import is_data_uri
@@ -45,6 +47,7 @@ class Viewer:
         device: Where the encoder runs.
         weights: File or folder of the encoder's weights, where it does not come with them.
         capacity: How many pictures are kept.
+        judge: Says whether an RGB picture may be shown; None: all may.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Viewer:
         device: torch.device,
         weights: Path | str | None = None,
         capacity: int = CAPACITY,
+        judge: PictureJudge | None = None,
     ) -> None:
+        self._judge = judge
         self._checkpoint = checkpoint
         self._name = ALIASES.get(checkpoint.encoder, checkpoint.encoder)
         self._device = device
@@ -69,7 +74,7 @@ class Viewer:
         """Return what a model sees of a picture.
 
         Raises:
-            ImageError: The picture cannot be read, or is none.
+            ImageError: The picture cannot be read, is none, or may not be shown.
             ConfigError: The encoder lacks its weights.
             CheckpointError: The encoder or its weights do not fit the model.
         """
@@ -80,6 +85,7 @@ class Viewer:
         digest = hash_pixels(pixels)
         vectors = self._find(digest)
         if vectors is None:
+            self._admit(name, pixels)
             with self._encoding:  # whoever waited here for the same picture finds it now
                 vectors = self._find(digest)
                 if vectors is None:
@@ -118,6 +124,11 @@ class Viewer:
             raise ImageError(
                 f"picture: expected vectors of shape {expected}, got {tuple(picture.vectors.shape)}"
             )
+
+    def _admit(self, name: str, pixels: Image.Image) -> None:
+        verdict = None if self._judge is None else self._judge(pixels)
+        if verdict is not None and not verdict.safe:
+            raise ImageError(f"{name}: may not be shown: {reason(verdict)}")
 
     def _find(self, digest: str) -> Tensor | None:
         with self._cache:

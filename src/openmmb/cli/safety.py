@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
@@ -26,6 +26,9 @@ STDIN = "-"
 Files = Annotated[tuple[Path, ...], UseAppendAction, arg(metavar="FILE", help_behavior_hint="")]
 Share = Annotated[float | None, arg(metavar="0..1", help_behavior_hint="")]
 Folder = Annotated[str | None, arg(metavar="FOLDER|none", help_behavior_hint="")]
+PictureMode = Literal["off", "installed", "on"]
+Pictures = Annotated[PictureMode | None, arg(help_behavior_hint="")]
+Country = Annotated[str | None, arg(metavar="COUNTRY", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,17 @@ class GuardFlags:
     classifier_threshold: Share = None
     """Probability of being unsafe from which a text is refused; by default as its folder says."""
 
-    def config(self, *, enabled: bool = True) -> "GuardConfig":
+    guard_pictures: Pictures = None
+    """Judge pictures that a person shows: off, installed (where the extra picture-guard is), on."""
+    guard_country: Country = None
+    """Country whose emergency number and crisis line somebody in danger is told: US, GB, ..."""
+
+    def config(self, *, enabled: bool = True, pictures: PictureMode = "off") -> "GuardConfig":
         """Return the settings of the guard.
+
+        Args:
+            enabled: Whether anything is checked.
+            pictures: Whether pictures are judged where the flag does not say.
 
         Raises:
             ConfigError: A threshold is not from 0 to 1.
@@ -59,6 +71,8 @@ class GuardFlags:
             "threshold": self.guard_threshold,
             "classifier": self.classifier,
             "classifier_threshold": self.classifier_threshold,
+            "pictures": self.guard_pictures or pictures,
+            "country": self.guard_country,
         }
         known = {name: value for name, value in given.items() if value is not None}
         return parse(GuardConfig, known, source="guard")
@@ -72,6 +86,7 @@ def safety(
     text: Annotated[Positional[str], arg(metavar="TEXT|-")],
     *,
     context: Lines = (),
+    side: Literal["person", "bot", "frame"] = "person",
     guard: GuardArg = DEFAULT_GUARD,
     json: Switch = False,
 ) -> None:
@@ -82,6 +97,8 @@ def safety(
     Args:
         text: Text to judge; - judges each line of standard input.
         context: A turn before it, oldest first; once for each turn.
+        side: Who would say it: a person, the bot, or nobody, where it is a style or a line of a
+            persona.
         guard: What the guard refuses.
         json: Print one object for each text.
     """
@@ -93,7 +110,7 @@ def safety(
     unsafe = False
     for line in _lines(text):
         judged = tidy(line)
-        verdicts = opened.ask_all(judged, before)
+        verdicts = opened.ask_all(judged, before, side=side)
         refused = [verdict for verdict in verdicts if not verdict.safe]
         unsafe = unsafe or bool(refused)
         shown = _as_json(judged, verdicts) if json else _as_text(judged, verdicts)

@@ -112,7 +112,7 @@ def _load(checkpoint: Path, alias: str | None, bot: BotFlags, guard: GuardFlags)
     from openmmb.checkpoint import find_checkpoint
     from openmmb.serve.service import Hosted
 
-    loaded = bot.load(checkpoint, guard)
+    loaded = bot.load(checkpoint, guard, pictures="installed")
     card = find_checkpoint(checkpoint) / "README.md"
     by_name = not checkpoint.exists()  # a bundled one, or one of the hub
     return Hosted(

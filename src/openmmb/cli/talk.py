@@ -22,7 +22,7 @@ from openmmb.cli.flags import (
     Words,
     complain,
 )
-from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags
+from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags, PictureMode
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -52,8 +52,13 @@ class BotFlags:
     no_guard: Switch = False
     """Let both sides say everything."""
 
-    def load(self, checkpoint: Path, guard: GuardFlags) -> "Bot":
+    def load(self, checkpoint: Path, guard: GuardFlags, *, pictures: PictureMode = "off") -> "Bot":
         """Load the model and its guard.
+
+        Args:
+            checkpoint: The model.
+            guard: What its guard refuses.
+            pictures: Whether pictures are judged where ``guard`` does not say.
 
         Raises:
             OpenMMBError: One of them cannot be loaded.
@@ -69,7 +74,7 @@ class BotFlags:
                 checkpoint,
                 gender=None if self.gender == "checkpoint" else self.gender,
                 ban_gendered_words=self.ban_gendered_words or None,
-                guard=open_guard(guard.config(enabled=not self.no_guard)),
+                guard=open_guard(guard.config(enabled=not self.no_guard, pictures=pictures)),
                 device=self.device,
                 engine=self.engine,
                 encoder_weights=self.encoder_weights,

@@ -7,7 +7,8 @@ was held back must not leave a hole in the conversation.
 import random
 from typing import Literal
 
-from openmmb.safety.verdict import CLASSIFIER, PHRASES, Verdict
+from openmmb.safety.care import ASK_SOMEONE, CONDOLENCES, HELP_KINDS, Care
+from openmmb.safety.verdict import CLASSIFIER, NUDITY, PHRASES, Verdict
 
 Origin = Literal["model", "next_best", "changed_subject", "refused"]
 """Where a reply comes from: the likeliest of the model's; another of the model's, since the guard
@@ -23,7 +24,11 @@ REASONS = {
     "drugs": "about taking or getting drugs",
     "insult": "an insult",
     "profanity": "swearing",
+    "minor": "about a child as no child should be spoken of",
+    "frame": "something that I will not be",
+    "danger": "a request for something dangerous",
     "offensive": "offensive",
+    "unfit": "no fit answer to what was said",
     "offending_user": "unkind",
     "risk_ignorance": "careless about a danger",
     "unauthorized_expertise": "advice that only an expert should give",
@@ -32,12 +37,8 @@ REASONS = {
 }
 """What each category of the lists and of the bundled classifier is called in conversation."""
 
-HELP = (
-    "It sounds as if you may be going through something very hard, and I am only a program. "
-    "Please talk to someone you trust, to a doctor, or to a crisis line near you; "
-    "if you are in danger right now, call your local emergency number."
-)
-"""Answer to somebody who may harm themselves."""
+HELP = Care().to_person("self_harm")
+"""Answer to somebody who may harm themselves, where the country is not known."""
 
 SUBJECTS = (
     "Let's talk about something else. What has been the best part of your week?",
@@ -55,6 +56,16 @@ SUBJECTS = (
 )
 """Changes of subject, each fit to follow anything."""
 
+OWN_LINES = frozenset(
+    (
+        *SUBJECTS,
+        *CONDOLENCES,
+        *(Care().to_person(kind) for kind in HELP_KINDS),
+        *(Care().fill(line) for line in ASK_SOMEONE),
+    )
+)
+"""What the program itself puts into the bot's mouth, where the country is not known."""
+
 MAX_QUOTED = 3
 """Most of the refused words that are quoted back."""
 
@@ -68,8 +79,8 @@ def explain(verdict: Verdict) -> str:
     why = reason(verdict)
     if verdict.answer:
         return verdict.answer
-    if verdict.category == "self_harm":
-        return HELP
+    if help_text := Care().to_person(verdict.category):
+        return help_text
     return f"I would rather not answer that: {why}. Could you put it another way?"
 
 
@@ -82,6 +93,8 @@ def reason(verdict: Verdict) -> str:
     if verdict.safe:
         raise ValueError("reason: verdict is safe; only a refusal has a reason")
     kind = REASONS.get(verdict.category or "")
+    if verdict.category == NUDITY:
+        return f"it looks like nudity ({verdict.score:.0%})"
     if not verdict.words:
         if kind is None and verdict.check not in (CLASSIFIER, PHRASES):  # it may be about anything
             return f'the check "{_printable(verdict.check)}" refuses it'

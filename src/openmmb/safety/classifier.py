@@ -4,8 +4,8 @@ Sizes: B texts, C labels.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,15 +14,38 @@ from torch import Tensor
 from openmmb import hub
 from openmmb.config import require
 from openmmb.errors import ConfigError, unknown
-from openmmb.safety.reading import Window, collate, read
-from openmmb.safety.trained import TrainedClassifier, load_classifier
-from openmmb.safety.verdict import CLASSIFIER, Utterance, Verdict
+from openmmb.safety.reading import Window, collate, count_words, read
+from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, load_classifier
+from openmmb.safety.verdict import CLASSIFIER, Side, Utterance, Verdict
 
 DEFAULT = "safety"
 """Name of the classifier that comes with the package."""
 
+Thresholds = dict[Side, dict[str, float]]
+"""By side, the probability of each label from which a text is refused."""
+SORROW = 0.5
+"""Probability from which a text tells of sorrow."""
+
 Judge = Callable[[Sequence[Utterance]], Tensor]
 """Texts -> probability of each label, (B, C)."""
+
+LONE_WORDS = 2
+"""So few words of a person's decide nothing by themselves: they may be a name or an answer."""
+LONE_KINDS = frozenset({"self_harm", "threat", "minor"})
+"""Kinds of talk that so few words may be all the same, as an answer to what was said before."""
+REPLY_KINDS = frozenset(
+    {
+        "unfit",
+        "offending_user",
+        "risk_ignorance",
+        "unauthorized_expertise",
+        "toxicity_agreement",
+        "biased_opinion",
+    }
+)
+"""What can be wrong with a reply alone: no reason to refuse what a person says."""
+WINDOWS = 16
+"""Windows that are judged at once."""
 
 _WORD = re.compile(r"\w|[^\x00-\x7f]")
 
@@ -37,6 +60,9 @@ class ClassifierCheck:
         threshold: Probability of being unsafe from which a text is refused.
         judge: The classifier.
         exclusive: Whether a text has one label; otherwise it has any number of them.
+        thresholds: Where labels are not exclusive, by side, those of each label; a side that is
+            not there refuses from ``threshold`` whatever is unsafe.
+        sorrow: The label of texts that tell of sorrow or danger; None: there is none.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +70,8 @@ class ClassifierCheck:
     threshold: float
     judge: Judge
     exclusive: bool = True
+    thresholds: Mapping[Side, Mapping[str, float]] = field(default_factory=dict)
+    sorrow: str | None = None
 
     def __post_init__(self) -> None:
         holds = 0 < self.threshold <= 1
@@ -53,32 +81,73 @@ class ClassifierCheck:
         """Judge ``text``, said after ``context`` (oldest turn first)."""
         return self.judge_many([(text, context)])[0]
 
-    def judge_many(self, utterances: Sequence[Utterance], *, batch_size: int = 64) -> list[Verdict]:
-        """Judge texts, each in its context; far faster than one by one."""
+    def judge_many(self, utterances: Sequence[Utterance]) -> list[Verdict]:
+        """Judge what persons would say, each text in its context; faster than one by one."""
+        return self.judge_side(utterances, "person")
+
+    def judge_side(
+        self, utterances: Sequence[Utterance], side: Side, *, batch_size: int = 64
+    ) -> list[Verdict]:
+        """Judge what ``side`` would say, each text in its context; faster than one by one."""
         verdicts = [Verdict(safe=True, check=CLASSIFIER, threshold=self.threshold)] * len(
             utterances
         )
+        for row, of_row in self._ask(utterances, batch_size):
+            text, context = utterances[row]
+            few = side == "person" and count_words(text) <= LONE_WORDS
+            verdicts[row] = self._verdict(of_row, side, few=few, answers=bool(context))
+        return verdicts
+
+    def tells_sorrow(self, texts: Sequence[str]) -> list[bool]:
+        """Say of each text whether it tells of sorrow or danger; none does without the label."""
+        told = [False] * len(texts)
+        if self.sorrow is not None:
+            column = self.labels.index(self.sorrow)
+            for row, of_row in self._ask([(text, ()) for text in texts], 64):
+                told[row] = of_row[column].item() >= SORROW
+        return told
+
+    def _ask(
+        self, utterances: Sequence[Utterance], batch_size: int
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the probabilities of each text that has words, with its row."""
         worded = [row for row, (text, _) in enumerate(utterances) if _WORD.search(text)]
         worded.sort(key=lambda row: len(utterances[row][0]))  # similar lengths: little padding
         for start in range(0, len(worded), batch_size):
             rows = worded[start : start + batch_size]
             probabilities = self.judge([utterances[row] for row in rows])
-            for row, of_row in zip(rows, probabilities, strict=True):
-                verdicts[row] = self._verdict(of_row)
-        return verdicts
+            yield from zip(rows, probabilities, strict=True)
 
-    def _verdict(self, probabilities: Tensor) -> Verdict:
+    def _verdict(self, probabilities: Tensor, side: Side, *, few: bool, answers: bool) -> Verdict:
         chances = {
             label: chance
             for label, chance in zip(self.labels, probabilities.tolist(), strict=True)
-            if label in self.unsafe
+            if label in self.unsafe and (side == "bot" or label not in REPLY_KINDS)
         }
-        score = min(1.0, sum(chances.values())) if self.exclusive else max(chances.values())
-        safe = score < self.threshold
-        category = None if safe else max(chances, key=chances.__getitem__)
+        score, worst, threshold = 0.0, "", self.threshold
+        if not self.exclusive and side in self.thresholds:
+            limits = self.thresholds[side]
+            worst = max(limits, key=lambda label: _excess(chances[label], limits[label]))
+            score, threshold = chances[worst], limits[worst]
+        elif chances:
+            score = min(1.0, sum(chances.values())) if self.exclusive else max(chances.values())
+            worst = max(chances, key=chances.__getitem__)
+        decides = not few or (answers and worst in LONE_KINDS)
+        safe = score < threshold or not decides
         return Verdict(
-            safe=safe, score=score, check=CLASSIFIER, category=category, threshold=self.threshold
+            safe=safe,
+            score=score,
+            check=CLASSIFIER,
+            category=None if safe else worst,
+            threshold=threshold,
         )
+
+
+def _excess(chance: float, threshold: float) -> float:
+    """Return how far a probability is above its threshold, or below, as a share of what it can."""
+    if chance >= threshold:
+        return (chance - threshold) / max(1 - threshold, 1e-6)
+    return chance / threshold - 1
 
 
 def open_classifier(
@@ -117,11 +186,13 @@ def open_classifier(
         judge: Judge = loaded.judge
         labels, exclusive = loaded.labels, loaded.exclusive
         named, default = tuple(unsafe), 0.5
+        thresholds, sorrow = Thresholds(), None
     else:
         trained = load_classifier(folder)
         config = trained.config
-        judge, labels, exclusive = judge_of(trained, context_turns), config.labels, True
+        judge, labels, exclusive = judge_of(trained, context_turns), config.labels, config.exclusive
         named, default = tuple(unsafe) or config.unsafe, config.threshold
+        thresholds, sorrow = _thresholds_of(config, named, threshold), config.sorrow
     _check_labels(folder, labels, named)
     return ClassifierCheck(
         labels=labels,
@@ -129,7 +200,23 @@ def open_classifier(
         threshold=default if threshold is None else threshold,
         judge=judge,
         exclusive=exclusive,
+        thresholds=thresholds,
+        sorrow=sorrow,
     )
+
+
+def _thresholds_of(
+    config: ClassifierConfig, unsafe: Sequence[str], threshold: float | None
+) -> Thresholds:
+    """Return the thresholds of a folder for the labels ``unsafe``, or one in place of them all."""
+    return {
+        side: {
+            label: own if threshold is None else threshold
+            for label, own in of_side.items()
+            if label in unsafe
+        }
+        for side, of_side in config.thresholds.items()
+    }
 
 
 def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Judge:
@@ -142,18 +229,25 @@ def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Ju
         context_turns: How many turns before a text are looked at, if not as many as it says.
     """
     config = trained.config.reading(context_turns)
+    exclusive = trained.config.exclusive
     unsafe = torch.tensor([label in trained.config.unsafe for label in trained.config.labels])
 
     @torch.inference_mode()
     def judge(utterances: Sequence[Utterance]) -> Tensor:
         windows = [read(text, before, trained.tokenizer, config) for text, before in utterances]
         flat: list[Window] = [window for of_text in windows for window in of_text]
-        ids, mask, judged = collate(flat, pad_id=trained.tokenizer.pad_id)
-        probabilities: Tensor = trained.model(ids, mask, judged).float().softmax(-1)
+        batches = []
+        for start in range(0, len(flat), WINDOWS):
+            batch = collate(flat[start : start + WINDOWS], pad_id=trained.tokenizer.pad_id)
+            logits: Tensor = trained.model(*batch).float()
+            batches.append(logits.softmax(-1) if exclusive else logits.sigmoid())
+        probabilities = torch.cat(batches)
         if len(flat) == len(utterances):
             return probabilities
         rows = torch.split(probabilities, [len(of_text) for of_text in windows])
-        return torch.stack([row[row[:, unsafe].sum(1).argmax()] for row in rows])
+        if exclusive:
+            return torch.stack([row[row[:, unsafe].sum(1).argmax()] for row in rows])
+        return torch.stack([row.amax(0) for row in rows])
 
     return judge
 

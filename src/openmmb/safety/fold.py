@@ -33,11 +33,21 @@ MAX_FORMS = 16
 MAX_LETTERS = 48
 """A longer word is not read for disguises, for the same reason; no listed word comes near."""
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|\U0001f595")  # one gesture says as much as a word
-_SYMBOL_WORD = re.compile(r"[^\W_](?:[\w@$!|+*#%^~']|--+)*|[@$!|+](?:[\w@$!|+*#%^~']|--+)+")
+_MARKS = "".join(
+    chr(code)
+    for code in (*range(0x900, 0x1D00), 0x3099, 0x309A)
+    if unicodedata.category(chr(code)) in ("Mn", "Mc") and not 0x1AB0 <= code <= 0x1AFF
+)
+"""Marks that are letters of their scripts: vowel signs, tones, voicing."""
+_LETTER = f"(?:[^\\W_]|[{_MARKS}])"
+_BETWEEN = f"(?:(?![{_MARKS}])[\\W_])"
+_WORD = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)*|\U0001f595")  # one gesture says as much as a word
+_SYMBOL_WORD = re.compile(
+    rf"[^\W_](?:[\w{_MARKS}@$!|+*#%^~']|--+)*|[@$!|+](?:[\w{_MARKS}@$!|+*#%^~']|--+)+"
+)
 _SYMBOL = re.compile(r"[^\W_](?:[@$!|+*#%^~]+|__+|--+)[^\W_]|[@$!|+][^\W_]|[^\W_][@$*]")
 _STRETCH = re.compile(r"([^\W\d_])\1{2,}")
-_LONE = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
+_LONE = re.compile(rf"(?<!{_LETTER})(?:[^\W_]{_BETWEEN}{{1,3}}){{2,}}[^\W_](?!{_LETTER})")
 _MASK = re.compile(r"[*#%^~]+|-{2,}|_{2,}")
 _CLITIC = re.compile(r"(.+)'(s|re|ll|d|m|ve|t)")
 
@@ -68,6 +78,13 @@ _LOOKALIKES = dict(
     )
 ) | {"р": "p", "с": "c", "æ": "ae", "œ": "oe", "\u2019": "'", "\u2018": "'", "\u02bc": "'"}
 _BOXED = ((0x1F150, 0x1F169), (0x1F170, 0x1F189), (0x1F1E6, 0x1F1FF))
+
+
+DENSE = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+    "\U00020000-\U0003ffff]"
+)
+"""A letter of a script that puts no spaces between words."""
 
 
 def fold(text: str) -> list[list[Token]]:
@@ -109,7 +126,7 @@ def _fold_character(character: str) -> str:
     kept = [
         _LOOKALIKES.get(letter, letter)
         for letter in unicodedata.normalize("NFKD", character).casefold()
-        if unicodedata.category(letter) not in ("Mn", "Me", "Cf")
+        if letter in _MARKS or unicodedata.category(letter) not in ("Mn", "Me", "Cf")
     ]
     return "".join(kept)
 

@@ -23,7 +23,7 @@ from typing import Literal
 
 from openmmb.errors import ConfigError, unknown
 from openmmb.files import read_text
-from openmmb.safety.fold import fold
+from openmmb.safety.fold import DENSE, fold
 
 PLAIN_CATEGORY = "listed"
 """Category of a line that names none."""
@@ -64,6 +64,12 @@ def bundled_phrases() -> tuple[Phrase, ...]:
 def bundled_allowed() -> tuple[Phrase, ...]:
     """Read the harmless words that look like listed ones."""
     return _bundled("allow.txt")
+
+
+@cache
+def bundled_frames() -> tuple[Phrase, ...]:
+    """Read the list of what styles and personas may not make of the bot."""
+    return _bundled("frames.txt")
 
 
 def read_phrases(path: Path) -> tuple[Phrase, ...]:
@@ -143,6 +149,10 @@ def _phrase(category: str, pattern: str, where: str) -> Phrase:
         if len(slots) > 1 or any(len(words) != 1 for words in slots[0]):
             raise ConfigError(f"{where}: expected a single word with *, got {pattern!r}")
         return Phrase(category, tuple(slots), _position(pattern))
+    if len(slots) > 1 and any(DENSE.search(word) for slot in slots for ws in slot for word in ws):
+        raise ConfigError(
+            f"{where}: {pattern!r} is in a script without spaces; expected an entry without spaces"
+        )
     if not pattern.endswith("="):
         slots[-1] = _inflect_slot(slots[-1], verb=pattern.endswith("+"))
     return Phrase(category, tuple(slots))

@@ -3,10 +3,11 @@
 Sizes: B texts, L tokens.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,11 +15,24 @@ from torch import Tensor
 from openmmb.config import config, require
 from openmmb.data.batch import pad
 from openmmb.text.tokenizer import Tokenizer
+from openmmb.text.wordpiece import WordPieces
+
+MAX_WINDOWS: Final = 24
+"""Most windows of one text that are judged, so that no message costs more than a second or two
+whatever its letters; of a longer text they lie evenly, its beginning and its end among them."""
+
+Vocabulary = Tokenizer | WordPieces
+"""What turns words into ids."""
+
+CHARACTERS_PER_TOKEN: Final = 16
+"""No more of the turns before is looked at than this for each token that is kept."""
 
 _MENTION = re.compile(r"(?<!\w)@\w+")
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"\s+")
 _STRETCH = re.compile(r"(.)\1{3,}")
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+_DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
 
@@ -26,12 +40,13 @@ _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 class ReadConfig:
     """How words become ids."""
 
-    layout: Literal["openmmb", "parlai"] = "openmmb"
-    """Order of the tokens: the turns before, end token, text, end token (`openmmb`), or turns and
+    layout: Literal["openmmb", "pair", "parlai"] = "openmmb"
+    """Order of the tokens: the turns before, end token, text, end token (`openmmb`); start token,
+    text, end token, the turns before, end token (`pair`), as BERT reads two texts; or turns and
     text in one (`parlai`), as ParlAI's classifiers read."""
     max_tokens: int = 96
-    """Most tokens of a text that are read at once, special tokens included. `openmmb` reads a
-    longer text in several windows, `parlai` reads its end only."""
+    """Most tokens of a text that are read at once, special tokens included. A longer text is read
+    in several windows, by `parlai` its end only."""
     max_context: int = 32
     """Most tokens of the turns before the text, end token included; the last ones are kept."""
     context_turns: int = 1
@@ -47,12 +62,14 @@ class Window(NamedTuple):
     """As much of a text as a classifier reads at once, as ids.
 
     Attributes:
-        ids: Context first, then the text.
-        before: How many of the ids are context.
+        ids: The text and its context.
+        start: Where the text begins among the ids.
+        stop: Where it ends, exclusive.
     """
 
     ids: list[int]
-    before: int
+    start: int
+    stop: int
 
 
 def clean(text: str) -> str:
@@ -70,37 +87,71 @@ def clean(text: str) -> str:
 
 
 def read(
-    text: str, context: Sequence[str], tokenizer: Tokenizer, config: ReadConfig
+    text: str, context: Sequence[str], tokenizer: Vocabulary, config: ReadConfig
 ) -> list[Window]:
     """Turn a text, said after ``context`` (oldest turn first), into ids.
 
     Returns:
-        One window, or several that overlap by half where the text is too long for one.
+        One window, or several where the text is too long for one: they overlap by a quarter, or
+        lie evenly in a text that is longer than ``MAX_WINDOWS`` of them.
     """
     turns = context[max(0, len(context) - config.context_turns) :] if config.context_turns else ()
     if config.layout == "parlai":
         return [_read_parlai("\n".join((*turns, text)), tokenizer, config)]
-    before = tokenizer.encode(clean("\n".join(turns)))
-    before = before[max(0, len(before) - config.max_context + 1) :]
+    before = _read_turns(turns, tokenizer, config)
     words = tokenizer.encode(clean(text))
-    size = config.max_tokens - 1
-    starts = range(0, max(1, len(words) - size // 2), max(1, size // 2))
-    end = tokenizer.end_id
-    return [
-        Window([*before, end, *words[start : start + size], end], len(before) + 1)
-        for start in (starts if len(words) > size else (0,))
-    ]
+    if config.layout == "openmmb":
+        cut = _cut(words, config.max_tokens - 1)
+        return [_frame([*before, tokenizer.end_id], piece, [tokenizer.end_id]) for piece in cut]
+    start, end = tokenizer.start_id, tokenizer.end_id
+    after = [*before, end] if before else []
+    windows = []
+    for piece in _cut(words, config.max_tokens - 2):
+        judged = [start, *piece, end]
+        windows.append(Window([*judged, *after], 0, len(judged)))
+    return windows
 
 
-def _read_parlai(text: str, tokenizer: Tokenizer, config: ReadConfig) -> Window:
+def count_words(text: str) -> int:
+    """Count the words of a text; where a script puts no spaces, two letters count as one."""
+    dense = len(_DENSE.findall(text))
+    return len(_WORD.findall(_DENSE.sub(" ", text))) + (dense + 1) // 2
+
+
+def _read_turns(turns: Sequence[str], tokenizer: Vocabulary, config: ReadConfig) -> list[int]:
+    """Return the last tokens of the turns before a text, as many as are looked at."""
+    budget = config.max_context - 1
+    end = "\n".join(turns)[-CHARACTERS_PER_TOKEN * config.max_context :]
+    return tokenizer.encode(clean(end))[-budget:] if budget else []
+
+
+def _frame(before: list[int], words: list[int], after: list[int]) -> Window:
+    ids = [*before, *words, *after]
+    return Window(ids, len(before), len(ids))
+
+
+def _cut(words: list[int], size: int) -> list[list[int]]:
+    """Cut what is too long into pieces of ``size``, at most ``MAX_WINDOWS``."""
+    if len(words) <= size:
+        return [words]
+    last = len(words) - size
+    count = min(MAX_WINDOWS, 1 + math.ceil(last / max(1, size * 3 // 4)))
+    starts = [last * at // (count - 1) for at in range(count)]
+    return [words[start : start + size] for start in starts]
+
+
+def _read_parlai(text: str, tokenizer: Vocabulary, config: ReadConfig) -> Window:
     """Lower case, start and end around it; a long text is cut to its end twice, as in ParlAI."""
     words = tokenizer.encode(text.lower().replace("\n", " __newln__ "))[-config.max_tokens :]
     whole = [tokenizer.start_id, *words, tokenizer.end_id]
-    return Window(whole[-config.max_tokens :], 0)
+    whole = whole[-config.max_tokens :]
+    return Window(whole, 0, len(whole))
 
 
 def collate(rows: Sequence[Window], *, pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pad texts into ids (B, L), the mask of all of them, and the mask of those that are judged."""
     ids, mask = pad([row.ids for row in rows], pad_id)
-    before = torch.tensor([row.before for row in rows])
-    return ids, mask, mask & (torch.arange(ids.shape[1]) >= before[:, None])
+    at = torch.arange(ids.shape[1])
+    start = torch.tensor([row.start for row in rows])[:, None]
+    stop = torch.tensor([row.stop for row in rows])[:, None]
+    return ids, mask, mask & (at >= start) & (at < stop)

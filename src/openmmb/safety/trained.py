@@ -6,24 +6,31 @@ tokenizer.json      its vocabulary
 README.md           what it is (optional)
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from openmmb.checkpoint import (
+    CONFIG,
+    OF,
+    TOKENIZER,
     WEIGHTS,
     Precision,
-    load_weights,
     read_settings,
     read_vocabulary,
     write_folder,
 )
-from openmmb.config import config, require
+from openmmb.config import config, dump, require
+from openmmb.errors import CheckpointError, unknown
+from openmmb.files import replacing
 from openmmb.model.classifier import Classifier, ClassifierShape
-from openmmb.safety.reading import ReadConfig
-from openmmb.tensors import require_layers
-from openmmb.text.tokenizer import Tokenizer
+from openmmb.safety.compact import open_weights, write_compact
+from openmmb.safety.reading import ReadConfig, Vocabulary
+from openmmb.safety.verdict import Side
+from openmmb.tensors import load_strict, require_layers
+from openmmb.text.wordpiece import is_word_pieces, load_word_pieces
 
 
 @config
@@ -41,8 +48,16 @@ class ClassifierConfig:
     """Names of its outputs, in their order."""
     unsafe: tuple[str, ...]
     """Labels of texts that may not be said."""
+    exclusive: bool = True
+    """Whether a text has one label; otherwise it has any number of them, each with a probability
+    and thresholds of its own."""
     threshold: float = 0.5
-    """Probability of being unsafe from which a text is refused."""
+    """Probability of being unsafe from which a text is refused, where labels are exclusive."""
+    thresholds: dict[Side, dict[str, float]] = field(default_factory=dict)
+    """By who would say a text (`person`, `bot`, `frame`), the probability of each label from which
+    it is refused; a label that is not there refuses nothing on that side."""
+    sorrow: str | None = None
+    """The label of texts that tell of sorrow or danger, after which nothing cheerful fits."""
     shape: ClassifierShape
     """Shape of the network."""
     read: ReadConfig = ReadConfig()
@@ -61,13 +76,27 @@ class ClassifierConfig:
             )
         holds = 0 < self.threshold <= 1
         require("threshold", self.threshold, "above 0 and at most 1", holds=holds)
+        self._check_thresholds()
         longest = self.read.max_tokens
-        longest += self.read.max_context if self.read.layout == "openmmb" else 0
+        longest += self.read.max_context if self.read.layout != "parlai" else 0
         if longest > self.shape.num_positions:
             raise ValueError(
                 f"read: {longest} tokens must be at most shape.num_positions "
                 f"({self.shape.num_positions})"
             )
+
+    def _check_thresholds(self) -> None:
+        for side, thresholds in self.thresholds.items():
+            for label, threshold in thresholds.items():
+                if label not in self.unsafe:
+                    raise ValueError(f"thresholds.{side}: {unknown('label', label, self.unsafe)}")
+                holds = 0 < threshold <= 1
+                name = f"thresholds.{side}.{label}"
+                require(name, threshold, "above 0 and at most 1", holds=holds)
+        if self.exclusive and self.thresholds:
+            raise ValueError("thresholds must be left out where exclusive is true; use threshold")
+        if self.sorrow is not None and self.sorrow not in self.labels:
+            raise ValueError(f"sorrow: {unknown('label', self.sorrow, self.labels)}")
 
     def reading(self, context_turns: int | None) -> ReadConfig:
         """Return ``read`` with another number of turns before a text, None for its own."""
@@ -81,16 +110,32 @@ class TrainedClassifier:
 
     config: ClassifierConfig
     model: Classifier
-    tokenizer: Tokenizer
+    tokenizer: Vocabulary
 
 
-def save_classifier(trained: TrainedClassifier, folder: Path, *, precision: Precision) -> None:
+def save_classifier(
+    trained: TrainedClassifier, folder: Path, *, precision: Precision | Literal["int8"]
+) -> None:
     """Write a classifier, replacing one that is there; at no moment is there half of one.
+
+    Args:
+        trained: The classifier.
+        folder: Where to.
+        precision: Of the weights; ``int8``: as ``safety.compact`` has it.
 
     Raises:
         CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
     """
-    write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)
+    if precision != "int8":
+        write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)
+        return
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: is a file; a classifier is a folder")
+    with replacing(folder) as partial:
+        partial.mkdir()
+        write_compact(trained.model.state_dict(), partial / WEIGHTS)
+        (partial / CONFIG).write_text(dump(trained.config), encoding="utf-8")
+        trained.tokenizer.save(partial / TOKENIZER)
 
 
 def load_classifier(folder: Path) -> TrainedClassifier:
@@ -101,9 +146,24 @@ def load_classifier(folder: Path) -> TrainedClassifier:
             each other.
     """
     settings = read_settings(ClassifierConfig, folder, what="classifier")
-    tokenizer = read_vocabulary(folder, size=settings.shape.vocab_size)
+    tokenizer = _read_words(folder, size=settings.shape.vocab_size)
     require_layers(folder / WEIGHTS, settings.shape)
     with torch.device("meta"):
         model = Classifier(settings.shape)
-    load_weights(model, folder / WEIGHTS, torch.float32)
+    path = folder / WEIGHTS
+    with open_weights(path) as weights:
+        load_strict(model, weights, path, dtype=torch.float32, of=OF)
     return TrainedClassifier(config=settings, model=model.eval(), tokenizer=tokenizer)
+
+
+def _read_words(folder: Path, *, size: int) -> Vocabulary:
+    path = folder / TOKENIZER
+    if not is_word_pieces(path):
+        return read_vocabulary(folder, size=size)
+    pieces = load_word_pieces(path)
+    if pieces.vocab_size > size:
+        raise CheckpointError(
+            f"{path}: {pieces.vocab_size} tokens, but the model of {CONFIG} has a vocabulary of "
+            f"{size}"
+        )
+    return pieces

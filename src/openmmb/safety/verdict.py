@@ -13,6 +13,11 @@ PHRASES: Final = "words"
 CLASSIFIER: Final = "classifier"
 """What it calls a trained classifier."""
 
+PICTURES: Final = "pictures"
+"""What it calls the check of pictures."""
+NUDITY: Final = "nudity"
+"""The category of pictures that are refused."""
+
 Side = Literal["person", "bot", "frame"]
 """Who would say a text: a person; the bot, in reply to the turns before it; or nobody: a style or a
 line of a persona, which is judged as what it would make the bot say."""
@@ -68,6 +73,15 @@ class SidedCheck(Check, Protocol):
 
     def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
         """Judge each text in its context, said by ``side``."""
+        ...
+
+
+@runtime_checkable
+class SorrowCheck(Check, Protocol):
+    """A check that can tell after which texts nothing cheerful fits."""
+
+    def tells_sorrow(self, texts: Sequence[str]) -> list[bool]:
+        """Say of each text whether it tells of sorrow or danger."""
         ...
 
 

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openmmb.safety.fold import Token, fold
+from openmmb.safety.fold import DENSE, Token, fold
+from openmmb.safety.homonyms import Homonyms
 from openmmb.safety.lists import Phrase, Slot
-from openmmb.safety.verdict import PHRASES, Verdict
+from openmmb.safety.verdict import PHRASES, Side, Utterance, Verdict
 
 SEVERITY = {
     "slur": 1.0,
     "hate": 1.0,
     "threat": 1.0,
     "self_harm": 1.0,
+    "minor": 1.0,
     "sexual": 0.9,
     "drugs": 0.8,
     "insult": 0.7,
@@ -56,9 +58,16 @@ class PhraseMatcher:
     Args:
         phrases: What to find.
         allowed: Harmless phrases that look like those.
+        homonyms: Single words that are harmless as names, or beside certain other words.
     """
 
-    def __init__(self, phrases: Iterable[Phrase], allowed: Iterable[Phrase] = ()) -> None:
+    def __init__(
+        self,
+        phrases: Iterable[Phrase],
+        allowed: Iterable[Phrase] = (),
+        homonyms: Homonyms | None = None,
+    ) -> None:
+        self._homonyms = homonyms
         self._find = _Finder(phrases, disguised=True)
         self._allow = _Finder(allowed, disguised=False)
 
@@ -74,7 +83,12 @@ class PhraseMatcher:
             for match in matches
             if not any(e.start < match.end and match.start < e.end for e in excused)
         ]
-        return tuple(_longest(kept))
+        return tuple(
+            match
+            for match in _longest(kept)
+            if self._homonyms is None
+            or not self._homonyms.excuse(text, match.start, match.end, rows[0])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +98,29 @@ class PhraseCheck:
     Attributes:
         matcher: Finds them.
         threshold: Matches that score less are let pass.
+        frames: Finds what styles and personas may not make of the bot.
     """
 
     matcher: PhraseMatcher
     threshold: float = 0.5
+    frames: PhraseMatcher | None = None
 
     def __call__(self, text: str, context: Sequence[str]) -> Verdict:  # noqa: ARG002
         """Judge ``text`` by its own words; what was said before plays no part."""
-        matches = self.matcher.find(text)
+        return self._judge(text, self.matcher.find(text))
+
+    def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
+        """Judge texts by their own words; styles and personas by what they make of the bot too."""
+        frames = self.frames if side == "frame" else None
+        verdicts = []
+        for text, _ in utterances:
+            matches = self.matcher.find(text)
+            if frames is not None:
+                matches += frames.find(text)
+            verdicts.append(self._judge(text, matches))
+        return verdicts
+
+    def _judge(self, text: str, matches: Sequence[Match]) -> Verdict:
         if not matches:
             return Verdict(safe=True, check=PHRASES, threshold=self.threshold)
         worst = max(matches, key=lambda match: _severity(match.category))
@@ -124,6 +153,11 @@ class _Finder:
                 for (piece,) in sorted(phrase.slots[0]):
                     self._pieces.append(piece)
                     patterns.setdefault(_piece_pattern(piece, phrase.inside), phrase.category)
+            elif len(phrase.slots) == 1:
+                for words in sorted(phrase.slots[0]):
+                    if words and DENSE.search(words[0]):  # its script has no spaces to tell words
+                        self._pieces.append(words[0])
+                        patterns.setdefault(re.escape(words[0]), phrase.category)
             self._add(phrase.slots, phrase.category)
             if len(phrase.slots) == 1:
                 short = sorted(words[0] for words in phrase.slots[0] if len(words) == 1)

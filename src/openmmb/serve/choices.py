@@ -43,7 +43,7 @@ def choices_of(reply: Reply, stop: str | Sequence[str] | None, guard: Guard) -> 
     ]
     context = reply.conversation.texts()[:-1]
     cut = [_cut(text, stops) for text, _, _ in texts]
-    verdicts = guard.judge_many([(kept, context) for kept in cut]) if any(stops) else []
+    verdicts = guard.judge_many([(kept, context) for kept in cut], side="bot") if any(stops) else []
     choices = []
     for row, (text, tokens, finished) in enumerate(texts):
         if cut[row] == text:

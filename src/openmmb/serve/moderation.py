@@ -38,6 +38,8 @@ NAMES = {
     "sexual_minors": "sexual/minors",
     "minors": "sexual/minors",
     "drugs": "illicit",
+    "danger": "illicit",
+    "minor": "sexual/minors",
     "insult": "harassment",
     "profanity": "harassment",
     "offensive": "harassment",
