@@ -55,5 +55,68 @@ class ClassifierShape(EncoderShape):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("num_labels", self.num_labels, "at least 2", holds=self.num_labels >= 2)
+        require_counts(self, "num_labels", "num_layers")
         if self.mark_context and self.num_segments != 2:
             raise ValueError(f"num_segments ({self.num_segments}) must be 2 with mark_context")
+
+
+class Classifier(nn.Module):
+    """An encoder, its states pooled, and a linear head (ParlAI's ``transformer/classifier``).
+
+    Its weights are to be loaded, or drawn by ``initialise``.
+    """
+
+    def __init__(self, shape: ClassifierShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embeddings = Embedding(shape.vocab_size, shape.embed_dim)
+        self.encoder = Encoder(shape, shape.num_layers)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.head: nn.Linear = Linear(shape.embed_dim, shape.num_labels)
+        self.scale = math.sqrt(shape.embed_dim) if shape.scale_embeddings else 1.0
+
+    def initialise(self) -> None:
+        """Draw the weights that training starts from."""
+        initialise(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embeddings.weight.device
+
+    def forward(self, ids: Tensor, mask: Tensor, judged: Tensor) -> Tensor:
+        """Read texts.
+
+        Args:
+            ids: (B, L) int64.
+            mask: (B, L) bool, True at real tokens.
+            judged: (B, L) bool, True at the tokens whose states are pooled, at least one a row;
+                the others are only looked at.
+
+        Returns:
+            Logits (B, C).
+        """
+        words = self.embeddings(ids) * self.scale
+        if self.shape.mark_context and self.encoder.segments is not None:
+            first, second = self.encoder.segments.weight
+            words = words + (second - first) * (mask & ~judged)[..., None]
+        states, _ = self.encoder(words, mask)
+        logits: Tensor = self.head(self.dropout(pool(states, judged, self.shape.pooling)))
+        return logits
+
+    def num_parameters(self) -> int:
+        """Count the weights."""
+        return sum(weight.numel() for weight in self.parameters())
+
+
+def pool(states: Tensor, judged: Tensor, how: Pooling) -> Tensor:
+    """(B, L, D) and (B, L) True at what counts, at least one a row -> (B, D)."""
+    kept = judged[..., None]
+    match how:
+        case "mean":
+            return (states * kept).sum(1) / kept.sum(1)
+        case "max":
+            return states.masked_fill(~kept, -math.inf).amax(1)
+        case "first":
+            first = judged.to(torch.uint8).argmax(1)  # of equal values the first, unlike for bool
+            return states[torch.arange(len(states), device=states.device), first]
