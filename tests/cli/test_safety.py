@@ -107,6 +107,7 @@ def test_lines_are_read_from_standard_input(judge: Judge, monkeypatch: pytest.Mo
             "category": "profanity",
             "words": ["sh1t"],
             "threshold": 0.5,
+            "answer": "",
         }
     ]
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))

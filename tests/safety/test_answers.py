@@ -24,7 +24,7 @@ def refused(category: str | None, *words: str) -> Verdict:
         (refused("insult", "you oaf"), 'that: "you oaf" is an insult. Could'),
         (refused("slur", "grub", "grub"), 'that: "grub" is a slur. Could'),
         (refused("profanity", "drat", "dang"), 'that: "drat", "dang" are swearing. Could'),
-        (refused("threat", *"abcd"), '"a", "b", "c" are a threat, or'),
+        (refused("hate", *"abcd"), '"a", "b", "c" are hate against'),
         (refused("listed", "x"), '"x" is on the list of what I do not talk about. Could'),
         (refused("insult", "o\x1b[1m\n  a\u200bf"), '"o[1m af" is an insult.'),
         (refused(None), "it reads as offensive (93%). Could you put it another way?"),
@@ -53,7 +53,7 @@ def test_the_reason_alone_says_so_of_everybody() -> None:
 
 def test_every_category_has_its_words() -> None:
     assert set(SEVERITY) <= set(REASONS)
-    assert set(LABELS) - {SAFE} <= set(REASONS)
+    assert set(REASONS) >= set(LABELS) - {SAFE}
 
 
 def test_there_is_nothing_to_explain_about_a_safe_text() -> None:

@@ -13,10 +13,9 @@ from torch import Tensor
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.safety.classifier import ClassifierCheck, judge_of, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, GuardConfig, open_guard
-from openmmb.safety.reading import read
+from openmmb.safety.reading import collate, read
 from openmmb.safety.trained import save_classifier
 from openmmb.safety.verdict import Utterance, Verdict
-from openmmb.text.tokenizer import Tokenizer
 from tests.safety.build import LABELS, tiny_classifier
 
 DATA = Path(__file__).parent / "data"
@@ -173,17 +172,18 @@ def test_of_a_long_text_the_worst_part_counts() -> None:
         "boats",
     ]
     longest = check(" ".join(words)).score
-    assert longest == pytest.approx(max(judged_parts(check, " ".join(words))), abs=1e-5)
+    assert longest == pytest.approx(max(judged_windows(" ".join(words))), abs=1e-5)
 
 
-def judged_parts(check: ClassifierCheck, text: str) -> list[float]:
-    """Score each window of a text as a text of its own would be."""
+def judged_windows(text: str) -> list[float]:
+    """Score each window of a text as the network sees it."""
     trained = tiny_classifier()
     windows = read(text, (), trained.tokenizer, trained.config.read)
     assert len(windows) > 1
-    assert isinstance(trained.tokenizer, Tokenizer)
-    texts = [trained.tokenizer.decode(window.ids[1:-1]) for window in windows]
-    return [check(shown).score for shown in texts]
+    with torch.inference_mode():
+        logits = trained.model(*collate(windows, pad_id=trained.tokenizer.pad_id))
+    unsafe: list[float] = logits.softmax(-1)[:, 1:].sum(1).tolist()
+    return unsafe
 
 
 def test_a_folder_is_opened_with_its_own_threshold_or_another(folder: Path) -> None:
