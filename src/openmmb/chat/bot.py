@@ -67,12 +67,7 @@ class Bot:
         require_kind("search", self.search, SearchConfig, "SearchConfig(...)")
         self.gender = find_gender(gender or engine.config.gender or NO_GENDER)
         self._admission = Admission()
-        self._viewer = Viewer(
-            engine.config,
-            device=engine.device,
-            weights=encoder_weights,
-            judge=self.guard.judge_picture,
-        )
+        self._viewer = _viewer_of(engine, self.guard, encoder_weights)
         if ban_gendered_words is None:
             ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
         self._rules = _ban(engine) if ban_gendered_words else []
@@ -220,6 +215,11 @@ def load(
         ban_gendered_words=ban_gendered_words,
         encoder_weights=encoder_weights,
     )
+
+
+def _viewer_of(engine: Engine, guard: Guard, weights: Path | str | None) -> Viewer:
+    judge = guard.judge_picture
+    return Viewer(engine.config, device=engine.device, weights=weights, judge=judge)
 
 
 def _ban(engine: Engine) -> list[Constraint]:
