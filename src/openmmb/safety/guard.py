@@ -195,7 +195,7 @@ def _open_words(config: GuardConfig) -> PhraseCheck:
 def _open_pictures(config: GuardConfig) -> PictureJudge | None:
     if config.pictures == "off":
         return None
-    from openmmb.safety.pictures import has_picture_guard, open_picture_check  # onnxruntime
+    from openmmb.safety.nudity import has_picture_guard, open_picture_check  # onnxruntime
 
     if config.pictures == "installed" and not has_picture_guard():
         return None

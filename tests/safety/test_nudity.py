@@ -13,7 +13,7 @@ from PIL import Image
 from openmmb.errors import ConfigError
 from openmmb.safety.answers import reason
 from openmmb.safety.guard import GuardConfig, open_guard
-from openmmb.safety.pictures import (
+from openmmb.safety.nudity import (
     PictureCheck,
     has_picture_guard,
     open_picture_check,
