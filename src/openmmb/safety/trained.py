@@ -29,7 +29,7 @@ from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.compact import open_weights, write_compact
 from openmmb.safety.reading import ReadConfig, Vocabulary
 from openmmb.safety.verdict import Side
-from openmmb.tensors import load_strict, require_layers
+from openmmb.tensors import load_strict
 from openmmb.text.wordpiece import is_word_pieces, load_word_pieces
 
 
@@ -147,11 +147,13 @@ def load_classifier(folder: Path) -> TrainedClassifier:
     """
     settings = read_settings(ClassifierConfig, folder, what="classifier")
     tokenizer = _read_words(folder, size=settings.shape.vocab_size)
-    require_layers(folder / WEIGHTS, settings.shape)
-    with torch.device("meta"):
-        model = Classifier(settings.shape)
     path = folder / WEIGHTS
     with open_weights(path) as weights:
+        layers = settings.shape.num_layers
+        if len(weights) < layers:  # a network of many is slow to build
+            raise CheckpointError(f"{path}: {len(weights)} weights, expected {layers} layers")
+        with torch.device("meta"):
+            model = Classifier(settings.shape)
         load_strict(model, weights, path, dtype=torch.float32, of=OF)
     return TrainedClassifier(config=settings, model=model.eval(), tokenizer=tokenizer)
 
