@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.config import MAY_BE_INFINITE, config, dump, load, parse
@@ -219,3 +219,28 @@ def test_data_that_is_too_deep_or_no_text_is_refused() -> None:
         parse(Outer, {"name": "\ud800"})
     with pytest.raises(ConfigError, match=r"^config: inner: rate must be a finite number"):
         parse(Outer, {"name": "a", "inner": {"rate": 10**400}})
+
+
+PIECES = st.sampled_from(
+    [
+        *"[]{}=.,\"\n\r #'",
+        *("name", "count", "inner", "rows", "pair", "[[rows]]", "[inner]", '"a"', '"""', "\ufeff"),
+        *("nan", "-inf", "1e999", "0x" + "f" * 5000, "9" * 5000, "1979-05-27", "true", "a." * 99),
+        *("[" * 500, "{a=" * 500, "\x00", "\\ud800", "1_0", "name = 'a'\n"),
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.lists(PIECES, max_size=12).map("".join))
+def test_any_file_is_a_config_or_lines_that_name_it(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write(tmp_path_factory.getbasetemp(), text)
+    try:
+        load(Outer, path)
+    except ConfigError as error:
+        problem = str(error)
+    else:
+        problem = f"{path}: none"
+    assert all(line.startswith(f"{path}: ") and len(line) < 600 for line in problem.splitlines())
