@@ -84,7 +84,9 @@ def test_a_reply_that_takes_too_long_can_be_asked_for_again(open_page: OpenPage,
             wait_for_answer(page)
 
 
-def test_a_reply_can_be_stopped_by_button_and_by_key(open_page: OpenPage, bot: Bot) -> None:
+def test_a_reply_can_be_stopped_by_button_by_key_and_by_deleting_the_conversation(
+    open_page: OpenPage, bot: Bot
+) -> None:
     with kept_waiting(bot, ServeConfig()) as (url, gate):
         page = open_page(url=url)
         for by_key in (False, True):
@@ -100,6 +102,14 @@ def test_a_reply_can_be_stopped_by_button_and_by_key(open_page: OpenPage, bot: B
             gate.opened = threading.Event()
         expect(page.locator(".turn.bot")).to_have_count(0)
         expect(page.locator("#message")).to_be_focused()
+
+        say_and_leave(page, "wait for me")
+        page.click("#conversation-menu")
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.locator("#empty")).to_be_visible()
+        show(page, url)
+        expect(page.locator(".conversation")).to_have_count(0)  # it does not come back
 
 
 def test_while_the_model_loads_the_page_waits_and_then_answers(

@@ -100,6 +100,7 @@ export class App extends EventTarget {
 
   /** Keep a conversation. What it can't keep is said; the page goes on with what it has. */
   async save(conversation = this.current, added = new Map()) {
+    if (!this.find(conversation.id)) return; // deleted while it waited for a reply
     try {
       await this.store.save(conversation, added);
       this.channel?.postMessage({ id: conversation.id });
@@ -234,12 +235,12 @@ export class App extends EventTarget {
 
   putAway() {
     announce("The picture is put away.");
-    return this.set({ looking: null, thumb: null });
+    return this.set({ looking: null });
   }
 
-  lookAgain(id, thumb = null) {
+  lookAgain(id) {
     announce("The picture is in view again.");
-    return this.set({ looking: id, thumb });
+    return this.set({ looking: id });
   }
 
   /** Have the pixels of a conversation's pictures at hand. */
@@ -267,8 +268,8 @@ export class App extends EventTarget {
   async import(text) {
     const rows = await read(text);
     for (const { conversation, pictures } of rows) {
-      await this.save(conversation, pictures);
       this.conversations.push(conversation);
+      await this.save(conversation, pictures);
     }
     if (rows.length) await this.open(rows[0].conversation.id);
     return rows.length;

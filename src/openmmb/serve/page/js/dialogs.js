@@ -2,24 +2,29 @@
 
 import { button, el, iconButton } from "./dom.js";
 
+let opened = 0;
+
 /**
- * Open a dialog with `body` between its title and its buttons. Returns {dialog, close, closed}:
- * `closed` is what it was closed with.
+ * Open a dialog with `body` between its title and its buttons. A click beside it closes it, save
+ * where something is `written` in it. Returns {dialog, close, closed}: `closed` is what it was
+ * closed with.
  */
-export function openDialog(title, body, { foot = [], kind = "", onclose = null } = {}) {
-  const heading = el("h2", { text: title, tabindex: "-1", id: "dialog-title" });
+export function openDialog(title, body, { foot = [], kind = "", onclose = null, written = false } = {}) {
+  opened += 1;
+  const id = `dialog-title-${opened}`;
+  const heading = el("h2", { text: title, tabindex: "-1", id });
   const closer = iconButton("close", "Close", () => dialog.close());
   const dialog = el(
     "dialog",
-    { class: kind, "aria-labelledby": "dialog-title" },
+    { class: kind, "aria-labelledby": id },
     el("div", { class: "dialog-head" }, heading, closer),
     ...[body].flat(),
     foot.length ? el("div", { class: "dialog-foot" }, foot) : null,
   );
-  return { dialog, ...show(dialog, heading, onclose) };
+  return { dialog, ...show(dialog, { first: heading, onclose, written }) };
 }
 
-function show(dialog, first, onclose) {
+function show(dialog, { first, onclose, written = false }) {
   const before = document.activeElement;
   let value = null;
   const closed = new Promise((resolve) => {
@@ -31,7 +36,7 @@ function show(dialog, first, onclose) {
     });
   });
   dialog.addEventListener("mousedown", (event) => {
-    if (event.target === dialog) dialog.close(); // beside it
+    if (event.target === dialog && !written) dialog.close(); // beside it
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -75,6 +80,7 @@ export async function prompt(title, label, value, { longest = 200 } = {}) {
   const save = el("button", { class: "button primary", form: "prompt-form", text: "Save" });
   const { close, closed } = openDialog(title, form, {
     foot: [button("Cancel", () => close()), save],
+    written: true,
   });
   input.select();
   return closed;
@@ -86,7 +92,8 @@ export function openDrawer(node, label) {
   const next = node.nextSibling;
   const dialog = el("dialog", { class: "drawer", "aria-label": label });
   dialog.append(node);
-  const { close } = show(dialog, node.querySelector("button"), () => home.insertBefore(node, next));
+  const first = node.querySelector("button");
+  const { close } = show(dialog, { first, onclose: () => home.insertBefore(node, next) });
   return close;
 }
 
@@ -95,6 +102,7 @@ export function openMenu(anchor, items) {
   const before = document.activeElement;
   const choose = (action) => () => {
     close();
+    before?.focus(); // where it is to be when what the action opens is closed
     action();
   };
   const buttons = items.map(([words, action, kind = ""]) =>

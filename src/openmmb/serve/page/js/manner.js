@@ -104,5 +104,6 @@ export function openPersona(app) {
   const field = el("div", { class: "field" }, el("label", { for: "persona-lines", text: "Who the bot is" }), box, help, error);
   const { close } = openDialog("Persona", el("div", { class: "dialog-body" }, field), {
     foot: [button("Cancel", () => close()), button("Save", save, { kind: "primary" })],
+    written: true,
   });
 }

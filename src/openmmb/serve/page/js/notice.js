@@ -3,9 +3,9 @@
 import { announce, byId, button, el, goOn, icon, iconButton } from "./dom.js";
 
 const CONNECTION = {
-  gone: ["The server can't be reached. You can read and write; the page tries again by itself.", "failure"],
+  gone: ["The server can't be reached. You can read and write; the page tries again by itself.", "gone"],
   loading: ["The model is still loading. You can write already; it answers when it is ready.", "info"],
-  key: ["The server wants an API key.", "failure"],
+  key: ["The server wants an API key.", "gone"],
 };
 
 export class Notice {
@@ -26,7 +26,7 @@ export class Notice {
     this.node.className = `notice ${kind}`;
     if (!words) return this.node.replaceChildren();
     announce(words);
-    const parts = [icon(kind === "failure" ? "warn" : "about"), el("p", { text: words })];
+    const parts = [icon(kind === "info" ? "about" : "warn"), el("p", { text: words })];
     if (!notice && connection.state === "key") parts.push(button("Enter the key", this.openKey));
     if (notice || connection.back) parts.push(iconButton("close", "Dismiss", () => this.dismiss()));
     return this.node.replaceChildren(...parts);

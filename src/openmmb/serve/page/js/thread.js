@@ -42,7 +42,11 @@ export class Thread {
     const { atEnd } = this;
     const before = this.list.childElementCount;
     const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
-    const nodes = current.messages.map((message, at) => this.turn(message, at));
+    const said = lastPerson(current);
+    const nodes = current.messages.map((message, at) => {
+      const last = at === current.messages.length - 1;
+      return this.turn(message, { last, lastSaid: message === said });
+    });
     if (job) nodes.push(this.thinking(job));
     this.place(nodes);
     if (focused && !focused.isConnected) this.refocus(focused);
@@ -68,12 +72,10 @@ export class Thread {
     else goOn();
   }
 
-  turn(message, at) {
-    const { current, job, pictures } = this.app;
-    const last = at === current.messages.length - 1;
-    const lastSaid = message === lastPerson(current);
+  turn(message, { last, lastSaid }) {
+    const { job, pictures } = this.app;
     const pixels = message.picture ? pictures.has(message.picture.id) : null;
-    const busy = Boolean(job);
+    const busy = Boolean(job) && (last || lastSaid); // earlier ones are the same, busy or not
     const editing = this.editing === message.id;
     const sign = JSON.stringify([message, last, lastSaid, pixels, busy, editing]);
     const known = this.drawn.get(message.id);
@@ -97,7 +99,7 @@ export class Thread {
       label,
       shown,
       words || tools ? el("div", { class: "beside" }, words, tools) : null,
-      this.problem(message, busy),
+      this.problem(message, lastSaid && !busy),
     );
   }
 
@@ -108,22 +110,23 @@ export class Thread {
     return tools.length ? el("div", { class: "tools" }, tools) : null;
   }
 
-  problem(message, busy) {
-    if (message.state === "stopped") {
-      return this.card({ kind: "", symbol: "stop", title: "Stopped before there was a reply.", actions: this.again(message, busy) });
-    }
-    if (!message.problem) return null;
-    const withheld = message.state === "withheld";
-    const actions = withheld
-      ? [button("Edit", () => this.edit(message), { symbol: "edit" })]
-      : this.again(message, busy);
-    if (!withheld && Object.hasOwn(this.mend, message.problem.mend ?? "")) actions.push(this.mender(message.problem.mend));
-    return this.card({
-      kind: withheld ? "guard" : "failure",
-      symbol: withheld ? "shield" : "warn",
-      ...message.problem,
-      actions: message === lastPerson(this.app.current) && !busy ? actions : [],
-    });
+  /** Why there is no reply, and if it can be `mended` yet, how. */
+  problem(message, mended) {
+    const { state, problem } = message;
+    const actions = mended ? this.actions(message) : [];
+    if (state === "stopped")
+      return this.card({ symbol: "stop", title: "Stopped before there was a reply.", actions });
+    if (!problem) return null;
+    const [kind, symbol] = state === "withheld" ? ["guard", "shield"] : ["failure", "warn"];
+    return this.card({ kind, symbol, title: problem.title, text: problem.text, actions });
+  }
+
+  actions(message) {
+    const edit = button("Edit", () => this.edit(message), { symbol: "edit" });
+    if (message.state === "withheld") return [edit];
+    const again = button("Try again", () => this.app.tryAgain(message), { symbol: "again" });
+    const { mend } = message.problem ?? {};
+    return Object.hasOwn(this.mend, mend ?? "") ? [again, edit, this.mender(mend)] : [again, edit];
   }
 
   /** A button that leads to where a problem is mended. */
@@ -132,18 +135,10 @@ export class Thread {
     return button(words[name], this.mend[name]);
   }
 
-  again(message, busy) {
-    if (busy || message !== lastPerson(this.app.current)) return [];
-    return [
-      button("Try again", () => this.app.tryAgain(message), { symbol: "again" }),
-      button("Edit", () => this.edit(message), { symbol: "edit" }),
-    ];
-  }
-
-  card({ kind, symbol, title, text = "", actions = [] }) {
+  card({ kind = "", symbol, title, text = "", actions = [] }) {
     return el(
       "div",
-      { class: `card ${kind}` },
+      { class: `card ${kind}`.trim() },
       icon(symbol),
       el(
         "div",
