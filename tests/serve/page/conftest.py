@@ -17,8 +17,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 PHONE, DESKTOP = (360, 740), (1366, 860)
 CARD = "# A model\n\n| what | is |\n|---|---|\n| it | `small` |\n\n<script>alert(1)</script>\n"
 OpenPage = Callable[..., Page]
+PATIENCE = 60_000  # milliseconds; a machine may have much else to do
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +68,8 @@ def open_page(contexts: list[BrowserContext], chromium: Browser, page_url: str) 
             **settings,
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
         show(page, url)
         return page

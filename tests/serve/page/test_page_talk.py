@@ -136,7 +136,7 @@ def test_style_persona_gender_and_seed_go_with_every_request(open_page: OpenPage
     bodies = sent_by(page)
     page.click("#panel [data-key=style]")
     page.get_by_role("combobox").fill("grateful")
-    page.press("#dialog-title >> xpath=../.. >> input", "Enter")
+    page.get_by_role("combobox").press("Enter")
     page.click("#panel [data-key=persona]")
     page.fill("#persona-lines", "I live by the sea.\n\nI have a dog.")
     page.get_by_role("button", name="Save").click()
