@@ -67,7 +67,7 @@ def test_a_picture_with_captions_is_never_packed() -> None:
 
 
 def test_turns_that_have_other_replies_are_never_packed() -> None:
-    turns = [replace(e, references=("or else",)) for e in replies(["a", "b", "c"])]
+    turns = [replace(e, references=("or else",)) for e in replies(["a", "b", "c", "d"])]
     assert list(packed_replies(turns)) == turns
 
 

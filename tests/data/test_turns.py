@@ -185,6 +185,11 @@ def test_what_is_recognised_is_named_if_it_is_likely() -> None:
     assert choose_objects(recognised, CONFIG) == ()
 
 
+def test_a_name_that_is_just_likely_enough_is_named() -> None:
+    config = replace(CONFIG, object_words=2, object_threshold=0.25)
+    assert choose_objects([("boat", 0.25), ("sea", 0.2)], config) == ("boat",)
+
+
 def test_names_stand_only_where_there_is_a_place_for_them() -> None:
     with pytest.raises(ConfigError, match=r"object_words is 3 in the layout 'openmmb'; expected"):
         parse(EncodeConfig, {"object_words": 3})
