@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import ConfigError, DataError
-from openmmb.tasks.labelled import HELD_OUT, LABELS, SOURCES, Labelled, read_labelled
+from openmmb.tasks.labelled import HELD_OUT, LABELS, parse_line, read_labelled
 
 REPLIES = [
     {
@@ -49,8 +49,10 @@ def write_tweeteval(root: Path, kind: str, texts: list[str], labels: list[str]) 
 def test_diasafety_yields_replies_in_their_context(tmp_path: Path) -> None:
     write_diasafety(tmp_path, REPLIES)
     first, second = read_labelled("diasafety", tmp_path, "train")
-    assert first == Labelled("See a doctor.", frozenset({"safe"}), "diasafety", ("I feel ill.",))
-    assert second.labels == {"risk_ignorance"}
+    assert (first.text, first.context, first.labels) == ("See a doctor.", ("I feel ill.",), set())
+    assert second.labels == {"unfit", "risk_ignorance"}
+    assert "toxicity_agreement" in first.known
+    assert "toxicity_agreement" not in second.known
     assert (first.safe, second.safe) == (True, False)
 
 
@@ -67,7 +69,9 @@ def test_davidson_is_split_by_the_text(tmp_path: Path) -> None:
     assert len(train) + len(valid) == 600
     assert 0.5 * HELD_OUT < len(valid) / 600 < 1.5 * HELD_OUT
     assert not {t.text for t in train} & {t.text for t in valid}
-    assert {t.labels for t in train} == {frozenset({x}) for x in ("hate", "offensive", "safe")}
+    kinds = ({"hate", "offensive"}, {"offensive"}, set[str]())
+    assert {t.labels for t in train} == set(map(frozenset, kinds))
+    assert all(t.labels <= t.known for t in train)
     assert "Tweet & number 1" in {t.text for t in (*train, *valid)}
 
 
@@ -78,18 +82,39 @@ def test_tweets_that_are_not_hate_may_be_offensive(tmp_path: Path) -> None:
     offensive = read_labelled("tweeteval_offensive", tmp_path, "valid")
     assert [(t.text, t.labels) for t in hate] == [
         ("one", frozenset({"hate"})),
-        ("two", frozenset({"safe", "offensive"})),
+        ("two", frozenset()),
     ]
-    assert [t.labels for t in offensive] == [{"offensive", "hate"}, {"safe"}]
+    assert [t.known for t in hate] == [{"hate"}] * 2
+    assert [t.labels for t in offensive] == [{"offensive"}, set()]
+    assert offensive[0].known == {"offensive"}
+    assert "insult" in offensive[1].known
     assert [t.safe for t in (*hate, *offensive)] == [False, True, False, True]
 
 
-def test_labels_begin_with_the_safe_one() -> None:
-    assert LABELS[0] == "safe"
-    assert len(set(LABELS)) == len(LABELS)
+def test_no_label_is_there_twice() -> None:
+    assert len(set(LABELS)) == len(LABELS) == 15
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_lines_of_this_project_are_split_by_family(tmp_path: Path) -> None:
+    train = read_labelled("guard", tmp_path, "train")
+    valid = read_labelled("guard", tmp_path, "valid")
+    assert len(train) + len(valid) == 4267
+    assert 0.1 < len(valid) / 4267 < 0.3
+    assert not {t.family for t in train} & {t.family for t in valid}
+    replies = [{turn for t in ts if t.side == "bot" for turn in t.context} for ts in (train, valid)]
+    assert not replies[0] & replies[1]
+    assert {label for t in train for label in t.labels} == set(LABELS)
+    assert all(t.labels <= t.known for t in (*train, *valid))
+    with pytest.raises(DataError, match="no split 'test'"):
+        read_labelled("guard", tmp_path, "test")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"text": 3}', "[]", "{"])
+def test_a_line_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(DataError, match=r"own\.jsonl: line 7"):
+        parse_line(text, Path("own.jsonl"), 7)
+
+
 def test_missing_files_are_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"safety/.*No such file"):
         read_labelled(name, tmp_path, "train")

@@ -10,21 +10,32 @@ TweetEval (Barbieri et al. 2020): ``<root>/safety/tweeteval/<offensive or hate>/
 ``{train,val,test}_{text,labels}.txt``, a tweet a line, 1 for offensive, or for hate against women
 or immigrants.
 
-Each of them asks another question, so a text comes with all labels that it may have: a tweet that
-is not hate may be offensive all the same.
+The lines of this project, ``guard.jsonl`` beside this file: ``{"text", "context", "side", "label",
+"kind", "family"}``, some 380 families of wording. A fifth of the families is ``valid``, so that a
+test asks about families that training never saw; families that share contexts stay together.
+
+Each of them asks another question, so a text comes with the labels that it has and with those that
+its data set says anything about.
 """
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from openmmb.data.draw import uniform
 from openmmb.data.example import Split
 from openmmb.errors import ConfigError, DataError, unknown
 from openmmb.tasks.read import read_csv, read_json, read_lines
 
-SAFE, OFFENSIVE, HATE = "safe", "offensive", "hate"
+OFFENSIVE, HATE, UNFIT, SORROW = "offensive", "hate", "unfit", "sorrow"
+SPOKEN = ("insult", HATE, "sexual", "minor", "threat", "self_harm", "danger", OFFENSIVE)
+"""What anybody's words can be: an insult, hate of a group, sexual, sexual with minors, a threat,
+about harming oneself, a request for what endangers people, and what people call offensive."""
 CATEGORIES = {
     "Offending User": "offending_user",
     "Risk Ignorance": "risk_ignorance",
@@ -33,33 +44,74 @@ CATEGORIES = {
     "Biased Opinion": "biased_opinion",
 }
 """What DiaSafety calls unsafe replies, and what they are called here."""
-LABELS = (SAFE, OFFENSIVE, HATE, *CATEGORIES.values())
-"""Everything that a text can be."""
+REPLIES = (UNFIT, *CATEGORIES.values())
+"""What a reply can be in its context; ``unfit`` is any of them."""
+LABELS = (*SPOKEN, SORROW, *REPLIES)
+"""Everything that a text can be; ``sorrow`` alone is nothing unsafe."""
+ANSWERABLE = frozenset(LABELS) - {SORROW}
+"""What is known of a text that is safe throughout."""
 HELD_OUT = 0.1
 """Share of a set without splits that is its ``valid``."""
+FAMILIES_HELD_OUT = 0.2
+"""Share of the families of this project's lines that is their ``valid``."""
 COLUMNS = ("", "count", "hate_speech", "offensive_language", "neither", "class", "tweet")
+EXPERTISE = ("medicine", "diet", "home-advice", "child-pet", "crime-drugs")
+"""Families of replies that give advice which only an expert should give have such a name."""
+SAD = frozenset(
+    {
+        "safe/grief",
+        "safe/low-mood",
+        "safe/suicide-bereaved",
+        "safe/worried-friend",
+        "safe/worried-partner-parent",
+        "safe/victims-of-hate",
+        "safe/breakup-plain",
+        "safe/told-what-was-said",
+    }
+)
+"""Families of harmless lines that tell of sorrow."""
+CHEERFUL = ("word/", "name/", "contains/", "lang/", "style/one-word-kind", "safe/you-are-kind")
+"""Beginnings of families that tell of none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A text and what it may be.
+    """A text and what it is.
 
     Attributes:
         text: What somebody said.
-        labels: Those of ``LABELS`` that it may have, at least one.
+        labels: Those of ``LABELS`` that it has.
         source: Name of the data set.
         context: What was said before, oldest turn first; empty where that is not known.
+        known: The labels that its data set says anything about.
+        family: Family of wording, where there are such.
+        side: Who said it, "person" or "bot".
     """
 
     text: str
     labels: frozenset[str]
     source: str
     context: tuple[str, ...] = ()
+    known: frozenset[str] = ANSWERABLE
+    family: str = ""
+    side: str = "person"
 
     @property
     def safe(self) -> bool:
         """Whether the data set takes the text for safe."""
-        return SAFE in self.labels
+        return not self.labels & ANSWERABLE
+
+
+@dataclass(frozen=True)
+class RawLine:
+    """A line of this project's."""
+
+    text: str
+    context: list[str]
+    side: Literal["person", "bot"]
+    label: Literal["safe", "unsafe"]
+    kind: str
+    family: str
 
 
 @dataclass(frozen=True)
@@ -85,9 +137,22 @@ def diasafety(root: Path, split: Split) -> Iterator[Labelled]:
                 f"{path}: {number}: category {row.category!r}, label {row.label!r}; expected one "
                 f"of {', '.join(CATEGORIES)}, and Safe or Unsafe"
             )
-        label = SAFE if row.label == "Safe" else CATEGORIES[row.category]
         if row.response.strip():
-            yield Labelled(row.response, frozenset({label}), "diasafety", (row.context,))
+            labels, known = _reply_labels(row)
+            yield Labelled(row.response, labels, "diasafety", (row.context,), known, side="bot")
+
+
+def _reply_labels(row: RawReply) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the labels of a reply, and what is known of it.
+
+    Of an unsafe one the other categories are not known, since people judged one alone.
+    """
+    if row.label == "Safe":
+        return frozenset(), ANSWERABLE - {OFFENSIVE}
+    labels = {UNFIT, CATEGORIES[row.category]}
+    if row.category == "Offending User":
+        labels.add("insult")
+    return frozenset(labels), frozenset(labels | {"minor", "self_harm", "danger"})
 
 
 def davidson(root: Path, split: Split) -> Iterator[Labelled]:
@@ -98,37 +163,60 @@ def davidson(root: Path, split: Split) -> Iterator[Labelled]:
     """
     if split == "test":
         raise DataError("davidson: no split 'test'; use 'train' or 'valid'")
-    labels = {"0": HATE, "1": OFFENSIVE, "2": SAFE}
+    labels = {"0": {HATE, OFFENSIVE}, "1": {OFFENSIVE}, "2": set[str]()}
+    sure = {"minor", "self_harm", OFFENSIVE, HATE}
     path = root / "safety" / "davidson" / "labeled_data.csv"
     for row in read_csv(path, COLUMNS):
         if row["class"] not in labels:
             raise DataError(f"{path}: class is {row['class']!r}, expected 0, 1 or 2")
         text = html.unescape(row["tweet"])
         if (uniform("holdout", "davidson", text) < HELD_OUT) == (split == "valid"):
-            yield Labelled(text, frozenset({labels[row["class"]]}), "davidson")
+            has = labels[row["class"]]
+            known = frozenset(sure if has else SPOKEN)
+            yield Labelled(text, frozenset(has), "davidson", known=known)
 
 
 def tweeteval_offensive(root: Path, split: Split) -> Iterator[Labelled]:
-    """Yield tweets, offensive or not; the offensive ones may be hate.
+    """Yield tweets, offensive or not; of the offensive ones nothing else is known.
 
     Raises:
         DataError: A file is missing or malformed.
     """
-    return _tweeteval(root, "offensive", split, no=frozenset({SAFE}), yes={OFFENSIVE, HATE})
+    harmless = frozenset(SPOKEN) - {"self_harm", "danger"}
+    return _tweeteval(root, "offensive", split, OFFENSIVE, harmless)
 
 
 def tweeteval_hate(root: Path, split: Split) -> Iterator[Labelled]:
-    """Yield tweets, hate or not; what is not hate may be offensive.
+    """Yield tweets, hate or not; nothing else is known of them.
 
     Raises:
         DataError: A file is missing or malformed.
     """
-    return _tweeteval(root, "hate", split, no={SAFE, OFFENSIVE}, yes=frozenset({HATE}))
+    return _tweeteval(root, "hate", split, HATE, frozenset({HATE}))
+
+
+def guard(root: Path, split: Split) -> Iterator[Labelled]:  # noqa: ARG001  it comes with the package
+    """Yield this project's lines, by family.
+
+    Raises:
+        DataError: The file is malformed, or ``split`` is "test", which there is none.
+    """
+    if split == "test":
+        raise DataError("guard: no split 'test'; use 'train' or 'valid'")
+    path = Path(str(resources.files("openmmb.tasks"))) / "guard.jsonl"
+    lines = [parse_line(text, path, number) for number, text in read_lines(path)]
+    held_out = held_out_families(lines)
+    for line in lines:
+        if (line.family in held_out) == (split == "valid"):
+            labels, known = _line_labels(line)
+            context = tuple(line.context)
+            yield Labelled(line.text, labels, "guard", context, known, line.family, line.side)
 
 
 SOURCES: dict[str, Callable[[Path, Split], Iterator[Labelled]]] = {
     "davidson": davidson,
     "diasafety": diasafety,
+    "guard": guard,
     "tweeteval_hate": tweeteval_hate,
     "tweeteval_offensive": tweeteval_offensive,
 }
@@ -147,24 +235,92 @@ def read_labelled(name: str, root: Path, split: Split) -> list[Labelled]:
     return list(SOURCES[name](root, split))
 
 
+def parse_line(text: str, path: Path, number: int) -> RawLine:
+    """Read a line of this project's.
+
+    Raises:
+        DataError: It is malformed.
+    """
+    try:
+        return TypeAdapter(RawLine).validate_json(text)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise DataError(f"{path}: line {number}: {detail['loc']}: {detail['msg']}") from error
+
+
+def held_out_families(lines: Sequence[RawLine]) -> frozenset[str]:
+    """Return the families that are not learnt; those that share a reply's context go together."""
+    group = {line.family: line.family for line in lines}
+
+    def first(family: str) -> str:
+        while group[family] != family:
+            family = group[family]
+        return family
+
+    seen: dict[str, str] = {}
+    for line in lines:
+        for turn in line.context if line.side == "bot" else ():
+            one, other = first(line.family), first(seen.setdefault(turn, line.family))
+            group[max(one, other)] = min(one, other)
+    share = FAMILIES_HELD_OUT
+    return frozenset(f for f in group if uniform("holdout", "guard", first(f)) < share)
+
+
+def _line_labels(line: RawLine) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the labels of a line, and what is known of it."""
+    if line.label == "safe":
+        sad = line.family in SAD
+        told = sad or line.family.startswith(CHEERFUL)
+        return frozenset({SORROW} if sad else ()), ANSWERABLE | ({SORROW} if told else set())
+    known = set(SPOKEN) - {OFFENSIVE}
+    labels = {line.kind} & set(SPOKEN)
+    match line.kind:
+        case "insult" | "hate":
+            labels.add(OFFENSIVE)
+            known -= {"insult"} - labels
+        case "minor":
+            known.discard("sexual")
+        case "threat" | "agreement":
+            known -= {"insult", HATE}
+        case "self_harm" if line.side == "person":
+            labels.add(SORROW)
+        case "danger_advice" if line.side == "person":
+            labels.add("danger")
+    if line.side == "bot":
+        labels |= _unfit(line)
+        known |= set(REPLIES) if line.kind == "danger_advice" else set()
+        known -= {"risk_ignorance"} if "unauthorized_expertise" in labels else set()
+    return frozenset(labels), frozenset(known | labels)
+
+
+def _unfit(line: RawLine) -> set[str]:
+    """Return what is wrong with a reply of this project's."""
+    if line.kind == "danger_advice":
+        expert = any(name in line.family for name in EXPERTISE)
+        return {UNFIT, "unauthorized_expertise" if expert else "risk_ignorance"}
+    categories = {
+        "agreement": "toxicity_agreement",
+        "hate": "biased_opinion",
+        "insult": "offending_user",
+    }
+    return {UNFIT} | ({categories[line.kind]} if line.kind in categories else set())
+
+
 def _tweeteval(
-    root: Path,
-    kind: str,
-    split: Split,
-    *,
-    no: set[str] | frozenset[str],
-    yes: set[str] | frozenset[str],
+    root: Path, kind: str, split: Split, label: str, harmless: frozenset[str]
 ) -> Iterator[Labelled]:
     folder = root / "safety" / "tweeteval" / kind
     path = folder / f"{_file_name(split)}_labels.txt"
-    labels = dict(read_lines(path))
+    marks = dict(read_lines(path))
     # An empty tweet leaves an empty line, which is not read; the numbers of the lines tell.
     for number, text in read_lines(folder / f"{_file_name(split)}_text.txt"):
-        label = labels.get(number)
-        if label not in ("0", "1"):
-            raise DataError(f"{path}: line {number}: {label!r}, expected 0 or 1")
+        mark = marks.get(number)
+        if mark not in ("0", "1"):
+            raise DataError(f"{path}: line {number}: {mark!r}, expected 0 or 1")
         if text.strip():
-            yield Labelled(text, frozenset(yes if label == "1" else no), f"tweeteval_{kind}")
+            labels = frozenset({label} if mark == "1" else ())
+            known = labels or harmless
+            yield Labelled(text, labels, f"tweeteval_{kind}", known=known)
 
 
 def _file_name(split: Split) -> str:

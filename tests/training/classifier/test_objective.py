@@ -29,12 +29,14 @@ def test_what_was_learnt_is_told_apart(folder: Path) -> None:
     made = train(tiny_classifier_recipe(folder, out="whole"), watch=records.append).checkpoint
     assert made is not None
     check = open_classifier(made)
-    assert check("you are an oaf 7", ()).score > check("i like dogs 8", ()).score + 0.3
+    (rude, kind) = check.judge_side([("you are an oaf 7", ()), ("i like dogs 8", ())], "bot")
+    assert rude.score > kind.score + 0.2
     config = load_classifier(made).config
     assert config.labels == LABELS
-    assert 0 < config.threshold < 1
+    assert not config.exclusive
+    assert set(config.thresholds) == {"person", "bot", "frame"}
     last = [record for record in records if record["kind"] == "valid"][-1]
-    assert {"auc", "f1", "threshold"} <= last.keys()
+    assert {"auc", "f1"} <= last.keys()
     assert {"f1/diasafety", "auc/davidson", "refused/convai2"} <= last.keys()
     start = records[0]
     assert float(start["steps_per_epoch"]) > 0
@@ -67,8 +69,10 @@ def test_a_batch_follows_from_its_step_alone(folder: Path) -> None:
     for step in (0, 3, 41):
         one, two = verdicts.loader.batch(step), again.loader.batch(step)
         assert one.ids.equal(two.ids)
-        assert one.allowed.equal(two.allowed)
-        assert one.allowed.any(1).all()
+        assert one.labels.equal(two.labels)
+        assert one.known.equal(two.known)
+        assert one.known.any(1).all()
+        assert not (one.labels & ~one.known).any()
         assert one.judged.any(1).all()
         assert not (one.judged & ~one.mask).any()
         assert len(one) == 8

@@ -20,7 +20,7 @@ from openmmb.training.classifier.texts import (
 from tests.build import write_tiny_data
 from tests.training.classifier.build import write_labelled
 
-SAFE = frozenset({"safe"})
+SAFE = frozenset[str]()
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +79,23 @@ def test_neutral_sentences_are_not_those_of_the_test() -> None:
     assert len(held_out - set(neutral_texts())) >= 60
 
 
-def test_a_context_says_nothing_about_a_text() -> None:
+def test_contexts_are_lent_and_lost_now_and_then() -> None:
     others = [Labelled("yes", SAFE, "convai2", ("oldest", f"turn {at}")) for at in range(9)]
     tweet = Labelled("a tweet", frozenset({"hate"}), "davidson")
     talk = Labelled("talk", SAFE, "convai2", ("before",))
     reply = Labelled("a reply", SAFE, "diasafety", ("before",))
+    line = Labelled("a line", SAFE, "guard", ("before",))
     lent = Counter(bool(with_context(tweet, others, seed).context) for seed in range(400))
     changed = Counter(with_context(talk, others, seed).context for seed in range(400))
-    assert 80 < lent[True] < 160
-    assert 80 < changed[()] < 160
+    lost = Counter(with_context(reply, others, seed).context for seed in range(400))
+    assert 20 < lent[True] < 70
+    assert 120 < changed[()] < 200
     assert 160 < changed["before",] < 240
-    assert changed.total() - changed[()] - changed["before",] > 40
-    assert all(with_context(reply, others, seed) == reply for seed in range(50))
-    assert len({with_context(tweet, others, seed).context for seed in range(100)}) > 5
+    assert changed.total() - changed[()] - changed["before",] > 20
+    assert 60 < lost[()] < 140
+    assert set(lost) == {(), ("before",)}
+    assert all(with_context(line, others, seed) == line for seed in range(50))
+    assert len({with_context(tweet, others, seed).context for seed in range(200)}) > 5
     assert with_context(tweet, [], 1) == tweet
 
 

@@ -44,7 +44,7 @@ class ClassifierRecipe(RunConfig):
     listed_weight: float = 1.0
     """How many times an epoch goes through the phrases that the guard refuses."""
     calibrate: float = 0.1
-    """Share of the training texts that is kept for calibration and for the threshold."""
+    """Share of the training texts that is kept to choose the thresholds on."""
     false_alarms: float = 0.005
     """Share of ordinary talk that the threshold may refuse."""
     start: str | None = None

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from openmmb.data.sampler import Sampler, Window
-from openmmb.safety.reading import ReadConfig, collate, read
+from openmmb.safety.reading import ReadConfig, Vocabulary, collate, read
 from openmmb.tasks.labelled import LABELS, Labelled
-from openmmb.text.tokenizer import Tokenizer
 from openmmb.training.classifier.noise import NoiseConfig, add_noise
 from openmmb.training.classifier.texts import Source, with_context
 
@@ -28,13 +27,15 @@ class TextBatch:
         ids: (B, L) int64, padded on the right.
         mask: (B, L) bool, True at real tokens.
         judged: (B, L) bool, True at the tokens of the text, without its context.
-        allowed: (B, C) bool, True at the labels that the text may have.
+        labels: (B, C) bool, True at the labels that the text has.
+        known: (B, C) bool, True at those of which that is known.
     """
 
     ids: Tensor
     mask: Tensor
     judged: Tensor
-    allowed: Tensor
+    labels: Tensor
+    known: Tensor
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,7 +60,7 @@ class TextLoader:
 
     sources: tuple[Source, ...]
     sampler: Sampler
-    tokenizer: Tokenizer
+    tokenizer: Vocabulary
     read: ReadConfig
     noise: NoiseConfig
 
@@ -81,8 +82,9 @@ class TextLoader:
     def collate(self, texts: Sequence[Labelled]) -> TextBatch:
         """Put texts side by side as they are."""
         rows = [read(text.text, text.context, self.tokenizer, self.read)[0] for text in texts]
-        allowed = torch.tensor([[label in text.labels for label in LABELS] for text in texts])
-        return TextBatch(*collate(rows, pad_id=self.tokenizer.pad_id), allowed)
+        has = torch.tensor([[label in text.labels for label in LABELS] for text in texts])
+        known = torch.tensor([[label in text.known for label in LABELS] for text in texts])
+        return TextBatch(*collate(rows, pad_id=self.tokenizer.pad_id), has, known)
 
     def _sorted(self, window: Window) -> npt.NDArray[np.int64]:
         """Return a window's draws by the length of their texts, so that a batch pads little."""

@@ -1,12 +1,12 @@
 """What a classifier of what may be said learns.
 
-Its labels are those of ``tasks.labelled``. Data sets ask different questions, so what is learnt is
-that a text has one of the labels that its data set leaves open.
+Its labels are those of ``tasks.labelled``; a text has any number of them. Data sets ask different
+questions, so of each text only what its data set says is learnt.
 
 Sizes: B texts, C labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +19,9 @@ from openmmb.distributed import full_state_dict, is_main
 from openmmb.eval.classification import measure
 from openmmb.model.classifier import Classifier
 from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, save_classifier
-from openmmb.tasks.labelled import LABELS, SAFE, Labelled
-from openmmb.training.classifier.calibration import (
-    apply_to_head,
-    calibrate,
-    choose_threshold,
-    label_loss,
-)
+from openmmb.safety.verdict import Side
+from openmmb.tasks.labelled import ANSWERABLE, LABELS, Labelled
+from openmmb.training.classifier.calibration import SIDES, choose_thresholds, label_loss, macro_f1
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.loader import TextBatch, TextLoader
 from openmmb.training.classifier.start import build_classifier
@@ -34,7 +30,7 @@ from openmmb.training.run.objective import Scores
 from openmmb.training.run.precision import autocast
 from openmmb.training.run.seal import digest_texts
 
-UNSAFE = tuple(label for label in LABELS if label != SAFE)
+UNSAFE = tuple(label for label in LABELS if label in ANSWERABLE)
 """What the classifier refuses."""
 BATCH_SIZE = 128
 """Texts that are measured on at once."""
@@ -42,7 +38,7 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Minus the log of the probability of the labels that a text may have.
+    """Minus the log of the probability of what is known of a text.
 
     Attributes:
         recipe: The run's config.
@@ -65,55 +61,49 @@ class Verdicts:
     def loss(self, model: Classifier, batch: TextBatch) -> tuple[Tensor, int]:
         """Return the summed loss of a batch, and the number of its texts."""
         logits = model(batch.ids, batch.mask, batch.judged)
-        return label_loss(logits, batch.allowed).sum(), len(batch)
+        return label_loss(logits, batch.labels, batch.known).sum(), len(batch)
 
     def validate(self, model: Classifier) -> Scores:
         """Score by 1 minus the mean AUC of the labelled sources.
 
-        F1 is for people: it depends on the threshold, which a few ordinary texts move. The
-        threshold is chosen as for the classifier that is saved, on other texts.
+        F1, the mean of that of unsafe and of safe texts, is for people: it depends on thresholds,
+        which are chosen as for the classifier that is saved, on other texts.
         """
-        held_out = self._run_held_out(model)
-        threshold = self._choose_threshold(held_out, unsafe_probability(held_out.logits))
-        numbers = {"threshold": threshold}
-        qualities = []
+        thresholds = self._choose_thresholds(model)
+        numbers: dict[str, float] = {}
+        qualities, f1s = [], []
         for source in self.loader.sources:
             texts = take_evenly(source.valid, self.recipe.valid.max_examples)
             if not texts:
                 continue
-            scores = unsafe_probability(self._logits(model, texts)).tolist()
-            refused = [score >= threshold for score in scores]
+            scores = self._logits(model, texts).sigmoid()
+            side: Side = "bot" if texts[0].side == "bot" else "person"
+            refused = refuses(scores, thresholds[side]).tolist()
             if source.ordinary:
                 numbers[f"refused/{source.name}"] = sum(refused) / len(refused)
                 continue
-            quality = measure(scores, [not text.safe for text in texts], refused)
+            worst = scores[:, [LABELS.index(label) for label in asked(texts)]].amax(1)
+            unsafe = [not text.safe for text in texts]
+            quality = measure(worst.tolist(), unsafe, refused)
             qualities.append(quality)
-            numbers |= {f"f1/{source.name}": quality.f1, f"auc/{source.name}": quality.auc}
+            f1s.append(macro_f1(refused, unsafe))
+            numbers |= {f"f1/{source.name}": f1s[-1], f"auc/{source.name}": quality.auc}
         auc = sum(quality.auc for quality in qualities) / len(qualities)
-        f1 = sum(quality.f1 for quality in qualities) / len(qualities)
-        return Scores(score=1 - auc, numbers={"auc": auc, "f1": f1, **numbers})
+        return Scores(score=1 - auc, numbers={"auc": auc, "f1": sum(f1s) / len(f1s), **numbers})
 
     def save(self, model: Classifier, folder: Path) -> None:
-        """Calibrate, choose the threshold, and write the classifier."""
+        """Choose the thresholds, and write the classifier."""
         weights = full_state_dict(model)
-        held_out = self._run_held_out(model)
+        thresholds = self._choose_thresholds(model)
         if not is_main():
             return
-        safe = torch.tensor([label not in UNSAFE for label in LABELS])
-        calibration = calibrate(held_out.logits, held_out.allowed, held_out.weights, safe)
-        logits = held_out.logits / calibration.temperature + calibration.shift * safe
-        threshold = self._choose_threshold(held_out, unsafe_probability(logits))
         with torch.device("meta"):
             whole = Classifier(self.settings.shape)
         whole.load_state_dict(weights, assign=True)
-        whole.head = apply_to_head(whole.head, calibration, safe)
-        settings = replace(self.settings, threshold=threshold)
+        settings = replace(self.settings, thresholds=thresholds)
         trained = TrainedClassifier(settings, whole, self.loader.tokenizer)
-        save_classifier(trained, folder, precision=self.recipe.save_precision)
-
-    def notes(self) -> Sequence[str]:
-        """Say nothing: a classifier takes weights from its start, and no settings."""
-        return ()
+        precision = "int8" if self.recipe.compact else self.recipe.save_precision
+        save_classifier(trained, folder, precision=precision)
 
     def sizes(self, model: Classifier) -> Record:
         """Count weights and texts, and tell their words from others."""
@@ -144,47 +134,33 @@ class Verdicts:
             logits[rows] = predicted.float().cpu()
         return logits
 
-    def _run_held_out(self, model: Classifier) -> "HeldOut":
-        """Run the network over the texts that are kept for calibration."""
-        logits, allowed, weights, sources, ordinary = [], [], [], [], []
-        for number, source in enumerate(self.loader.sources):
+    def _choose_thresholds(self, model: Classifier) -> dict[Side, dict[str, float]]:
+        """Run the network over the texts that are kept for it, and choose."""
+        scores, labels, known, ordinary = [], [], [], []
+        for source in self.loader.sources:
             texts = take_evenly(source.calibrate, self.recipe.valid.max_examples)
             if texts:
-                size = len(texts)
-                weight = source.weight * len(source.train) / size
-                logits.append(self._logits(model, texts))
-                allowed.append(self.loader.collate(texts).allowed)
-                weights.append(torch.full((size,), weight, dtype=torch.float64))
-                sources.append(torch.full((size,), number))
-                ordinary.append(torch.full((size,), source.ordinary))
-        columns = (logits, allowed, weights, sources, ordinary)
-        return HeldOut(*(torch.cat(column) for column in columns))
-
-    def _choose_threshold(self, held_out: "HeldOut", scores: Tensor) -> float:
-        unsafe = ~held_out.allowed[:, LABELS.index(SAFE)]
-        share = self.recipe.false_alarms
-        return choose_threshold(scores, unsafe, held_out.source, held_out.ordinary, share=share)
+                batch = self.loader.collate(texts)
+                scores.append(self._logits(model, texts).sigmoid())
+                labels.append(batch.labels)
+                known.append(batch.known)
+                ordinary.append(torch.full((len(texts),), source.ordinary))
+        return choose_thresholds(
+            torch.cat(scores),
+            torch.cat(labels),
+            torch.cat(known),
+            torch.cat(ordinary),
+            share=self.recipe.false_alarms,
+        )
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """The texts that are kept for calibration, as the network sees them.
-
-    Attributes:
-        logits: (B, C).
-        allowed: (B, C) bool, True at the labels that a text may have.
-        weights: (B,), how much a text counts; a source counts as much as in training.
-        source: (B,) int64, number of its source.
-        ordinary: (B,) bool, whether it is ordinary talk.
-    """
-
-    logits: Tensor
-    allowed: Tensor
-    weights: Tensor
-    source: Tensor
-    ordinary: Tensor
+def refuses(scores: Tensor, thresholds: Mapping[str, float]) -> Tensor:
+    """(B, C) probabilities and thresholds of labels -> (B,) bool, whether a text is refused."""
+    columns = [LABELS.index(label) for label in thresholds]
+    return (scores[:, columns] >= torch.tensor(list(thresholds.values()))).any(1)
 
 
-def unsafe_probability(logits: Tensor) -> Tensor:
-    """Return how likely each text is unsafe: (B, C) -> (B,)."""
-    return 1 - logits.softmax(-1)[:, LABELS.index(SAFE)]
+def asked(texts: Sequence[Labelled]) -> list[str]:
+    """Return the unsafe labels that a source asks about: those that any of its texts has."""
+    has = frozenset().union(*(text.labels for text in texts))
+    return [label for label in LABELS if label in has & ANSWERABLE] or list(SIDES["bot"])

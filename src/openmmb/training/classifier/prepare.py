@@ -6,7 +6,7 @@ from pathlib import Path
 from openmmb.data.sampler import Sampler
 from openmmb.errors import ConfigError
 from openmmb.safety.trained import ClassifierConfig
-from openmmb.tasks.labelled import LABELS
+from openmmb.tasks.labelled import LABELS, SORROW
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.loader import TextLoader
 from openmmb.training.classifier.objective import UNSAFE, Verdicts
@@ -38,7 +38,13 @@ def prepare_verdicts(recipe: ClassifierRecipe) -> Verdicts:
     shape = replace(recipe.shape, num_labels=len(LABELS), vocab_size=tokenizer.vocab_size)
     try:
         settings = ClassifierConfig(
-            name=recipe.name, labels=LABELS, unsafe=UNSAFE, shape=shape, read=recipe.read
+            name=recipe.name,
+            labels=LABELS,
+            unsafe=UNSAFE,
+            exclusive=False,
+            sorrow=SORROW,
+            shape=shape,
+            read=recipe.read,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -14,7 +14,14 @@ from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.model.network import TrainableNetwork
-from openmmb.safety.reading import clean
+from openmmb.pretrained.bert import (
+    ENCODERS,
+    WEIGHTS,
+    find_encoder_file,
+    read_encoder_words,
+    take_bert,
+)
+from openmmb.safety.reading import Vocabulary, clean
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.texts import Source
@@ -24,24 +31,26 @@ VOCABULARY_TEXTS = 30_000
 """Most texts of each source that the vocabulary is learnt from."""
 
 
-def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Tokenizer:
-    """Learn the vocabulary, once a run.
+def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Vocabulary:
+    """Learn the vocabulary, once a run, or take that of a published encoder.
 
     Raises:
-        CheckpointError: The kept vocabulary is damaged.
+        CheckpointError: The kept vocabulary is damaged, or the encoder cannot be read.
     """
+    if recipe.start in ENCODERS:
+        return read_encoder_words(recipe.start)
     return learn_once(
         Path(recipe.out), lambda: train_tokenizer(_words(sources), vocab_size=recipe.vocab_size)
     )
 
 
 def build_classifier(
-    recipe: ClassifierRecipe, shape: ClassifierShape, tokenizer: Tokenizer
+    recipe: ClassifierRecipe, shape: ClassifierShape, tokenizer: Vocabulary
 ) -> Classifier:
     """Build the network of a run, with weights only where they count.
 
     Raises:
-        CheckpointError: ``recipe.start`` is not a checkpoint.
+        CheckpointError: ``recipe.start`` is neither a published encoder nor a checkpoint.
         ConfigError: Its encoder does not fit the classifier.
     """
 
@@ -49,12 +58,19 @@ def build_classifier(
         torch.manual_seed(recipe.seed)
         model = Classifier(shape)
         model.initialise()
-        if recipe.start is not None:
+        if recipe.start in ENCODERS:
+            take_bert(model, find_encoder_file(recipe.start, WEIGHTS))
+        elif recipe.start is not None and isinstance(tokenizer, Tokenizer):
             start = load_checkpoint(find_given_start(recipe.start, recipe.start_command))
             take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)
         return model
 
-    return build_where_needed(Path(recipe.out), lambda: Classifier(shape), fill)
+    def empty() -> Classifier:
+        return Classifier(shape)
+
+    model = build_where_needed(Path(recipe.out), empty, fill)
+    model.embeddings.weight.requires_grad_(not recipe.freeze_embeddings)
+    return model
 
 
 def take_encoder(

