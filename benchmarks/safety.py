@@ -1,24 +1,28 @@
 """What is refused, beside other libraries: ``python benchmarks/safety.py --data ROOT``.
 
-Prints two Markdown tables. The first is of labelled texts, on the splits that no classifier here
-has learnt from, and once more with listed words in disguise: precision, recall and F1 of what is
-refused, area under the ROC curve and calibration error of the scores. The second is of ordinary
-conversation, on the conversations that the recipe of the bundled classifier holds out: the share of
-texts that is refused.
+Prints three Markdown tables. The first is of labelled texts, on the splits that no classifier here
+has learnt from, replies also without their context, and once more with listed words in disguise:
+precision, recall and F1 of what is refused, the mean F1 of what is unsafe and what is safe, the
+share of harmless texts that is refused, and the area under the ROC curve. TweetEval's hate tweets
+are none of the training. The second is of what is harmless: conversations that the recipe of the
+bundled classifier holds out, the commonest words of ConvAI2 alone, and names; the share that is
+refused. The third is of this project's own lines, by kind, in families that were not learnt.
 
 The peers are ``alt-profanity-check`` and ``better-profanity``; one that is not installed is left
-out and named below the tables.
+out and named below the tables. ``--bag`` adds a bag of words, learnt from the same labelled sets.
 """
 
 import argparse
 import importlib
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -28,8 +32,11 @@ from openmmb.errors import OpenMMBError
 from openmmb.eval.classification import measure
 from openmmb.safety.classifier import ClassifierCheck, open_classifier
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
+from openmmb.safety.verdict import Side, Utterance, Verdict
 from openmmb.tasks.labelled import Labelled, read_labelled
 from openmmb.tasks.mixture import TaskConfig, read_task
+from openmmb.training.classifier.bag import learn_bag
+from openmmb.training.classifier.calibration import macro_f1
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.noise import NoiseConfig, add_noise
 from openmmb.training.classifier.texts import as_safe, without_negative
@@ -52,21 +59,27 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     recipe = load(ClassifierRecipe, Path(str(resources.files("openmmb") / "recipes/safety.toml")))
     try:
-        labelled = [
-            Texts(part.name, take_evenly(read_labelled(part.name, args.data, "valid"), args.texts))
-            for part in recipe.labelled
-        ]
+        labelled = [_read(part.name, args) for part in recipe.labelled]
+        labelled += [_read("tweeteval_hate", args)]
         labelled += [_disguised(row) for row in labelled if row.name == "davidson"]
+        labelled += [_alone(row) for row in labelled if row.name == "diasafety"]
         talk = [
             Texts(part.name, take_evenly(_as_texts(part, args.data), args.texts))
             for part in recipe.conversations
         ]
+        talk += [_words(args.data), *_names(labelled)]
         judges, missing = _judges(args.classifier)
+        if args.bag:
+            learnt = [
+                t for one in recipe.labelled for t in read_labelled(one.name, args.data, "train")
+            ]
+            judges["bag of words"] = learn_bag(learnt)
     except OpenMMBError as error:
         sys.stderr.write(f"benchmarks/safety.py: {error}\n")
         return 2
     _print_labelled(labelled, judges)
     _print_talk(talk, judges)
+    _print_kinds([text for row in labelled if row.name == "guard" for text in row.texts], judges)
     for name in missing:
         print(f"\nnot installed, so left out: {name} (pip install {name})")
     return 0
@@ -77,12 +90,44 @@ def _parse_args() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--classifier", default="safety", help="folder, or a bundled one's name")
     parser.add_argument("--texts", type=int, default=100_000, help="most texts of a data set")
+    parser.add_argument("--bag", action="store_true", help="add a bag of words")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
 def _as_texts(part: TaskConfig, root: Path) -> list[Labelled]:
     return [as_safe(example) for example in without_negative(read_task(part, root).valid, root)]
+
+
+def _read(name: str, args: argparse.Namespace) -> Texts:
+    return Texts(name, take_evenly(read_labelled(name, args.data, "valid"), args.texts))
+
+
+def _alone(row: Texts) -> Texts:
+    """Return the same texts without what was said before."""
+    return Texts(f"{row.name}, alone", [replace(text, context=()) for text in row.texts])
+
+
+def _words(root: Path) -> Texts:
+    """Return the commonest words of ConvAI2, each a message of its own."""
+    counts = Counter[str]()
+    for example in read_task(TaskConfig(name="convai2", split="valid"), root).train:
+        for text in (*example.context[-1:], example.reply):
+            counts.update(re.findall(r"[a-z']+", text.lower()))
+    common = [Labelled(word, frozenset(), "words") for word, _ in counts.most_common(2000)]
+    return Texts("2,000 commonest words", common)
+
+
+def _names(labelled: Sequence[Texts]) -> list[Texts]:
+    """Return names that were not learnt, alone and in a sentence."""
+    names = [
+        text
+        for row in labelled
+        for text in row.texts
+        if row.name == "guard" and text.family.startswith("name/")
+    ]
+    sentences = [replace(text, text=f"My name is {text.text.rstrip('.')}.") for text in names]
+    return [Texts("names", names), Texts("names in a sentence", sentences)]
 
 
 def _disguised(row: Texts) -> Texts:
@@ -133,31 +178,44 @@ def _better_profanity(module: Any) -> Judge:
     return judge
 
 
-def _guard(guard: Guard) -> Judge:
+def _by_side(ask: Callable[[list[Utterance], Side], list[Verdict]]) -> Judge:
+    """Return a judge that asks of each text as what its speaker would say."""
+
     def judge(texts: Sequence[Labelled]) -> tuple[list[float], list[bool]]:
-        verdicts = guard.judge_many([(text.text, text.context) for text in texts])
+        verdicts = [Verdict(safe=True)] * len(texts)
+        for side in get_args(Side):
+            rows = [row for row, text in enumerate(texts) if text.side == side]
+            asked = [(texts[row].text, texts[row].context) for row in rows]
+            for row, verdict in zip(rows, ask(list(asked), side), strict=True):
+                verdicts[row] = verdict
         return [verdict.score for verdict in verdicts], [not verdict.safe for verdict in verdicts]
 
     return judge
+
+
+def _guard(guard: Guard) -> Judge:
+    return _by_side(lambda texts, side: guard.judge_many(texts, side=side))
 
 
 def _classifier(check: ClassifierCheck) -> Judge:
-    def judge(texts: Sequence[Labelled]) -> tuple[list[float], list[bool]]:
-        verdicts = check.judge_many([(text.text, text.context) for text in texts])
-        return [verdict.score for verdict in verdicts], [not verdict.safe for verdict in verdicts]
-
-    return judge
+    return _by_side(check.judge_side)
 
 
 def _print_labelled(rows: Sequence[Texts], judges: dict[str, Judge]) -> None:
-    print("| data set | texts | unsafe | judge | precision | recall | F1 | AUC | ECE |")
-    print("|---|---:|---:|---|---:|---:|---:|---:|---:|", flush=True)
+    print(
+        "| data set | texts | unsafe | judge | precision | recall | F1 | macro-F1 "
+        "| harmless refused | AUC |"
+    )
+    print("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|", flush=True)
     for row in rows:
         unsafe = [not text.safe for text in row.texts]
         for name, judge in judges.items():
             scores, refused = judge(row.texts)
             found = measure(scores, unsafe, refused)
-            numbers = (found.precision, found.recall, found.f1, found.auc, found.calibration)
+            alarms = [told for told, bad in zip(refused, unsafe, strict=True) if not bad]
+            share = sum(alarms) / max(1, len(alarms))
+            macro = macro_f1(refused, unsafe)
+            numbers = (found.precision, found.recall, found.f1, macro, share, found.auc)
             cells = [row.name, str(found.texts), str(found.unsafe), name]
             print(f"| {' | '.join([*cells, *(f'{n:.3f}' for n in numbers)])} |", flush=True)
 
@@ -181,6 +239,26 @@ def _print_talk(rows: Sequence[Texts], judges: dict[str, Judge]) -> None:
     times = [f"{1000 * spent / total:.2f}" for spent in seconds.values()]
     print(f"| all | {total} | {' | '.join(shares)} |")
     print(f"| ms a text | | {' | '.join(times)} |")
+
+
+def _print_kinds(texts: Sequence[Labelled], judges: dict[str, Judge]) -> None:
+    """Print what share of this project's lines is refused, by the room of their family."""
+    kinds: dict[str, list[Labelled]] = {}
+    for text in texts:
+        kinds.setdefault(f"{text.family.split('/')[0]}, {text.side}", []).append(text)
+    print(f"\n| refused of | unsafe | safe | {' | '.join(judges)} |")
+    print(f"|---|---:|---:|{'---:|' * len(judges)}", flush=True)
+    for kind, lines in sorted(kinds.items()):
+        cells = []
+        for judge in judges.values():
+            _, refused = judge(lines)
+            told = [
+                sum(r for r, line in zip(refused, lines, strict=True) if line.safe is safe)
+                for safe in (False, True)
+            ]
+            cells.append(f"{told[0]} + {told[1]}")
+        unsafe = sum(not line.safe for line in lines)
+        print(f"| {kind} | {unsafe} | {len(lines) - unsafe} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import ConfigError, DataError
-from openmmb.tasks.labelled import HELD_OUT, LABELS, parse_line, read_labelled
+from openmmb.tasks.labelled import HELD_OUT, LABELS, SOURCES, parse_line, read_labelled
 
 REPLIES = [
     {
@@ -49,7 +49,11 @@ def write_tweeteval(root: Path, kind: str, texts: list[str], labels: list[str]) 
 def test_diasafety_yields_replies_in_their_context(tmp_path: Path) -> None:
     write_diasafety(tmp_path, REPLIES)
     first, second = read_labelled("diasafety", tmp_path, "train")
-    assert (first.text, first.context, first.labels) == ("See a doctor.", ("I feel ill.",), set())
+    assert (first.text, first.context, first.labels) == (
+        "See a doctor.",
+        ("I feel ill.",),
+        frozenset(),
+    )
     assert second.labels == {"unfit", "risk_ignorance"}
     assert "toxicity_agreement" in first.known
     assert "toxicity_agreement" not in second.known
@@ -103,7 +107,7 @@ def test_lines_of_this_project_are_split_by_family(tmp_path: Path) -> None:
     assert not {t.family for t in train} & {t.family for t in valid}
     replies = [{turn for t in ts if t.side == "bot" for turn in t.context} for ts in (train, valid)]
     assert not replies[0] & replies[1]
-    assert {label for t in train for label in t.labels} == set(LABELS)
+    assert {label for t in (*train, *valid) for label in t.labels} == set(LABELS)
     assert all(t.labels <= t.known for t in (*train, *valid))
     with pytest.raises(DataError, match="no split 'test'"):
         read_labelled("guard", tmp_path, "test")
@@ -115,6 +119,7 @@ def test_a_line_that_is_none_is_named(text: str) -> None:
         parse_line(text, Path("own.jsonl"), 7)
 
 
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"guard"}))
 def test_missing_files_are_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"safety/.*No such file"):
         read_labelled(name, tmp_path, "train")

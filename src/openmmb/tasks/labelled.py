@@ -10,16 +10,16 @@ TweetEval (Barbieri et al. 2020): ``<root>/safety/tweeteval/<offensive or hate>/
 ``{train,val,test}_{text,labels}.txt``, a tweet a line, 1 for offensive, or for hate against women
 or immigrants.
 
-The lines of this project, ``guard.jsonl`` beside this file: ``{"text", "context", "side", "label",
-"kind", "family"}``, some 380 families of wording. A fifth of the families is ``valid``, so that a
-test asks about families that training never saw; families that share contexts stay together.
+The lines of this project, ``guard_lines/{train,valid}.jsonl``: ``{"text", "context", "side",
+"label", "kind", "family"}``, 385 families of wording, of which each is in one split alone, so that
+a test asks about families that training never saw; families that share contexts stay together.
 
 Each of them asks another question, so a text comes with the labels that it has and with those that
 its data set says anything about.
 """
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -52,8 +52,6 @@ ANSWERABLE = frozenset(LABELS) - {SORROW}
 """What is known of a text that is safe throughout."""
 HELD_OUT = 0.1
 """Share of a set without splits that is its ``valid``."""
-FAMILIES_HELD_OUT = 0.2
-"""Share of the families of this project's lines that is their ``valid``."""
 COLUMNS = ("", "count", "hate_speech", "offensive_language", "neither", "class", "tweet")
 EXPERTISE = ("medicine", "diet", "home-advice", "child-pet", "crime-drugs")
 """Families of replies that give advice which only an expert should give have such a name."""
@@ -203,14 +201,12 @@ def guard(root: Path, split: Split) -> Iterator[Labelled]:  # noqa: ARG001  it c
     """
     if split == "test":
         raise DataError("guard: no split 'test'; use 'train' or 'valid'")
-    path = Path(str(resources.files("openmmb.tasks"))) / "guard.jsonl"
-    lines = [parse_line(text, path, number) for number, text in read_lines(path)]
-    held_out = held_out_families(lines)
-    for line in lines:
-        if (line.family in held_out) == (split == "valid"):
-            labels, known = _line_labels(line)
-            context = tuple(line.context)
-            yield Labelled(line.text, labels, "guard", context, known, line.family, line.side)
+    path = Path(str(resources.files("openmmb.tasks.guard_lines"))) / f"{split}.jsonl"
+    for number, text in read_lines(path):
+        line = parse_line(text, path, number)
+        labels, known = _line_labels(line)
+        context = tuple(line.context)
+        yield Labelled(line.text, labels, "guard", context, known, line.family, line.side)
 
 
 SOURCES: dict[str, Callable[[Path, Split], Iterator[Labelled]]] = {
@@ -246,24 +242,6 @@ def parse_line(text: str, path: Path, number: int) -> RawLine:
     except ValidationError as error:
         detail = error.errors()[0]
         raise DataError(f"{path}: line {number}: {detail['loc']}: {detail['msg']}") from error
-
-
-def held_out_families(lines: Sequence[RawLine]) -> frozenset[str]:
-    """Return the families that are not learnt; those that share a reply's context go together."""
-    group = {line.family: line.family for line in lines}
-
-    def first(family: str) -> str:
-        while group[family] != family:
-            family = group[family]
-        return family
-
-    seen: dict[str, str] = {}
-    for line in lines:
-        for turn in line.context if line.side == "bot" else ():
-            one, other = first(line.family), first(seen.setdefault(turn, line.family))
-            group[max(one, other)] = min(one, other)
-    share = FAMILIES_HELD_OUT
-    return frozenset(f for f in group if uniform("holdout", "guard", first(f)) < share)
 
 
 def _line_labels(line: RawLine) -> tuple[frozenset[str], frozenset[str]]:

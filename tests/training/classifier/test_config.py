@@ -23,7 +23,8 @@ RECIPE = Path(str(resources.files("openmmb") / "recipes" / "safety.toml"))
 
 def test_the_bundled_recipe_is_one() -> None:
     recipe = load(ClassifierRecipe, RECIPE)
-    assert {part.name for part in recipe.labelled} == SOURCES.keys()
+    # Hate against two groups alone teaches the topics of its tweets: it is for measuring.
+    assert {part.name for part in recipe.labelled} == SOURCES.keys() - {"tweeteval_hate"}
     assert {part.name for part in recipe.conversations} <= TASKS.keys()
     # The others have a split to measure on that nothing is learnt from.
     measured_apart = {part.name for part in recipe.conversations if not part.holdout}

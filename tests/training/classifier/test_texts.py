@@ -109,4 +109,4 @@ def test_listed_phrases_are_refused_by_the_guard_and_stand_alone_or_in_talk() ->
     guard = open_guard(GuardConfig(classifier="none"))
     refused = [text for text in texts[::20] if not guard.judge(text.text).safe]
     assert len(refused) > 0.95 * len(texts[::20])
-    assert not any(" i had" in text.text for text in read_listed(1.0, ()).train)
+    assert not any("nice day" in text.text for text in read_listed(1.0, ()).train)

@@ -46,13 +46,18 @@ class ClassifierRecipe(RunConfig):
     calibrate: float = 0.1
     """Share of the training texts that is kept to choose the thresholds on."""
     false_alarms: float = 0.005
-    """Share of ordinary talk that the threshold may refuse."""
+    """Share of ordinary talk that the thresholds may refuse."""
     start: str | None = None
-    """Checkpoint whose encoder the classifier starts from; None: random weights."""
+    """Published encoder that the classifier starts from (`minilm-l6`), or a checkpoint whose
+    encoder it takes; None: random weights."""
     start_command: str | None = field(default=None, metadata=MAY_CHANGE)
     """Command that makes `start`, told to whoever does not have it yet."""
+    freeze_embeddings: bool = False
+    """Leave the vectors of words as they are."""
+    compact: bool = False
+    """Store weights in a byte each."""
     vocab_size: int = 5000
-    """Size of the vocabulary, which is learnt anew."""
+    """Size of the vocabulary, which is learnt anew unless a published encoder brings its own."""
     root: str = field(default="data", metadata=MAY_CHANGE)
     """Folder of the data sets, one sub-folder each."""
     batch_size: int = 32
