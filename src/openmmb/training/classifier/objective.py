@@ -105,6 +105,10 @@ class Verdicts:
         precision = "int8" if self.recipe.compact else self.recipe.save_precision
         save_classifier(trained, folder, precision=precision)
 
+    def notes(self) -> Sequence[str]:
+        """Say nothing: a classifier takes weights from its start, and no settings."""
+        return ()
+
     def sizes(self, model: Classifier) -> Record:
         """Count weights and texts, and tell their words from others."""
         sizes: Record = {
@@ -116,7 +120,7 @@ class Verdicts:
             sizes[f"valid/{source.name}"] = len(source.valid)
         texts = (one for source in self.loader.sources for one in (*source.train, *source.valid))
         sizes["data"] = digest_texts(
-            f"{one.text}\0{sorted(one.labels)}\0{one.context}" for one in texts
+            f"{one.text}\0{sorted(one.labels)}\0{sorted(one.known)}\0{one.context}" for one in texts
         )
         return sizes
 
