@@ -10,7 +10,7 @@ from openmmb.safety.answers import HELP, REASONS, SUBJECTS, change_subject, expl
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
 from openmmb.safety.words import SEVERITY
-from openmmb.tasks.labelled import LABELS, SAFE
+from openmmb.tasks.labelled import ANSWERABLE
 from openmmb.text.gender import gender_token
 
 
@@ -53,7 +53,7 @@ def test_the_reason_alone_says_so_of_everybody() -> None:
 
 def test_every_category_has_its_words() -> None:
     assert set(SEVERITY) <= set(REASONS)
-    assert set(REASONS) >= set(LABELS) - {SAFE}
+    assert set(REASONS) >= ANSWERABLE
 
 
 def test_there_is_nothing_to_explain_about_a_safe_text() -> None:
