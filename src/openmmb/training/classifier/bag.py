@@ -37,8 +37,9 @@ def learn_bag(
     nn.init.zeros_(bag.weight)
     optimizer = torch.optim.Adagrad(bag.parameters(), lr=0.5)
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(texts)).split(BATCH_SIZE):
-            drawn = [texts[row] for row in rows.tolist()]
+        order: list[int] = torch.randperm(len(texts)).tolist()
+        for start in range(0, len(order), BATCH_SIZE):
+            drawn = [texts[row] for row in order[start : start + BATCH_SIZE]]
             unsafe = torch.tensor([float(not text.safe) for text in drawn])
             loss = F.binary_cross_entropy_with_logits(_score(bag, drawn), unsafe)
             optimizer.zero_grad()
