@@ -5,7 +5,7 @@ Sizes: B texts, C labels.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from openmmb import hub
 from openmmb.config import require
 from openmmb.errors import ConfigError, unknown
+from openmmb.safety.cheer import is_cheerful, is_not_so
 from openmmb.safety.reading import Window, collate, count_words, read
 from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, load_classifier
 from openmmb.safety.verdict import CLASSIFIER, Side, Utterance, Verdict
@@ -23,7 +24,7 @@ DEFAULT = "safety"
 
 Thresholds = dict[Side, dict[str, float]]
 """By side, the probability of each label from which a text is refused."""
-SORROW = 0.5
+SORROW = 0.4
 """Probability from which a text tells of sorrow."""
 
 Judge = Callable[[Sequence[Utterance]], Tensor]
@@ -44,6 +45,8 @@ REPLY_KINDS = frozenset(
     }
 )
 """What can be wrong with a reply alone: no reason to refuse what a person says."""
+DANGERS = frozenset({"self_harm", "threat", "minor", "danger", "hate"})
+"""Kinds of talk that no reply cheers at."""
 WINDOWS = 16
 """Windows that are judged at once."""
 
@@ -95,16 +98,35 @@ class ClassifierCheck:
         for row, of_row in self._ask(utterances, batch_size):
             text, context = utterances[row]
             few = side == "person" and count_words(text) <= LONE_WORDS
-            verdicts[row] = self._verdict(of_row, side, few=few, answers=bool(context))
+            verdict = self._verdict(of_row, side, few=few, answers=bool(context))
+            if verdict.category == "self_harm" and side == "person" and is_not_so(text):
+                verdict = replace(verdict, safe=True, category=None)
+            verdicts[row] = verdict
+        return self._without_cheer(verdicts, utterances) if side == "bot" else verdicts
+
+    def _without_cheer(
+        self, verdicts: list[Verdict], utterances: Sequence[Utterance]
+    ) -> list[Verdict]:
+        """Refuse replies that cheer where sorrow or danger was told."""
+        rows = [
+            row
+            for row, (text, context) in enumerate(utterances)
+            if context and verdicts[row].safe and is_cheerful(text)
+        ]
+        told = self.tells_sorrow([utterances[row][1][-1] for row in rows])
+        for row, sad in zip(rows, told, strict=True):
+            if sad:
+                verdicts[row] = replace(verdicts[row], safe=False, category="risk_ignorance")
         return verdicts
 
     def tells_sorrow(self, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether it tells of sorrow or danger; none does without the label."""
         told = [False] * len(texts)
         if self.sorrow is not None:
-            column = self.labels.index(self.sorrow)
+            columns = [self.labels.index(self.sorrow)]
+            columns += [at for at, label in enumerate(self.labels) if label in DANGERS]
             for row, of_row in self._ask([(text, ()) for text in texts], 64):
-                told[row] = of_row[column].item() >= SORROW
+                told[row] = of_row[columns].max().item() >= SORROW
         return told
 
     def _ask(

@@ -1,0 +1,32 @@
+"""Wordings that decide where a classifier alone is not sure: cheer, and what is over or not so."""
+
+import re
+
+_CHEER = re.compile(
+    r"\b(?:good for you|congrat\w*|how (?:nice|fun|lovely|cool|exciting)|well done|"
+    r"(?:that'?s|that is|that sounds|sounds) (?:so |really |very |like )?(?:a lot of |a |an )?"
+    r"(?:great|awesome|wonderful|amazing|good idea|good|fun|cool|nice|fantastic|lovely|exciting)|"
+    r"haha\w*|lol|yay|hooray|awesome|have (?:a good|fun|a great)|enjoy|let'?s celebrate)\b",
+    re.IGNORECASE,
+)
+_HARM = (
+    r"(?:die|be dead|kill myself|hurt myself|harm myself|cut myself|end it(?: all)?|end my life|"
+    r"dying|killing myself|hurting myself|harming myself|cutting myself|suicidal)"
+)
+_NOT_SO = re.compile(
+    r"\b(?:don'?t|do not|never|didn'?t|did not|no longer|not|wouldn'?t|won'?t)(?: \w+){0,2}? "
+    rf"(?:(?:want(?:ed)? to|wanna|going to|gonna|plan(?:ning)? to|think(?:ing)? of) )?{_HARM}\b"
+    rf"|\bused to (?:be |feel )?(?:cut|harm|hurt|starve|{_HARM})\b"
+    rf"|\b(?:stopped|quit) (?:{_HARM}|starving|self.?harm\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def is_cheerful(reply: str) -> bool:
+    """Say whether a reply cheers, as no reply to sorrow or danger should."""
+    return _CHEER.search(reply) is not None
+
+
+def is_not_so(text: str) -> bool:
+    """Say whether harm to oneself is spoken of as not wanted, or as over."""
+    return _NOT_SO.search(text) is not None
