@@ -41,3 +41,11 @@ def test_a_validation_is_the_best_if_its_score_is_the_lowest() -> None:
     worse = progress.after_validation(3.0).after_validation(math.nan)
     assert (worse.best, worse.best_step, worse.bad_validations) == (3.0, 5, 2)
     assert worse.after_validation(2.0).bad_validations == 0
+
+
+def test_only_updates_left_out_in_a_row_are_counted_together() -> None:
+    progress = Progress(skipped=3)
+    made = progress.after_update(Update(loss=1.0, tokens=2, norm=1.0), [], 0.1)
+    assert made.skipped == 0
+    left_out = progress.after_update(Update(loss=math.nan, tokens=2, norm=1.0), [], 0.1)
+    assert left_out.skipped == 3  # the loop counts it, or finds it no fault
