@@ -23,7 +23,7 @@ from openmmb.checkpoint import (
 from openmmb.engine.open import Engine, open_engine
 from openmmb.engine.packed import open_packed
 from openmmb.errors import CheckpointError
-from openmmb.files import replace_folder
+from openmmb.files import OWN, replace_folder
 from tests.build import tiny_checkpoint, tiny_config, tiny_model
 
 
@@ -78,14 +78,36 @@ def test_a_weight_beyond_the_precision_is_not_saved_as_infinite(tmp_path: Path) 
 
 def test_saving_again_replaces_the_whole_folder(tmp_path: Path) -> None:
     folder = saved(tmp_path)
-    (folder / "old").write_text("", encoding="utf-8")
     for rest in ("model.partial", "model.replaced"):  # as a killed run leaves them
         (tmp_path / rest).mkdir()
-        (tmp_path / rest / "old").write_text("", encoding="utf-8")
+        (tmp_path / rest / OWN).touch()
+        (tmp_path / rest / "model").mkdir()
     save_checkpoint(tiny_checkpoint(), folder, precision="fp32")
     assert load_checkpoint(folder).config.gender is None
-    assert not (folder / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_is_not_a_checkpoints_own_stays(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "thesis.txt").write_text("mine", encoding="utf-8")
+    (folder / "README.md").write_text("mine too", encoding="utf-8")
+    for rest in ("model.partial", "model.replaced"):
+        (tmp_path / rest).mkdir()
+        (tmp_path / rest / "thesis.txt").write_text("mine", encoding="utf-8")
+    save_checkpoint(tiny_checkpoint(), folder, precision="fp32")
+    assert load_checkpoint(folder).config.gender is None
+    for kept in ("model/notes", "model.partial", "model.replaced"):
+        assert (tmp_path / kept / "thesis.txt").read_text(encoding="utf-8") == "mine"
+    assert (folder / "README.md").read_text(encoding="utf-8") == "mine too"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_folder_that_is_no_checkpoint_does_not_become_one(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint, and holds 'thesis\.txt'"):
+        save_checkpoint(tiny_checkpoint(), tmp_path, precision="fp32")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_checkpoint_of_an_earlier_version_loads(tmp_path: Path) -> None:
@@ -171,7 +193,7 @@ def test_settings_that_would_hang_or_steer_a_chat_are_refused(
 
 def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "model").write_text("mine", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="model: is a file; a checkpoint is a folder"):
+    with pytest.raises(CheckpointError, match="model: is a file; expected a folder"):
         save_checkpoint(tiny_checkpoint(), tmp_path / "model", precision="fp32")
     assert (tmp_path / "model").read_text(encoding="utf-8") == "mine"
 
@@ -196,8 +218,11 @@ def test_wherever_a_replacement_is_interrupted_both_folders_are_whole(
     with pytest.raises(KeyboardInterrupt):
         replace_folder(new, old)
     monkeypatch.undo()
-    there = {path.name: (path / "file").read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    kept = "model.replaced" if renames else "model"
+    there = {
+        str(path.parent.relative_to(tmp_path)): path.read_text(encoding="utf-8")
+        for path in tmp_path.rglob("file")
+    }
+    kept = "model.replaced/model" if renames else "model"
     assert there == {"model.partial": "model.partial", kept: "model"}
     replace_folder(new, old)
     assert (old / "file").read_text(encoding="utf-8") == "model.partial"

@@ -21,7 +21,7 @@ from openmmb.config import config, dump
 from openmmb.config import load as load_config
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError, unknown
-from openmmb.files import replacing
+from openmmb.files import keep_rest, replacing
 from openmmb.hub import resolve
 from openmmb.model.adapter import AdapterConfig, adapt, merge, own_names
 from openmmb.model.causal import CausalLM
@@ -31,6 +31,7 @@ from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.network import TrainableNetwork
 from openmmb.model.seq2seq import Seq2Seq
 from openmmb.model.shapes import Shape
+from openmmb.outputs import OutputKind, check_folder
 from openmmb.pretrained.bases import BASES, load_base
 from openmmb.search.config import SearchConfig
 from openmmb.tensors import (
@@ -49,6 +50,8 @@ from openmmb.text.wordpiece import WordPieces
 C = TypeVar("C")
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.toml", "tokenizer.json"
+OUTPUT = OutputKind("a checkpoint", (WEIGHTS, CONFIG, TOKENIZER), ("README.md",))
+"""The folder, as what writes one knows it."""
 OF = f" for the model of {CONFIG}"
 """Ends a message about weights that are not those of a network."""
 
@@ -209,9 +212,11 @@ def empty_network(settings: CheckpointConfig) -> TrainableNetwork:
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precision) -> None:
     """Write a checkpoint, replacing one that is there; at no moment is there half of one.
 
+    What else is in the folder stays.
+
     Raises:
-        CheckpointError: ``folder`` is a file, a weight is too large for ``precision``, or the
-            weights are not those of a network that was trained, as those of an engine are not.
+        CheckpointError: ``folder`` is something else, a weight is too large for ``precision``,
+            or the weights are not those of a network that was trained, as those of an engine are not.
     """
     if not isinstance(checkpoint, Checkpoint):
         raise CheckpointError(
@@ -254,10 +259,9 @@ def write_folder(
         names: The weights that are written; None: all.
 
     Raises:
-        CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
+        CheckpointError: ``folder`` is something else, or a weight is too large for ``precision``.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; a checkpoint is a folder")
+    check_folder(folder, OUTPUT, grows=True, error=CheckpointError)
     weights = {
         name: convert_weight(name, tensor, DTYPES[precision])
         for name, tensor in model.state_dict().items()
@@ -269,6 +273,7 @@ def write_folder(
         (partial / CONFIG).write_text(dump(settings), encoding="utf-8")
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets only the owner read
         tokenizer.save(partial / TOKENIZER)
+        keep_rest(folder, partial)
 
 
 def find_checkpoint(name: Path | str) -> Path:

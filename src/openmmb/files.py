@@ -3,15 +3,24 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
 from openmmb.errors import ConfigError, OpenMMBError
 
+if sys.platform != "win32":
+    import fcntl
+
 PARTIAL = ".partial"
 """Ends the name of what is being written."""
+REPLACED = ".replaced"
+"""Ends the name of what holds a folder while another takes its place."""
+OWN = ".openmmb"
+"""An empty file in each folder that this program makes for a moment and removes."""
 
 
 @contextmanager
@@ -25,19 +34,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written.
     """
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    remove(partial)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        if partial.is_dir():
-            replace_folder(partial, path)
+    with aside(path, PARTIAL) as folder:
+        new = folder / path.name
+        yield new
+        if new.is_dir():
+            replace_folder(new, path)
         else:
-            sync(partial)
-            partial.replace(path)
-    except BaseException:
-        remove(partial)
-        raise
+            sync(new)
+            new.replace(path)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -54,20 +58,111 @@ def replace_folder(new: Path, old: Path) -> None:
     """Put the folder ``new`` in the place of ``old``, if there is one.
 
     Whatever interrupts this, a crash of the machine too, one of the two is whole; between two
-    renames the old one stands beside its place, with ``.replaced`` after its name.
+    renames the old one stands beside its place, in a folder with ``.replaced`` after its name.
 
     Raises:
         OSError: One of them cannot be moved.
     """
     for path in new.iterdir():
         sync(path)
-    aside = old.with_name(f"{old.name}.replaced")
-    remove(aside)
-    if old.exists():
-        old.rename(aside)
-    new.rename(old)
-    sync(old.parent)
-    remove(aside)
+    folder, mark = _make_aside(old, REPLACED)
+    with mark:
+        before = folder / old.name
+        if os.path.lexists(old):
+            old.rename(before)
+        try:
+            new.rename(old)
+        except OSError:
+            if os.path.lexists(before):
+                before.rename(old)
+            _remove_aside(folder)
+            raise
+        sync(old.parent)
+        _remove_aside(folder)
+
+
+@contextmanager
+def aside(path: Path, ending: str) -> Iterator[Path]:
+    """Make an empty folder beside ``path`` for as long as the block lasts.
+
+    Its name ends in ``ending``, and a number where there is something of that name: nothing is
+    removed but what a killed process has left there, which is known by the file ``OWN`` in it.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder, mark = _make_aside(path, ending)
+    with mark:
+        try:
+            yield folder
+        finally:
+            _remove_aside(folder)
+
+
+def _make_aside(path: Path, ending: str) -> tuple[Path, TextIO]:
+    """Make an empty folder beside ``path``; it is in use until its mark is closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        folder = path.with_name(f"{path.name}{ending}" + (f"-{number}" if number else ""))
+        if _is_left(folder):
+            _remove_aside(folder)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            mark = (folder / OWN).open("w")
+            _lock(mark)
+            return folder, mark
+    raise AssertionError
+
+
+def _is_left(folder: Path) -> bool:
+    """Say whether a folder is one that a killed process has left."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    entries = list(folder.iterdir())
+    if folder / OWN not in entries:
+        return not entries  # killed before it could mark it, or after it had removed the rest
+    try:
+        with (folder / OWN).open("a") as mark:
+            return _lock(mark)
+    except OSError:
+        return False
+
+
+def _lock(file: TextIO) -> bool:
+    """Hold a file until it is closed; say whether nobody else does."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _remove_aside(folder: Path) -> None:
+    """Remove a folder; its mark goes last, so that whatever a killed process leaves is known."""
+    with suppress(OSError):
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == OWN):
+            remove(entry)
+        folder.rmdir()
+
+
+def keep_rest(old: Path, new: Path) -> None:
+    """Copy what only the folder ``old`` has, if it is there, into the one that is to replace it.
+
+    Raises:
+        OSError: It cannot be copied.
+    """
+    for entry in old.iterdir() if old.is_dir() else ():
+        copy = new / entry.name
+        if os.path.lexists(copy):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, copy, symlinks=True)
+        else:
+            shutil.copy2(entry, copy, follow_symlinks=False)
 
 
 def cache_folder() -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from openmmb.chat.bot import Bot
@@ -12,6 +13,7 @@ from openmmb.chat.strict import MAX_JSON
 from openmmb.chat.typed_path import is_dropped_picture, parse_path, parse_picture
 from openmmb.errors import ConfigError, shorten, unknown
 from openmmb.files import open_text, write_whole
+from openmmb.outputs import check_file
 from openmmb.safety.counts import Counts
 
 HELP = """\
@@ -51,6 +53,10 @@ class Screen(Protocol):
 
     def complain(self, text: str) -> None:
         """Show why a line could not be done."""
+        ...
+
+    def agrees(self, question: str) -> bool:
+        """Ask whether something may be done; where nobody can be asked, it may not."""
         ...
 
     def thinking(self) -> AbstractContextManager[object]:
@@ -139,14 +145,16 @@ class Session:
         if not path:
             raise ConfigError("/save: no file name; use /save FILE")
         target = parse_path(path)
+        if check_file(target, "a conversation", is_saved):
+            question = f"{target}: is a conversation. Replace it?"
+            if not self.screen.agrees(question):
+                raise ConfigError(f"{target}: stays as it is; use another name")
         try:
             if not target.parent.exists():  # rather than to make a folder that has a typo
                 raise ConfigError(f"/save: {target.parent}: no such folder")
             write_whole(target, self.conversation.to_json() + "\n")
         except OSError as error:
             raise ConfigError(f"/save: {target}: {error.strerror}") from error
-        except ValueError as error:  # a path with a null byte
-            raise ConfigError(f"/save: {target}: {error}") from error
         self.screen.note(f"saved to {target}")
 
     def load(self, path: str) -> None:
@@ -196,6 +204,16 @@ COMMANDS: dict[str, Callable[[Session, str], None]] = {
     "/help": Session.help,
     "/quit": Session.quit,
 }
+
+
+def is_saved(path: Path) -> bool:
+    """Say whether a file is one that ``/save`` has written."""
+    try:
+        with open_text(path) as file:
+            Conversation.from_json(file.read(MAX_JSON + 1))
+    except ConfigError:
+        return False
+    return True
 
 
 def _find_command(name: str) -> Callable[[Session, str], None]:

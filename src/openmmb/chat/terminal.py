@@ -43,6 +43,11 @@ class PipeScreen:
         """Show why a line could not be done."""
         self.note(text)
 
+    def agrees(self, question: str) -> bool:
+        """Ask nobody: a script has to say it itself."""
+        del question
+        return False
+
     def thinking(self) -> AbstractContextManager[object]:
         """Show nothing."""
         return nullcontext()
@@ -67,6 +72,11 @@ class TerminalScreen:
     def complain(self, text: str) -> None:
         """Show why a line could not be done."""
         self._console.print(Text(printable(text), "yellow"))
+
+    def agrees(self, question: str) -> bool:
+        """Ask; anything but yes is no."""
+        answer = self._console.input(Text(f"{printable(question)} [y/N] ", "yellow"))
+        return answer.strip().lower() in ("y", "yes")
 
     def thinking(self) -> AbstractContextManager[object]:
         """Show a spinner."""

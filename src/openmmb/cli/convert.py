@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import Words, complain, require_count
+from openmmb.cli.flags import Switch, Words, agree_to_replace, complain, require_count
 from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
@@ -23,6 +23,7 @@ def convert(
     precision: Literal["stored", "fp32", "fp16", "bf16"] = "stored",
     encoder: Words = None,
     adapter: int = 0,
+    replace: Switch = False,
 ) -> None:
     """Turn another program's checkpoint into one of ours, or ours into theirs.
 
@@ -33,7 +34,7 @@ def convert(
         kind: Whose format it is, or is to be: parlai, huggingface, or gguf for llama.cpp's.
         source: Folder of the checkpoint to convert; with huggingface also ORG/NAME on the hub; with
             gguf the file, or the name of a base.
-        out: Folder of the new checkpoint; an existing one is replaced.
+        out: Folder of the new checkpoint, which must not be there yet, or be empty.
         to: With huggingface: write a text-only model of ours as a Hugging Face Blenderbot.
         precision: Precision of the weights; by default, as they are stored.
         encoder: Picture encoder that a model of text alone is prepared for, by default
@@ -41,14 +42,19 @@ def convert(
             do not say.
         adapter: With gguf and the name of a base: store low-rank adapters of this rank instead of
             the base's weights; 0 for none.
+        replace: Replace the checkpoint in OUT; on a terminal you are asked otherwise.
     """
-    from openmmb.checkpoint import find_checkpoint
+    from openmmb.checkpoint import OUTPUT, find_checkpoint
     from openmmb.convert import gguf, huggingface, parlai
     from openmmb.convert.adopt import ENCODER
     from openmmb.model.adapter import AdapterConfig
+    from openmmb.outputs import check_folder
 
     prepared = encoder or ENCODER
     made: Converted | ConvertedClassifier
+    made_kind = huggingface.OUTPUT if to == "huggingface" else OUTPUT
+    if check_folder(out, made_kind, sources=[source]):
+        agree_to_replace(out, made_kind.name, replace=replace)
     stored = None if precision == "stored" else precision
     if to == "huggingface":
         if kind != "huggingface":

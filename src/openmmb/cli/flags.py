@@ -75,6 +75,26 @@ def load_recipe(name: str) -> "Recipe":
     return read_settled(path, needed=False)
 
 
+def agree_to_replace(path: Path | str, what: str, *, replace: bool) -> None:
+    """Ask on a terminal whether what is there may be replaced; elsewhere a flag has to say so.
+
+    Args:
+        path: Where it is.
+        what: What is there.
+        replace: Whether the flag ``--replace`` was given.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    if replace:
+        return
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError(f"{path}: is {what}; use --replace to replace it")
+    print(printable(f"{path}: is {what}. Replace it? [y/N] "), end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError(f"{path}: stays as it is; name another place")
+
+
 def complain(text: str) -> None:
     """Say one line on standard error, with nothing in it that would steer the terminal."""
     print(printable(text), file=sys.stderr)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from openmmb.cli.flags import complain
+from openmmb.cli.flags import Switch, agree_to_replace, complain
 from openmmb.text.printable import printable
 
 
@@ -13,6 +13,7 @@ def plot(
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
     *,
     out: Path = Path("curves.png"),
+    replace: Switch = False,
 ) -> None:
     """Draw the curves of one or more training runs over each other.
 
@@ -22,13 +23,17 @@ def plot(
     Args:
         runs: Folders of runs, the 'out' of their recipes.
         out: PNG file to write.
+        replace: Replace a plot that is there; on a terminal you are asked otherwise.
     """
     from openmmb.errors import ConfigError
+    from openmmb.outputs import check_file
+    from openmmb.training.plot import is_plot, read_curves
     from openmmb.training.plot import plot as draw
-    from openmmb.training.plot import read_curves
 
     if not runs:
         raise ConfigError("RUN: missing; name the folder of at least one run")
+    if check_file(out, "a plot", is_plot):
+        agree_to_replace(out, "a plot", replace=replace)
     curves = [read_curves(run) for run in runs]
     for run, read in zip(runs, curves, strict=True):
         if read.damaged:

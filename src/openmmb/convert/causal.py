@@ -133,8 +133,8 @@ def write_causal(
         source: What they come from, for messages.
 
     Raises:
-        CheckpointError: The vocabulary is larger than the network's, ``out`` is a file, or a
-            weight is too large for its precision.
+        CheckpointError: The vocabulary is larger than the network's, ``out`` is something else,
+            or a weight is too large for its precision.
     """
     if tokenizer.vocab_size > config.model.vocab_size:
         raise CheckpointError(

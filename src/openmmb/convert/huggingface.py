@@ -42,6 +42,7 @@ from openmmb.errors import CheckpointError, ConfigError
 from openmmb.hub import TRANSFORMERS, resolve
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import sinusoids
+from openmmb.outputs import OutputKind
 from openmmb.pickles import load_pickle
 from openmmb.tensors import (
     Weight,
@@ -61,6 +62,20 @@ PUBLISHED = replace(
     instead=("pytorch_model*.bin", "pytorch_model.bin.index.json"),
 )
 """What is read of a model on the hub; the older pickles only where there is nothing else."""
+OUTPUT = OutputKind(
+    "a checkpoint of Hugging Face's",
+    ("config.json", "model.safetensors"),
+    (
+        "generation_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.json",
+        "merges.txt",
+        "README.md",
+    ),
+)
+"""What ``export`` writes."""
 
 
 def convert(
@@ -142,7 +157,7 @@ def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -
     write_vocabulary = write_hf_dictionary if kind.has_pieces else write_hf_vocabulary
     with open_safetensors(checkpoint / WEIGHTS) as weights:
         _check_exportable(kind, config, weights, checkpoint)
-        with new_folder(out) as partial:
+        with new_folder(out, OUTPUT) as partial:
             write_vocabulary(tokenizer, partial)
             split = _split(weights, kind.naming, config.seq2seq, checkpoint / WEIGHTS, precision)
             write_safetensors(partial / FILES[0], split)

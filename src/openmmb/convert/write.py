@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, CheckpointConfig
+from openmmb.checkpoint import CONFIG, OUTPUT, TOKENIZER, WEIGHTS, CheckpointConfig
 from openmmb.config import dump
 from openmmb.errors import CheckpointError
 from openmmb.files import replacing
+from openmmb.outputs import OutputKind, check_folder
 from openmmb.tensors import Weight, write_safetensors
 from openmmb.text.tokenizer import Tokenizer
 
@@ -34,7 +35,7 @@ def write_checkpoint(
     """Write a checkpoint without ever holding its weights, replacing one that is there.
 
     Raises:
-        CheckpointError: ``folder`` is a file, or a weight is too large for its precision.
+        CheckpointError: ``folder`` is something else, or a weight is too large for its precision.
     """
     with new_folder(folder) as partial:
         write_safetensors(partial / WEIGHTS, weights)
@@ -43,14 +44,13 @@ def write_checkpoint(
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, kind: OutputKind = OUTPUT) -> Iterator[Path]:
     """Yield an empty folder that replaces ``folder`` once it is filled.
 
     Raises:
-        CheckpointError: ``folder`` is a file.
+        CheckpointError: ``folder`` is something else than a folder of that kind.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; expected a folder, or nothing")
+    check_folder(folder, kind, error=CheckpointError)
     with replacing(folder) as partial:
         partial.mkdir()
         yield partial

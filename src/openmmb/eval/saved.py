@@ -13,8 +13,9 @@ from typing import Any
 
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from openmmb.data.example import Example
-from openmmb.errors import DataError, shorten
-from openmmb.files import parse_json, read_text, write_whole
+from openmmb.errors import ConfigError, DataError, shorten
+from openmmb.files import open_text, parse_json, read_text, write_whole
+from openmmb.outputs import check_file
 
 _ASKED = ("context", "persona", "style", "gender", "image_id")
 _CHUNK = 1 << 20
@@ -35,6 +36,7 @@ class SavedReplies:
     def __init__(self, path: Path, model: str) -> None:
         self.path = path
         self._known: dict[str, str] = {}
+        check_file(path, "a file of replies", _has_replies, error=DataError)
         lines = _whole_lines(path)
         if not lines:
             self._write({"model": model}, mode="w")
@@ -88,6 +90,16 @@ def fingerprint(folder: Path) -> str:
 def _key(setting: str, asked: Mapping[str, Any]) -> str:
     named = [setting, asked["task"], *(asked[name] for name in _ASKED)]
     return json.dumps(named, ensure_ascii=False)
+
+
+def _has_replies(path: Path) -> bool:
+    """Say whether a file begins as one of replies does, or is empty."""
+    try:
+        with open_text(path) as file:
+            first = file.readline(_CHUNK)
+        return not first or "model" in parse_json(first, str(path))
+    except (ConfigError, TypeError):
+        return False
 
 
 def _whole_lines(path: Path) -> list[str]:

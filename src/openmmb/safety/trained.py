@@ -124,7 +124,7 @@ def save_classifier(
         precision: Of the weights; ``int8``: as ``safety.compact`` has it.
 
     Raises:
-        CheckpointError: ``folder`` is a file, or a weight is too large for ``precision``.
+        CheckpointError: ``folder`` is something else, or a weight is too large for ``precision``.
     """
     if precision != "int8":
         write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)

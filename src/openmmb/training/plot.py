@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openmmb.errors import ConfigError, DataError
+from openmmb.files import replacing
 from openmmb.training.run.log import LOG, Record, numbers_of, read_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MADE_BY = "openmmb plot"
+"""What the PNG file says it was made with; so one is told from somebody's picture."""
 COLUMNS = 4
 """Panels side by side."""
 SMOOTH = 50
@@ -69,6 +72,13 @@ def read_curves(run: Path) -> RunCurves:
     return RunCurves(name=path.parent.name, panels=panels, damaged=damaged)
 
 
+def is_plot(path: Path) -> bool:
+    """Say whether a file is one that ``plot`` has written."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    return head.startswith(b"\x89PNG") and b"tEXtSoftware\0" + MADE_BY.encode() in head
+
+
 def plot(runs: Sequence[RunCurves], out: Path) -> None:
     """Draw runs over each other into a PNG.
 
@@ -99,7 +109,8 @@ def plot(runs: Sequence[RunCurves], out: Path) -> None:
         ax.set_visible(False)
     handles = [axes[0].plot([], [], color=f"C{number % 10}")[0] for number in range(len(runs))]
     figure.legend(handles, _names(runs), loc="outside upper left", ncols=4, fontsize=9)
-    figure.savefig(out, format="png", dpi=120)
+    with replacing(out) as partial:
+        figure.savefig(partial, format="png", dpi=120, metadata={"Software": MADE_BY})
 
 
 def _points(records: Sequence[Record]) -> list[tuple[str, float, float]]:

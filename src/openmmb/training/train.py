@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from openmmb.config import load
+from openmmb.outputs import check_folder
 from openmmb.recipes import find_recipe
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
 from openmmb.training.replies.config import Recipe
 from openmmb.training.replies.settle import read_settled, settle, start_settings
 from openmmb.training.run.log import Watch
 from openmmb.training.run.loop import TrainingResult, run
+from openmmb.training.run.run_folder import RUN
 
 AnyRecipe: TypeAlias = Recipe | ClassifierRecipe
 """A recipe of a model that talks, or of a classifier of what may be said."""
@@ -44,6 +46,8 @@ def train(
         recipe = read_recipe(recipe)
     elif isinstance(recipe, Recipe):
         recipe = settle(recipe, start_settings(recipe, needed=True))
+    start = recipe.start if isinstance(recipe, Recipe) else None
+    check_folder(recipe.out, RUN, sources=[start] if start else [], grows=True)
     if isinstance(recipe, ClassifierRecipe):
         return _train_classifier(recipe, watch, workers or 0)
     return _train_replies(recipe, watch, recipe.data.workers if workers is None else workers)

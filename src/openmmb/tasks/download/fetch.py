@@ -83,7 +83,8 @@ def fetch(
         download(source.url, path, source.digest, limit=source.limit, progress=progress, wait=wait)
     files = {source.name: path.stat().st_size}
     if source.keep:
-        files = unpack(path, folder, source.keep, limit=source.limit)
+        own = () if entry is None else entry.files
+        files = unpack(path, folder, source.keep, limit=source.limit, own=own)
     record[source.name] = Entry(source.url, source.digest, files)
     _write_record(folder / RECORD, record)
     if source.keep:

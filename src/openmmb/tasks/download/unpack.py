@@ -6,20 +6,22 @@ and devices are refused, and so is what would be more than was expected.
 
 import errno
 import lzma
-import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
 from openmmb.errors import DataError, shorten
+from openmmb.files import aside
+from openmmb.outputs import check_file
 
 _CHUNK = 2**20
 _MOST_MEMBERS = 500_000
@@ -69,7 +71,14 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
-def unpack(archive: Path, folder: Path, keep: Sequence[str], *, limit: int) -> dict[str, int]:
+def unpack(
+    archive: Path,
+    folder: Path,
+    keep: Sequence[str],
+    *,
+    limit: int,
+    own: Collection[str] = (),
+) -> dict[str, int]:
     """Take files out of a tar archive, compressed or not, or a zip archive.
 
     They appear in ``folder`` only after all of them are whole.
@@ -80,31 +89,31 @@ def unpack(archive: Path, folder: Path, keep: Sequence[str], *, limit: int) -> d
         keep: Which are taken, by patterns of their names without folders. A pattern without ``*``
             must be there.
         limit: Most bytes of all together.
+        own: Names of files in ``folder`` that may be replaced.
 
     Returns:
         Their names and sizes.
 
     Raises:
         DataError: The archive is damaged, lacks a file, has one twice, has a link in the place of
-            one, or is over the limit.
+            one, or is over the limit; or a file of another content is in the place of one.
     """
-    aside = folder / f".{archive.name}.unpacking"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    try:
-        sizes = _take(archive, aside, keep, limit)
+    with aside(archive, ".unpacking") as unpacked:
+        try:
+            sizes = _take(archive, unpacked, keep, limit)
+        except (*_DAMAGED, *_UNREADABLE, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # our disk's
+                raise
+            reason = shorten(" ".join(str(error).split())) or type(error).__name__
+            raise DataError(f"{archive}: not an archive that can be read: {reason}") from error
         for pattern in keep:
             if "*" not in pattern and pattern not in sizes:
                 raise DataError(f"{archive}: no file {pattern!r} in it")
+        for name in sizes.keys() - set(own):
+            same = partial(cmp, unpacked / name, shallow=False)
+            check_file(folder / name, "what is fetched", same, error=DataError)
         for name in sizes:
-            (aside / name).replace(folder / name)
-    except (*_DAMAGED, *_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # our disk's
-            raise
-        reason = shorten(" ".join(str(error).split())) or type(error).__name__
-        raise DataError(f"{archive}: not an archive that can be read: {reason}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            (unpacked / name).replace(folder / name)
     return sizes
 
 

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from openmmb.checkpoint import OUTPUT
 from openmmb.config import dump, load
 from openmmb.errors import ConfigError
 from openmmb.files import remove, write_whole
+from openmmb.outputs import OutputKind, check_folder
 from openmmb.training.run.config import RunConfig
 
 if sys.platform != "win32":
@@ -27,14 +29,22 @@ BEGINNINGS = ("tokenizer.json", "log.jsonl", "start", "frozen")
 STATES = "state-????????"
 """The folders of a run's states; the number is that of updates done."""
 
+RUN = OutputKind(
+    "the folder of a run", (RECIPE,), (LOCK, *BEGINNINGS, STATES, "tensorboard", "checkpoint")
+)
+"""The folder, as what writes one knows it."""
+
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Make the folder of a run and hold it until the end of the block or of this process.
 
     Raises:
-        ConfigError: Another process holds it, or it cannot be made.
+        ConfigError: Another process holds it, it holds something else than a run, or it cannot be
+            made.
     """
+    check_folder(run, RUN, grows=True)
+    check_folder(run / "checkpoint", OUTPUT, grows=True)
     try:
         run.mkdir(parents=True, exist_ok=True)
         file = (run / LOCK).open("a")
@@ -77,11 +87,18 @@ def claim(config: RunConfig, run: Path) -> None:
         run.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != dump(config).encode():
             if not states(run):
+                _require_own(path, type(config))
                 for name in BEGINNINGS:
                     remove(run / name)
             write_whole(path, dump(config))
     except OSError as error:
         raise ConfigError(f"out: {run}: {error.strerror}; name a folder to write to") from error
+
+
+def _require_own(recipe: Path, kind: type[RunConfig]) -> None:
+    """Refuse to write over a recipe that a person has written, for all that it is called so."""
+    if recipe.exists() and recipe.read_text(encoding="utf-8") != dump(load(kind, recipe)):
+        raise ConfigError(f"out: {recipe}: was not written by a run; set another 'out'")
 
 
 def states(run: Path) -> list[Path]:

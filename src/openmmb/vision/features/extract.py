@@ -26,10 +26,11 @@ from typing import Final, TypeVar
 
 from PIL import Image, ImageOps
 
-from openmmb.errors import ImageError
+from openmmb.errors import DataError, ImageError
+from openmmb.outputs import check_folder
 from openmmb.vision.features import shards
 from openmmb.vision.features.locations import open_location
-from openmmb.vision.features.manifest import Manifest, claim
+from openmmb.vision.features.manifest import FOLDER, Manifest, claim
 from openmmb.vision.features.pictures import Picture, list_pictures
 from openmmb.vision.features.share import WHOLE, Share
 from openmmb.vision.features.unreadable import Unreadable, forget_other_runs, write_unreadable
@@ -88,15 +89,21 @@ def extract(
         progress: Called after every batch with the pictures done and all there are to do.
 
     Raises:
-        ConfigError: ``out`` was made by another encoder or with other settings, a URL is of no
-            known kind, or pyarrow is not installed.
-        DataError: A source is missing or of no known kind, two pictures have the same id, or a
-            shard in ``out`` is not whole.
+        ConfigError: ``out`` was made by another encoder or with other settings, or is no folder of
+            features, a URL is of no known kind, or pyarrow is not installed.
+        DataError: There is no picture, a source is missing or of no known kind, two pictures have
+            the same id, or a shard in ``out`` is not whole.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     pictures, others = list_pictures(sources)
+    if not pictures:
+        named = ", ".join(map(str, sources))
+        raise DataError(f"{named}: no picture in it; expected folders, lists or archives of some")
     folder = open_location(out)
+    if folder.local is not None:
+        read = (open_location(source).local for source in sources)
+        check_folder(folder.local, FOLDER, sources=filter(None, read), grows=True)
     manifest = claim(folder, _manifest_of(encoder, flip=flip))
     catalogue = shards.Catalogue(folder)
     mine = [picture for picture in pictures if picture.image_id in share]

@@ -6,10 +6,17 @@ from typing import Final
 
 from openmmb.config import config, parse
 from openmmb.errors import ConfigError, DataError
+from openmmb.outputs import OutputKind
 from openmmb.vision.features.locations import Location
 from openmmb.vision.features.transfer import write
 
 MANIFEST: Final = "manifest.json"
+FOLDER: Final = OutputKind(
+    "a folder of features",
+    (MANIFEST,),
+    ("*.arrow", "*.ids.json", "state.json", "dataset_info.json", "unreadable*.jsonl", "*.tmp"),
+)
+"""The folder, as what writes one knows it."""
 
 
 @config
