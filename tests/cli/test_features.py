@@ -109,3 +109,14 @@ def test_mistakes_are_one_line(photos: Path, capsys: pytest.CaptureFixture[str])
         shown = capsys.readouterr()
         assert (shown.out, shown.err.count("\n")) == ("", 1)
         assert right in shown.err
+
+
+def test_nothing_done_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("", "bad.png"):
+        if name:
+            (photos / name).write_text("no")
+        assert main(args(photos, tmp_path / "features")) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == f"openmmb features: {photos}: no picture that can be read"

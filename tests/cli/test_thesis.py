@@ -120,6 +120,7 @@ OTHERS: dict[str, tuple[Arguments, ...]] = {
     "data fetch": (lambda desk, place: ["convai2", "--root", place],),
     "data show": (lambda desk, place: ["dailydialog", "--root", place],),
     "data stats": (lambda desk, place: [place],),
+    "serve": (lambda desk, place: ["--openapi", "--api-key-file", place],),
     "estimate": (lambda desk, place: [place],),
     "push": (lambda desk, place: [place, "somebody/thesis", "--dry-run"],),
 }

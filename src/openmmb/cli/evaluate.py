@@ -85,11 +85,15 @@ def evaluate(
     from openmmb.cli.progress import counting
     from openmmb.eval.config import EvaluationConfig
     from openmmb.eval.evaluate import evaluate as measure
+    from openmmb.eval.saved import has_replies
+    from openmmb.outputs import check_file
 
     require_count("--max-examples", max_examples)
     require_count("--batch-size", batch_size)
     if json and format != "text":
         raise ConfigError(f"--json: excludes --format {format}; leave one of the two out")
+    if replies is not None:
+        check_file(replies, "a file of replies", has_replies)
     settings = None if recipe is None else load_recipe(recipe)
     if settings is not None and split is not None:
         raise ConfigError("--split: the recipe says which examples; leave one of the two out")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import Device, PathOrNone, Switch, complain, require_count
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, DataError
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def features(
         f"{printable(out)}: {report.written} written{whose}, {report.present} there before, "
         f"{len(report.unreadable)} unreadable, {report.others} other files left out"
     )
+    if share.world_size == 1 and not report.written and not report.present:
+        raise DataError(f"{', '.join(images)}: no picture that can be read")
 
 
 def _verify(encoder: str, images: Sequence[str], out: str, *, flip: bool, share: "Share") -> None:

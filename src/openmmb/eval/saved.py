@@ -15,7 +15,6 @@ from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from openmmb.data.example import Example
 from openmmb.errors import ConfigError, DataError, shorten
 from openmmb.files import open_text, parse_json, read_text, write_whole
-from openmmb.outputs import check_file
 
 _ASKED = ("context", "persona", "style", "gender", "image_id")
 _CHUNK = 1 << 20
@@ -36,7 +35,6 @@ class SavedReplies:
     def __init__(self, path: Path, model: str) -> None:
         self.path = path
         self._known: dict[str, str] = {}
-        check_file(path, "a file of replies", _has_replies, error=DataError)
         lines = _whole_lines(path)
         if not lines:
             self._write({"model": model}, mode="w")
@@ -92,7 +90,7 @@ def _key(setting: str, asked: Mapping[str, Any]) -> str:
     return json.dumps(named, ensure_ascii=False)
 
 
-def _has_replies(path: Path) -> bool:
+def has_replies(path: Path) -> bool:
     """Say whether a file begins as one of replies does, or is empty."""
     try:
         with open_text(path) as file:
@@ -107,9 +105,9 @@ def _whole_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     *lines, rest = read_text(path, error=DataError).split("\n")
-    if rest and lines:
+    if rest and lines and has_replies(path):
         write_whole(path, "".join(f"{line}\n" for line in lines))
-    elif rest:
+    elif rest and not lines:
         raise DataError(f"{path}: line 1: {shorten(repr(rest))}; expected a file of replies")
     return lines
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmmb.errors import DataError
+from openmmb.files import OWN
 from openmmb.tasks.download.unpack import unpack
 from tests.tasks.download.archives import LINK, tar, zipped
 
@@ -121,8 +122,9 @@ def test_a_damaged_archive_leaves_nothing(folder: Path, pack: Pack, share: float
 
 
 def test_what_an_interrupted_run_left_is_removed(folder: Path) -> None:
-    (folder / ".a.tgz.unpacking").mkdir()
-    (folder / ".a.tgz.unpacking" / "train.json").write_text("half")
+    (folder / "a.tgz.unpacking").mkdir()
+    (folder / "a.tgz.unpacking" / OWN).touch()
+    (folder / "a.tgz.unpacking" / "train.json").write_text("half")
     run(folder, tar({"train.json": b"[]"}))
     assert everything(folder) == {"in/train.json": b"[]"}
 
@@ -193,3 +195,13 @@ def test_any_damage_is_files_or_one_line(changes: list[tuple[int, int]], cut: in
         assert {f"in/{one}": size for one, size in sizes.items()} == {
             one: len(data) for one, data in left.items()
         }
+
+
+def test_a_file_of_somebodys_is_not_written_over(folder: Path) -> None:
+    (folder / "a.txt").write_text("my own")
+    with pytest.raises(DataError, match=r"a\.txt: is there, and is not what is fetched"):
+        run(folder, tar({"train.json": b"[]", "a.txt": b"a"}))
+    assert everything(folder) == {"in/a.txt": b"my own"}
+    (folder / "a.txt").write_text("a")
+    run(folder, tar({"train.json": b"[]", "a.txt": b"a"}))
+    assert everything(folder) == {"in/train.json": b"[]", "in/a.txt": b"a"}

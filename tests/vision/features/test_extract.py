@@ -175,8 +175,9 @@ def test_unreadable_pictures_are_reported_and_tried_again(tmp_path: Path) -> Non
 
 
 def test_nothing_readable_leaves_an_empty_folder_of_features(tmp_path: Path) -> None:
-    (tmp_path / "bad.jpg").touch()
-    report = extract(Corners(), [tmp_path], tmp_path / "out")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.jpg").touch()
+    report = extract(Corners(), [tmp_path / "in"], tmp_path / "out")
     assert (report.written, len(report.unreadable)) == (0, 1)
     assert len(Features(tmp_path / "out")) == 0
 

@@ -98,7 +98,7 @@ def unpack(
         DataError: The archive is damaged, lacks a file, has one twice, has a link in the place of
             one, or is over the limit; or a file of another content is in the place of one.
     """
-    with aside(archive, ".unpacking") as unpacked:
+    with aside(folder / archive.name, ".unpacking") as unpacked:
         try:
             sizes = _take(archive, unpacked, keep, limit)
         except (*_DAMAGED, *_UNREADABLE, OSError) as error:

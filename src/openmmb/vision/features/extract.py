@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 
 from PIL import Image, ImageOps
 
-from openmmb.errors import DataError, ImageError
+from openmmb.errors import ImageError
 from openmmb.outputs import check_folder
 from openmmb.vision.features import shards
 from openmmb.vision.features.locations import open_location
@@ -91,15 +91,12 @@ def extract(
     Raises:
         ConfigError: ``out`` was made by another encoder or with other settings, or is no folder of
             features, a URL is of no known kind, or pyarrow is not installed.
-        DataError: There is no picture, a source is missing or of no known kind, two pictures have
-            the same id, or a shard in ``out`` is not whole.
+        DataError: A source is missing or of no known kind, two pictures have the same id, or a
+            shard in ``out`` is not whole.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     pictures, others = list_pictures(sources)
-    if not pictures:
-        named = ", ".join(map(str, sources))
-        raise DataError(f"{named}: no picture in it; expected folders, lists or archives of some")
     folder = open_location(out)
     if folder.local is not None:
         read = (open_location(source).local for source in sources)
