@@ -216,7 +216,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, precision: Precisio
 
     Raises:
         CheckpointError: ``folder`` is something else, a weight is too large for ``precision``,
-            or the weights are not those of a network that was trained, as those of an engine are not.
+            or the weights are those of an engine, not of a network that was trained.
     """
     if not isinstance(checkpoint, Checkpoint):
         raise CheckpointError(
