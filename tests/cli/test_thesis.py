@@ -119,6 +119,7 @@ OTHERS: dict[str, tuple[Arguments, ...]] = {
     "data list": (lambda desk, place: ["--root", place],),
     "data fetch": (lambda desk, place: ["convai2", "--root", place],),
     "data show": (lambda desk, place: ["dailydialog", "--root", place],),
+    "data check": (lambda desk, place: [place],),
     "data stats": (lambda desk, place: [place],),
     "serve": (lambda desk, place: ["--openapi", "--api-key-file", place],),
     "estimate": (lambda desk, place: [place],),
