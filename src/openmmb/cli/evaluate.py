@@ -85,15 +85,12 @@ def evaluate(
     from openmmb.cli.progress import counting
     from openmmb.eval.config import EvaluationConfig
     from openmmb.eval.evaluate import evaluate as measure
-    from openmmb.eval.saved import has_replies
-    from openmmb.outputs import check_file
 
     require_count("--max-examples", max_examples)
     require_count("--batch-size", batch_size)
     if json and format != "text":
         raise ConfigError(f"--json: excludes --format {format}; leave one of the two out")
-    if replies is not None:
-        check_file(replies, "a file of replies", has_replies)
+    _check_place(replies)
     settings = None if recipe is None else load_recipe(recipe)
     if settings is not None and split is not None:
         raise ConfigError("--split: the recipe says which examples; leave one of the two out")
@@ -124,6 +121,15 @@ def evaluate(
             progress=progress,
         )
     _print_document(str(checkpoint), reports, format)
+
+
+def _check_place(replies: Path | None) -> None:
+    """Refuse to add replies to a file that is somebody's."""
+    from openmmb.eval.saved import has_replies
+    from openmmb.outputs import check_file
+
+    if replies is not None:
+        check_file(replies, "a file of replies", has_replies)
 
 
 def _choose(tasks: str, recipe: str | None, settings: "Recipe | None") -> "list[str | TaskConfig]":
