@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import CheckpointError, ConfigError, unknown
-from openmmb.files import cache_folder, open_text, read_json, read_text, replacing, write_whole
+from openmmb.files import OWN, cache_folder, open_text, read_json, read_text, replacing, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
 def test_what_a_crash_left_beside_a_folder_is_not_in_the_way(left: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     for number in ("one", "two"):
-        (tmp_path / left).mkdir()
-        (tmp_path / left / "old").touch()
+        (tmp_path / left / "model").mkdir(parents=True)
+        (tmp_path / left / OWN).touch()
         with replacing(folder) as partial:
             partial.mkdir()
             (partial / number).touch()
@@ -109,3 +109,24 @@ def test_the_cache_is_where_the_machine_has_its_caches(
     assert cache_folder() == tmp_path / ".cache" / "openmmb"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
     assert cache_folder() == tmp_path / "kept" / "openmmb"
+
+
+@pytest.mark.parametrize("left", ["notes.txt.partial", "notes.txt.replaced"])
+def test_what_somebody_has_beside_a_file_stays(left: str, tmp_path: Path) -> None:
+    (tmp_path / left).mkdir()
+    (tmp_path / left / "thesis.txt").write_text("mine", encoding="utf-8")
+    for text in ("first", "second"):
+        write_whole(tmp_path / "notes.txt", text)
+    assert (tmp_path / left / "thesis.txt").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "second"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_two_writers_of_one_file_are_not_in_each_others_way(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    with replacing(path) as first:
+        first.write_text("first", encoding="utf-8")
+        write_whole(path, "second")
+        assert first.exists()
+    assert path.read_text(encoding="utf-8") == "first"
+    assert list(tmp_path.iterdir()) == [path]
