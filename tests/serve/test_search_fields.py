@@ -25,6 +25,7 @@ def plan(base: SearchConfig = BASE, **fields: Any) -> SearchConfig:
     [
         ({}, {}),
         ({"temperature": 0.0}, {}),
+        ({"temperature": 1e-12}, {}),
         ({"temperature": 0.5}, {"temperature": 0.5}),
         ({"top_p": 1.0, "top_k": -1}, {}),
         ({"top_p": 0.8}, {"method": "nucleus", "top_p": 0.8, "beam_size": 1}),

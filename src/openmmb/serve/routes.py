@@ -44,6 +44,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         504: "The reply took too long.",
     }.items()
 }
+ERRORS["4XX"] = {"model": ErrorBody, "description": "A mistake in the request."}
 
 
 def add_routes(app: FastAPI, service: Service) -> None:

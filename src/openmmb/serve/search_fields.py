@@ -13,6 +13,9 @@ from openmmb.serve.config import ServeConfig
 from openmmb.serve.failures import RequestFailure
 from openmmb.serve.protocol import ChatRequest
 
+COLD = 0.001
+"""Up to here a temperature is 0: the limit, in which the likeliest is all there is."""
+
 
 def plan_search(request: ChatRequest, base: SearchConfig, limits: ServeConfig) -> SearchConfig:
     """Return how the reply to a request is searched for.
@@ -35,11 +38,15 @@ def plan_search(request: ChatRequest, base: SearchConfig, limits: ServeConfig) -
         "block_ngram": request.block_ngram,
         "block_context_ngram": request.block_context_ngram,
         "length_penalty": request.length_penalty,
-        "temperature": request.temperature or None,  # 0 is the limit, which has no division
+        "temperature": request.temperature if (request.temperature or 0) > COLD else None,
         "top_p": request.top_p if method == "nucleus" else None,
         "top_k": request.top_k if method == "topk" else None,
     }
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
+    try:
+        return replace(base, **{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:  # a bound of the search's own; it begins with the name
+        name, _, message = str(error).partition(" ")
+        raise _wrong(name, message) from None
 
 
 def count_replies(request: ChatRequest, limits: ServeConfig) -> int:
@@ -65,10 +72,14 @@ def _method(request: ChatRequest, base: SearchConfig) -> Method:
             raise _wrong(field, "a beam draws nothing; leave it or use_beam_search out")
         return "beam"
     if request.use_beam_search is None and not (top_p or top_k):
-        return "greedy" if request.temperature == 0 and _draws(base.method) else base.method
-    if request.temperature == 0:
+        return "greedy" if _is_cold(request) and _draws(base.method) else base.method
+    if _is_cold(request):
         return "greedy"
     return "topk" if top_k else "nucleus"
+
+
+def _is_cold(request: ChatRequest) -> bool:
+    return request.temperature is not None and request.temperature <= COLD
 
 
 def _draws(method: Method) -> bool:

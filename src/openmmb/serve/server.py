@@ -108,9 +108,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(MAX_CONNECTIONS)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        reason = error.strerror or error
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"host {host}, port {port}: {reason}; use another --port") from None
     listener.setblocking(False)  # noqa: FBT003 that is its only parameter
     return listener
