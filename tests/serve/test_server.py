@@ -81,7 +81,7 @@ def test_an_address_that_is_taken_is_an_error_of_one_line(bot: Bot) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"host 127.0.0.1, port {port}: .*; use another"):
             serve(bot, port=port)
-    with pytest.raises(ConfigError, match="host 127.0.0.1, port 70000: "):
+    with pytest.raises(ConfigError, match=r"host 127\.0\.0\.1, port 70000: "):
         serve(bot, port=70000)
 
 

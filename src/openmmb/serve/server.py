@@ -97,20 +97,22 @@ def host_names(host: str, config: ServeConfig) -> tuple[str, ...]:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Take the address now, so that one that is taken is said before a model is loaded."""
+    if not 0 <= port < 2**16:  # the resolver would take it modulo that
+        raise ConfigError(f"host {host}, port {port}: expected a port from 0 to 65535")
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, number)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigError(f"host {host}, port {port}: {error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(MAX_CONNECTIONS)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = getattr(error, "strerror", None) or error
+        reason = error.strerror or error
         raise ConfigError(f"host {host}, port {port}: {reason}; use another --port") from None
     listener.setblocking(False)  # noqa: FBT003 that is its only parameter
     return listener
