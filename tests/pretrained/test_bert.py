@@ -32,6 +32,7 @@ def published(tmp_path: Path) -> Path:
         "embeddings.word_embeddings.weight": torch.randn(11, 8),
         "embeddings.position_embeddings.weight": torch.randn(20, 8),
         "embeddings.token_type_embeddings.weight": torch.randn(2, 8),
+        "embeddings.position_ids": torch.arange(20)[None],
         "embeddings.LayerNorm.weight": torch.randn(8),
         "embeddings.LayerNorm.bias": torch.randn(8),
     }

@@ -9,15 +9,16 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 from openmmb.hub import resolve_file
 from openmmb.model.classifier import Classifier
-from openmmb.tensors import Weight, open_safetensors
+from openmmb.tensors import check_header
 from openmmb.text.wordpiece import WordPieces, load_word_pieces
 
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
@@ -116,10 +117,16 @@ def take_bert(model: Classifier, path: Path) -> None:
     Raises:
         CheckpointError: A weight is missing, or of another shape.
     """
-    with open_safetensors(path) as weights, torch.no_grad():
+    check_header(path)
+    try:
+        file: Any = safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        reason = shorten(" ".join(str(error).split()))
+        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
+    with file, torch.no_grad():  # which holds tables of whole numbers too, as BERT's do
         for name, weight in model.state_dict().items():
             if not name.startswith("head."):
-                weight.copy_(_read(weights, sources(name), weight, path))
+                weight.copy_(_read(file, sources(name), weight, path))
 
 
 def sources(name: str) -> tuple[str, ...]:
@@ -136,11 +143,11 @@ def sources(name: str) -> tuple[str, ...]:
     return (f"{prefix}.{LAYER[ours]}{inner.removeprefix(ours)}",)
 
 
-def _read(weights: dict[str, Weight], names: tuple[str, ...], wanted: Tensor, path: Path) -> Tensor:
+def _read(file: Any, names: tuple[str, ...], wanted: Tensor, path: Path) -> Tensor:
     for name in names:
-        if name not in weights:
+        if name not in file.keys():  # noqa: SIM118  it is no mapping
             raise CheckpointError(f"{path}: lacks {name}")
-    whole = torch.cat([weights[name].read() for name in names])
+    whole = torch.cat([file.get_tensor(name) for name in names])
     if names[0] == NAMES["encoder.positions.weight"]:
         whole = whole[: len(wanted)]
     if whole.shape != wanted.shape:
