@@ -14,8 +14,11 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from openmmb.chat.bot import Bot
+from openmmb.chat.commands import COMMANDS
+from openmmb.chat.completion import Completions
+from openmmb.chat.conversation import EMPTY
 from openmmb.chat.strict import MAX_CHARACTERS
-from openmmb.chat.terminal import Completions, History, chat_with
+from openmmb.chat.terminal import History, chat_with
 from openmmb.checkpoint import save_checkpoint
 from openmmb.search.config import SearchConfig
 from tests.build import tiny_checkpoint, tiny_image
@@ -52,7 +55,7 @@ def spawn(folder: Path, *arguments: str, home: Path) -> pexpect.spawn:
         cwd=folder,
         env=environment(home),
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         dimensions=(40, 100),
     )
 
@@ -105,7 +108,51 @@ def test_a_person_chats_on_a_terminal(folder: Path) -> None:
 def test_the_bot_speaks_first_about_a_picture_and_ctrl_c_leaves(folder: Path) -> None:
     child = spawn(folder, "tiny", "--image", "a boat.png", home=folder)
     answered(child, "bot")
+    child.send("Half a line")
+    child.expect("Half a line")
     child.sendcontrol("c")
+    child.send("Hello.\r")  # the half is gone, so this is all that is said
+    answered(child, "bot")
+    child.sendcontrol("c")
+    answered(child, "Leave\\? Ctrl-C again leaves")
+    child.send("/save said.json\r")  # whoever goes on is asked again
+    answered(child, "saved to")
+    child.sendcontrol("c")
+    answered(child, "Leave\\?")
+    child.sendcontrol("c")
+    assert last_words(child).endswith(GOODBYE)
+    turns = json.loads((folder / "said.json").read_text(encoding="utf-8"))["turns"]
+    assert [turn["text"] for turn in turns if turn["speaker"] == "person"] == ["Hello."]
+
+
+def test_lines_that_are_pasted_without_brackets_are_one_message(folder: Path) -> None:
+    child = spawn(folder, "tiny", home=folder)
+    child.expect(PROMPT)
+    child.send("One line.\rTwo lines.\r")
+    answered(child, "bot")
+    child.send("/save pasted.json\r")
+    answered(child, "saved to")
+    child.send("exit\r")
+    assert last_words(child).endswith(GOODBYE)
+    turns = json.loads((folder / "pasted.json").read_text(encoding="utf-8"))["turns"]
+    assert [turn["text"] for turn in turns][:-1] == ["One line. Two lines."]
+
+
+def test_it_is_asked_before_a_file_is_replaced(folder: Path) -> None:
+    child = spawn(folder, "tiny", home=folder)
+    child.expect(PROMPT)
+    child.send("/save kept.json\r")
+    answered(child, "saved to")
+    before = (folder / "kept.json").read_bytes()
+    child.send("Hello.\r")
+    answered(child, "bot")
+    for answer, shown, same in (("n", "stays", True), ("y", "saved to", False)):
+        child.send("/save kept.json\r")
+        child.expect("Replace it")
+        child.send(f"{answer}\r")
+        answered(child, shown)
+        assert ((folder / "kept.json").read_bytes() == before) is same
+    child.sendcontrol("d")
     assert last_words(child).endswith(GOODBYE)
 
 
@@ -116,6 +163,10 @@ def test_a_home_that_cannot_be_written_to_and_ctrl_c_while_it_thinks(folder: Pat
     child.expect(PROMPT)
     child.send("Hello there.\r")
     child.expect("thinking")
+    child.sendcontrol("c")
+    answered(child, "stopped")
+    child.sendcontrol("c")
+    answered(child, "Leave\\?")
     child.sendcontrol("c")
     assert last_words(child).endswith(GOODBYE)
 
@@ -132,9 +183,23 @@ class Pipe:
         self._bot = bot
         self._monkeypatch = monkeypatch
 
-    def send(self, text: str, *, image: Path | None = None) -> None:
+    def send(self, text: str, *, image: Path | None = None) -> bool:
         self._monkeypatch.setattr("sys.stdin", io.StringIO(text))
-        chat_with(self._bot, self._bot.look(image)) if image else chat_with(self._bot)
+        return chat_with(self._bot, self._bot.look(image) if image else EMPTY)
+
+
+def test_each_line_of_a_pipe_gets_one_line_and_a_failed_one_is_told(
+    pipe: Pipe, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["Hello.", "", "/image none.png", "/style Curious", f"/image {picture}", "/nonsense"]
+    assert not pipe.send("\n".join([*lines, "You are a fucking fool", "/help", "Bye."]))
+    shown = capsys.readouterr()
+    answered = [bool(line) for line in shown.out.split("\n")[:-1]]
+    assert answered == [True, False, False, False, True, False, True, False, True]
+    assert "line 3: none.png: No such file or directory" in shown.err
+    assert "line 6: no command '/nonsense'" in shown.err
+    assert pipe.send("Hello.\n/style Curious\nexit\nNot read.\n")
+    assert [bool(line) for line in capsys.readouterr().out.split("\n")] == [True, *3 * [False]]
 
 
 def test_a_pipe_gets_a_line_of_reply_for_each_line(
@@ -142,8 +207,8 @@ def test_a_pipe_gets_a_line_of_reply_for_each_line(
 ) -> None:
     pipe.send("Hello.\n\n  \nYou are a fucking fool\n日本語 👍")
     shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 3
-    assert '"fucking" is swearing' in shown.out.splitlines()[1]
+    assert len(shown.out.splitlines()) == 5
+    assert '"fucking" is swearing' in shown.out.splitlines()[3]
     assert shown.err.splitlines() == [
         "your messages: 3 judged, 1 refused (words 1)",
         "the bot's replies: 2 judged, 0 refused",
@@ -155,11 +220,11 @@ def test_on_a_pipe_only_replies_are_output(
 ) -> None:
     pipe.send(f"/help\n/image {picture}\n/nonsense\n/image none.png\n/quit\nHello.")
     shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 1
+    assert len(shown.out.split()) > 0
+    assert [bool(line) for line in shown.out.splitlines()] == [False, True, False, False, False]
     assert shown.err.splitlines()[-2:] == [
-        "no command '/nonsense'; expected one of "
-        "/guard, /help, /image, /load, /persona, /quit, /reset, /save, /style",
-        "none.png: No such file or directory",
+        f"line 3: no command '/nonsense'; expected one of {', '.join(sorted(COMMANDS))}",
+        "line 4: none.png: No such file or directory",
     ]
 
 
@@ -176,8 +241,8 @@ def test_a_line_of_any_length_is_one_complaint(
 ) -> None:
     pipe.send("a" * 5 * MAX_CHARACTERS + end)
     shown = capsys.readouterr()
-    assert shown.err == f"message: expected at most {MAX_CHARACTERS} characters\n"
-    assert len(shown.out.splitlines()) == end.count("Hello.")
+    assert shown.err == f"line 1: message: expected at most {MAX_CHARACTERS} characters\n"
+    assert len(shown.out.splitlines()) == 1 + end.count("Hello.")
 
 
 def test_no_terminal_command_gets_through(
@@ -191,7 +256,7 @@ def test_no_terminal_command_gets_through(
         f"/image {path}\n/image\n/save {tmp_path}/{escape}/x\n"
     )
     shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 2
+    assert len(shown.out.splitlines()) == 8
     assert not {"\x1b", "\x07", "\x9b"} & set(shown.out + shown.err)
 
 
@@ -210,7 +275,7 @@ def test_a_real_pipe(folder: Path) -> None:
         env=environment(folder) | {"PYTHONIOENCODING": "ascii"},
         check=True,
     )
-    assert len(done.stdout.splitlines()) == 1
+    assert len(done.stdout.splitlines()) == 2
     assert done.stderr == b"saved to chat.json\n"
 
 
@@ -239,6 +304,73 @@ def test_commands_and_paths_are_completed(tmp_path: Path) -> None:
     assert list(completions("/image ")) != []
     assert list(completions(f"/image {tmp_path}/bo")) == [f"/image {tmp_path}/boat.png"]
     assert list(completions(f"/save {tmp_path}/bo")) == [f"/save {tmp_path}/boat.png"]
+    (tmp_path / "my photos").mkdir()
+    (tmp_path / "my photos" / "a dog.png").touch()
+    assert list(completions(f"/image {tmp_path}/my")) == [f"/image {tmp_path}/my photos/"]
+    for quote in ("'", '"'):
+        begun = f"/image {quote}{tmp_path}/my photos/a"
+        assert list(completions(begun)) == [f"{begun} dog.png{quote}"]
+    escaped = f"/load {tmp_path}/my\\ photos/a"
+    assert list(completions(escaped)) == [f"{escaped}\\ dog.png"]
+    assert list(completions("/style cur")) == ["/style Curious"]
+    assert "/style positive/neutral" in completions("/style p")
+    assert list(completions(f"{tmp_path}/bo")) == []
     assert list(completions("")) == []
     assert list(completions("Have you")) == []
     assert list(completions(f"/style {tmp_path}/bo")) == []
+
+
+def test_a_reply_reads_its_message_and_goes_on_with_a_saved_conversation(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Each in a process of its own, as scripts do it."""
+    saved = tmp_path / "chat.json"
+    env = environment(folder)
+    chat = [*COMMAND, str(folder / "tiny"), "--style", "curious", "--persona", "I sail."]
+    told = subprocess.run(
+        chat, input=f"Hi.\n/save {saved}\n", capture_output=True, text=True, env=env, check=True
+    )
+    before = saved.read_bytes()
+    script = [*COMMAND[:-3], "reply", "-", str(folder / "tiny"), "--classifier", "none"]
+    answer = [
+        subprocess.run(
+            [*script, *flags],
+            input="And you?\n",
+            capture_output=True,
+            text=True,
+            env=env,
+            check=True,
+        ).stdout
+        for flags in ([], ["--conversation", str(saved)])
+    ]
+    assert told.stdout.count("\n") == 2
+    assert all(line.count("\n") == 1 for line in answer)
+    assert answer[0] != answer[1]
+    assert saved.read_bytes() == before
+
+
+def test_a_failed_line_is_an_exit_code(folder: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "tiny"],
+        input="/image none.png\nHello.\n",
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment(folder),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("\n") == 2
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback(folder: Path) -> None:
+    program = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'tyro': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "runpy.run_module('openmmb', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -20,6 +20,9 @@ from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
 
+SHORT = "a"
+"""A message that no model cuts."""
+
 
 @dataclass
 class Exchange:
@@ -224,6 +227,28 @@ def to_example(
         gender=gender,
         objects=objects,
     )
+
+
+def count_read(
+    text: str, conversation: Conversation, engine: Engine, *, gender: str | None
+) -> tuple[int, int]:
+    """Count the tokens of a message that the model reads, and all of them.
+
+    Args:
+        text: The message.
+        conversation: What frames it.
+        engine: The model.
+        gender: Control of the reply.
+    """
+
+    def length(message: str) -> int:
+        said_alone = replace(conversation, turns=()).add("person", message)
+        example = to_example(said_alone, gender=gender, image_style=engine.config.image_style)
+        return len(encode_prompt(example, engine.tokenizer, engine.config.encode).context)
+
+    total = len(engine.tokenizer.encode(text))
+    frame = length(SHORT) - len(engine.tokenizer.encode(SHORT))
+    return min(total, length(text) - frame), total
 
 
 def take_replies(

@@ -1,67 +1,34 @@
-"""A person's chat: what each line that they enter does to their conversation."""
+"""A person's chat: their conversation, what it was before, and what is said in it."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from typing import Final
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
-from openmmb.chat.request import Reply, tidy_entry
-from openmmb.chat.strict import MAX_JSON
-from openmmb.chat.typed_path import is_dropped_picture, parse_path, parse_picture
-from openmmb.errors import ConfigError, shorten, unknown
-from openmmb.files import open_text, write_whole
-from openmmb.outputs import check_file
+from openmmb.chat.exchange import count_read
+from openmmb.chat.request import Reply, Request
+from openmmb.chat.screen import Screen
+from openmmb.errors import ConfigError
 from openmmb.safety.counts import Counts
 
-HELP = """\
-/image PATH     show a picture; it stays until the next one; /image none takes it away
-/style WORDS    how the bot talks: positive/neutral, negative, a trait such as Curious;
-                /style none for no style, /style default for the model's own
-/persona LINE   add a line about who the bot is; /persona none forgets them all
-/reset          start over; picture, style and persona stay
-/save FILE      write the conversation to a file, as JSON
-/load FILE      go on with a conversation from such a file
-/guard          how much the guard judged and refused
-/help           this text
-/quit           leave; so do Ctrl-C and Ctrl-D
-Anything else is said to the bot."""
-
-NOTHING = "none"
-"""Takes away the picture, the style, or the persona."""
-
-DEFAULT = "default"
-"""Leaves the style to the model."""
+DETERMINED: Final = ("beam", "greedy")
+"""Methods of searching that draw nothing, so that a seed changes nothing."""
 
 
-class Quit(Exception):  # noqa: N818 no error: the person wants to leave
-    """The person wants to leave."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the last reply answers.
 
+    Attributes:
+        request: What the bot was asked.
+        conversation: What the reply was added to.
+        tries: How many other replies were asked for since.
+    """
 
-class Screen(Protocol):
-    """Where a chat is shown."""
-
-    def say(self, text: str) -> None:
-        """Show what the bot says."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show something about the chat itself."""
-        ...
-
-    def complain(self, text: str) -> None:
-        """Show why a line could not be done."""
-        ...
-
-    def agrees(self, question: str) -> bool:
-        """Ask whether something may be done; where nobody can be asked, it may not."""
-        ...
-
-    def thinking(self) -> AbstractContextManager[object]:
-        """Show that the bot thinks, for as long as it does."""
-        ...
+    request: Request
+    conversation: Conversation
+    tries: int = 0
 
 
 @dataclass
@@ -72,153 +39,98 @@ class Session:
         bot: Answers.
         screen: Shows.
         conversation: So far.
+        seed: Decides the draws of a search that draws.
+        open_bot: Opens another model by its name; None: there is only this one.
         counts: What the guard judged and refused in it.
+        earlier: The conversation before each line that changed it, oldest first.
+        last: What the last reply answers; None where there is none to ask for again.
     """
 
     bot: Bot
     screen: Screen
     conversation: Conversation = EMPTY
+    seed: int = 0
+    open_bot: Callable[[str], Bot] | None = None
     counts: Counts = field(default_factory=Counts)
+    earlier: list[Conversation] = field(default_factory=list)
+    last: Asked | None = None
 
-    def handle(self, line: str) -> None:
-        """Do what a line says.
+    def change(self, conversation: Conversation) -> None:
+        """Go on with another conversation, which ``undo`` takes back."""
+        if conversation != self.conversation:
+            self.earlier.append(self.conversation)
+            self.conversation = conversation
+            self.last = None
 
-        Raises:
-            OpenMMBError: The line asks for what cannot be; nothing has changed then.
-            Quit: The person wants to leave.
-        """
-        text = tidy_entry(line)
-        if is_dropped_picture(line):
-            self.image(line.strip())
-        elif text.startswith("/"):
-            # What follows the command stays as it is: a path may contain what tidying removes.
-            command, *rest = line[line.index("/") :].split(maxsplit=1)
-            _find_command(command)(self, "".join(rest).strip())
-        elif text:
-            with self.screen.thinking():
-                reply = self.bot.reply(text, conversation=self.conversation)
-            self._count(reply)
-            self.conversation = reply.conversation
-            self.screen.say(reply.text)
+    def say(self, text: str) -> None:
+        """Say something to the bot and show its answer."""
+        read, total = count_read(text, self.conversation, self.bot.engine, gender=self.bot.gender)
+        if read < total:
+            self.screen.note(f"the model reads the last {read} of the {total} tokens of this")
+        request = Request(text, conversation=self.conversation, seed=self.seed)
+        reply = self._ask(request)
+        if not reply.refused:
+            before = replace(reply.conversation, turns=reply.conversation.turns[:-1])
+            self.change(reply.conversation)
+            self.last = Asked(request, before)
+        self.screen.say(reply.text)
 
     def describe_picture(self) -> None:
         """Let the bot say something about the picture, whatever was said before."""
-        with self.screen.thinking():
-            reply = self.bot.reply(conversation=replace(self.conversation, turns=()))
-        self._count(reply)
-        self.conversation = self.conversation.add("bot", reply.text)
+        alone = replace(self.conversation, turns=())
+        request = Request(conversation=alone, seed=self.seed)
+        before, reply = self.conversation, self._ask(request)
+        self.conversation = before.add("bot", reply.text)
+        self.last = Asked(request, before)
         self.screen.say(reply.text)
 
-    def image(self, path: str) -> None:
-        """Show a picture and let the bot describe it, or take it away, or name it."""
-        if path not in ("", NOTHING):
-            with self.screen.thinking():
-                self.conversation = self.bot.look(parse_picture(path), self.conversation)
-            self.describe_picture()
-            return
-        if path == NOTHING:
-            self.conversation = replace(self.conversation, picture=None)
-        picture = self.conversation.picture
-        self.screen.note(f"picture: {NOTHING if picture is None else picture.name}")
+    def say_otherwise(self) -> None:
+        """Show another reply in the place of the last one.
 
-    def style(self, words: str) -> None:
-        """Set how the bot talks, and show it."""
-        if words:
-            style = None if words == DEFAULT else self.bot.admit_style(words)
-            self.conversation = replace(self.conversation, style=style)
-        self.screen.note(f"style: {self.conversation.style or DEFAULT}")
+        Raises:
+            ConfigError: There is no reply yet, or no other one.
+        """
+        if self.last is None:
+            raise ConfigError("/retry: there is no reply yet; say something first")
+        asked = replace(self.last, tries=self.last.tries + 1)
+        seed = asked.request.seed + asked.tries
+        draws = self.bot.search.method not in DETERMINED
+        wanted = 1 if draws else asked.tries + 1
+        reply = self._ask(replace(asked.request, seed=seed, num_replies=wanted))
+        text, note = reply.text, f"seed {seed}"
+        if not draws:
+            if len(reply.others) < asked.tries:
+                raise ConfigError("/retry: the model has no other reply; use /undo")
+            text = reply.others[asked.tries - 1].text
+            note += "; the search of this model draws nothing, so this is its next best reply"
+        self.conversation, self.last = asked.conversation.add("bot", text), asked
+        self.screen.note(note)
+        self.screen.say(text)
 
-    def persona(self, line: str) -> None:
-        """Add a line to who the bot is, or forget them all, and show it."""
-        if line:
-            added = (*self.conversation.persona, self.bot.admit(line))
-            self.conversation = replace(self.conversation, persona=() if line == NOTHING else added)
-        self.screen.note("persona: " + ("\n".join(self.conversation.persona) or NOTHING))
+    def undo(self) -> str | None:
+        """Take back the last change, or else the last exchange; return what had been said.
 
-    def reset(self, _: str) -> None:
-        """Forget what was said."""
-        self.conversation = replace(self.conversation, turns=())
-        self.screen.note("started over")
+        Raises:
+            ConfigError: There is nothing to take back.
+        """
+        before, turns = self.conversation, list(self.conversation.turns)
+        if self.earlier:
+            self.conversation = self.earlier.pop()
+        elif turns:  # of a conversation that was begun elsewhere
+            last = turns.pop()
+            if last.speaker == "bot" and turns and turns[-1].speaker == "person":
+                turns.pop()
+            self.conversation = replace(self.conversation, turns=tuple(turns))
+        else:
+            raise ConfigError("/undo: nothing has been said yet")
+        self.last = None
+        gone = before.turns[len(self.conversation.turns) :]
+        return gone[0].text if gone else None
 
-    def save(self, path: str) -> None:
-        """Write the conversation to a file."""
-        if not path:
-            raise ConfigError("/save: no file name; use /save FILE")
-        target = parse_path(path)
-        if check_file(target, "a conversation", is_saved):
-            question = f"{target}: is a conversation. Replace it?"
-            if not self.screen.agrees(question):
-                raise ConfigError(f"{target}: stays as it is; use another name")
-        try:
-            if not target.parent.exists():  # rather than to make a folder that has a typo
-                raise ConfigError(f"/save: {target.parent}: no such folder")
-            write_whole(target, self.conversation.to_json() + "\n")
-        except OSError as error:
-            raise ConfigError(f"/save: {target}: {error.strerror}") from error
-        self.screen.note(f"saved to {target}")
-
-    def load(self, path: str) -> None:
-        """Go on with a conversation from a file, if the guard lets all of it pass."""
-        if not path:
-            raise ConfigError("/load: no file name; use /load FILE")
-        source = parse_path(path)
-        try:
-            if source.exists() and not source.is_file():  # reading a device may not end
-                raise ConfigError(f"/load: {source}: expected a file")
-            with open_text(source) as file:
-                text = file.read(MAX_JSON + 1)  # as much as shows that it is too long
-        except OSError as error:  # a name that is too long, a folder that may not be looked into
-            raise ConfigError(f"/load: {source}: {error.strerror}") from error
-        except ValueError as error:  # a path with a null byte
-            raise ConfigError(f"/load: {source}: {error}") from error
+    def _ask(self, request: Request) -> Reply:
         with self.screen.thinking():
-            self.conversation = self.bot.admit_conversation(Conversation.from_json(text))
-        self.screen.note(f"loaded from {source}")
-
-    def guard(self, _: str) -> None:
-        """Show what the guard judged and refused."""
-        self.screen.note(str(self.counts))
-
-    def help(self, _: str) -> None:
-        """Show the commands."""
-        self.screen.note(HELP)
-
-    def quit(self, _: str) -> None:
-        """Leave."""
-        raise Quit
-
-    def _count(self, reply: Reply) -> None:
+            reply = self.bot.reply_many([request])[0]
         self.counts = self.counts.add(
             message=reply.message_verdict, reply=reply.reply_verdict, origin=reply.origin
         )
-
-
-COMMANDS: dict[str, Callable[[Session, str], None]] = {
-    "/image": Session.image,
-    "/style": Session.style,
-    "/persona": Session.persona,
-    "/reset": Session.reset,
-    "/save": Session.save,
-    "/load": Session.load,
-    "/guard": Session.guard,
-    "/help": Session.help,
-    "/quit": Session.quit,
-}
-
-
-def is_saved(path: Path) -> bool:
-    """Say whether a file is one that ``/save`` has written."""
-    try:
-        with open_text(path) as file:
-            Conversation.from_json(file.read(MAX_JSON + 1))
-    except ConfigError:
-        return False
-    return True
-
-
-def _find_command(name: str) -> Callable[[Session, str], None]:
-    if name in COMMANDS:
-        return COMMANDS[name]
-    if "/" in name[1:]:  # a picture that was dropped on the terminal
-        raise ConfigError(f"no command {shorten(name)!r}; did you mean /image {name}?")
-    raise ConfigError(unknown("command", name, COMMANDS))
+        return reply

@@ -2,85 +2,32 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
-from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.shortcuts import CompleteStyle
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from openmmb.chat.bot import Bot
+from openmmb.chat.commands import Quit, handle
+from openmmb.chat.completion import Completions
 from openmmb.chat.conversation import EMPTY, Conversation
-from openmmb.chat.session import COMMANDS, Quit, Session
+from openmmb.chat.screen import PipeScreen, TerminalScreen
+from openmmb.chat.session import Session
 from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import OpenMMBError
-from openmmb.text.printable import printable
 
-PATH_COMMANDS = ("/image", "/save", "/load")
-"""Commands that take a file name."""
-
-
-class PipeScreen:
-    """Replies on standard output, a line each, and all else on standard error."""
-
-    def say(self, text: str) -> None:
-        """Show what the bot says."""
-        print(printable(text), flush=True)
-
-    def note(self, text: str) -> None:
-        """Show something about the chat itself."""
-        print(printable(text), file=sys.stderr, flush=True)
-
-    def complain(self, text: str) -> None:
-        """Show why a line could not be done."""
-        self.note(text)
-
-    def agrees(self, question: str) -> bool:
-        """Ask nobody: a script has to say it itself."""
-        del question
-        return False
-
-    def thinking(self) -> AbstractContextManager[object]:
-        """Show nothing."""
-        return nullcontext()
-
-
-class TerminalScreen:
-    """Colours, and a spinner while the bot thinks."""
-
-    def __init__(self) -> None:
-        self._console = Console()
-
-    def say(self, text: str) -> None:
-        """Show what the bot says."""
-        columns = Table.grid(padding=(0, 2))
-        columns.add_row(Text("bot", "bold cyan"), Text(printable(text)))
-        self._console.print(columns)
-
-    def note(self, text: str) -> None:
-        """Show something about the chat itself."""
-        self._console.print(Text(printable(text), "dim"))
-
-    def complain(self, text: str) -> None:
-        """Show why a line could not be done."""
-        self._console.print(Text(printable(text), "yellow"))
-
-    def agrees(self, question: str) -> bool:
-        """Ask; anything but yes is no."""
-        answer = self._console.input(Text(f"{printable(question)} [y/N] ", "yellow"))
-        return answer.strip().lower() in ("y", "yes")
-
-    def thinking(self) -> AbstractContextManager[object]:
-        """Show a spinner."""
-        return self._console.status("thinking ...")
+ASK: Final = "Leave? Ctrl-C again leaves; /save FILE keeps the conversation."
+"""Shown at the first Ctrl-C on an empty line."""
 
 
 class History(FileHistory):
@@ -102,61 +49,88 @@ class History(FileHistory):
             super().store_string(string)
 
 
-class Completions(Completer):
-    """Completes commands, and the names of files after those that take one."""
-
-    def __init__(self) -> None:
-        self._paths = PathCompleter(expanduser=True)
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterator[Completion]:
-        """Yield what the entry so far may go on with."""
-        entered = document.text_before_cursor
-        command, space, path = entered.partition(" ")
-        if space and command in PATH_COMMANDS:
-            yield from self._paths.get_completions(Document(path), complete_event)
-        elif entered.startswith("/") and not space:
-            names = [name for name in COMMANDS if name.startswith(entered)]
-            yield from (Completion(name, start_position=-len(entered)) for name in names)
-
-
-def chat_with(bot: Bot, conversation: Conversation = EMPTY) -> None:
+def chat_with(
+    bot: Bot,
+    conversation: Conversation = EMPTY,
+    *,
+    seed: int = 0,
+    open_bot: Callable[[str], Bot] | None = None,
+) -> bool:
     """Talk until the person leaves: on a terminal with line editing, from a pipe line by line.
 
-    The bot speaks first if there is a picture. Ctrl-C leaves at any moment.
+    The bot speaks first if there is a picture and nothing has been said. From a pipe, each line
+    gets one line: the reply, or an empty one.
+
+    Args:
+        bot: Whom they talk to.
+        conversation: What was said before.
+        seed: Decides the draws of a search that draws.
+        open_bot: Opens another model by its name.
+
+    Returns:
+        Whether every line of a pipe could be done; of a terminal, True.
     """
     on_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    screen = TerminalScreen() if on_terminal else PipeScreen()
-    session = Session(bot, screen, conversation)
     if not on_terminal:
-        _talk(session, _read_pipe())
+        piped = PipeScreen()
+        session = Session(bot, piped, conversation, seed=seed, open_bot=open_bot)
+        done = _talk_in_pipe(session, piped)
         _tell_refused(session)
-        return
+        return done
+    screen = TerminalScreen()
+    session = Session(bot, screen, conversation, seed=seed, open_bot=open_bot)
     screen.note(f"{bot.engine.config.name}. /help shows the commands.")
     with suppress(KeyboardInterrupt):
-        _talk(session, _read_terminal())
+        _talk(session)
     _tell_refused(session)
     screen.note("Goodbye.")
+    return True
 
 
 def _tell_refused(session: Session) -> None:
     """Show what the guard counted, if it refused anything."""
     if session.counts.messages.refused or session.counts.replies.refused:
-        session.guard("")
+        session.screen.note(str(session.counts))
 
 
-def _talk(session: Session, lines: Iterator[str]) -> None:
-    """Do one line after the other."""
-    if session.conversation.picture is not None:
+def _speak_first(session: Session) -> bool:
+    """Let the bot say something about a picture of which nothing was said; say whether it did."""
+    silent = session.conversation.picture is None or bool(session.conversation.turns)
+    if not silent:
         session.describe_picture()
-    for line in lines:
+    return not silent
+
+
+def _talk(session: Session) -> None:
+    """Do one line after the other; Ctrl-C takes back the line that is being done."""
+    _speak_first(session)
+    for line in _read_terminal(session):
         try:
-            session.handle(line)
+            handle(line, session)
         except OpenMMBError as error:
             session.screen.complain(str(error))
+        except KeyboardInterrupt:
+            session.screen.note("stopped")
         except Quit:
             return
+
+
+def _talk_in_pipe(session: Session, screen: PipeScreen) -> bool:
+    """Do one line after the other; say whether all could be done."""
+    if _speak_first(session):
+        screen.end_line()
+    done = True
+    for number, line in enumerate(_read_pipe(), start=1):
+        try:
+            handle(line, session)
+        except OpenMMBError as error:
+            screen.complain(f"line {number}: {error}")
+            done = False
+        except Quit:
+            screen.end_line()
+            break
+        screen.end_line()
+    return done
 
 
 def _read_pipe() -> Iterator[str]:
@@ -173,8 +147,8 @@ def _read_pipe() -> Iterator[str]:
         whole = line.endswith("\n")
 
 
-def _read_terminal() -> Iterator[str]:
-    """Yield what is entered, up to the end of input."""
+def _read_terminal(session: Session) -> Iterator[str]:
+    """Yield what is entered, up to the end of input or the second Ctrl-C in a row."""
     prompt: PromptSession[str] = PromptSession(
         FormattedText([("bold ansigreen", "you  ")]),
         history=History(str(_state_folder() / "history")),
@@ -182,10 +156,46 @@ def _read_terminal() -> Iterator[str]:
         completer=Completions(),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,  # a menu would keep eight lines free
+        key_bindings=_bind_keys(),
     )
+    asked = False
     with suppress(EOFError):
         while True:
-            yield prompt.prompt()
+            try:
+                line = prompt.prompt()
+            except KeyboardInterrupt:
+                if asked:
+                    return
+                session.screen.note(ASK)
+                asked = True
+                continue
+            asked = False
+            yield line
+
+
+def _bind_keys() -> KeyBindings:
+    """Return what keys do other than usual: Ctrl-C, and Enter within what is pasted."""
+    keys, editing = KeyBindings(), has_focus(DEFAULT_BUFFER)
+
+    @keys.add("c-c", filter=editing)
+    def clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
+
+    @keys.add("enter", filter=editing)
+    def enter(event: KeyPressEvent) -> None:
+        # A terminal without bracketed paste sends all lines at once; nobody types as fast. Lines
+        # of commands stay lines of their own.
+        waiting = [press.key for press in event.app.key_processor.input_queue]
+        pasted = any(not isinstance(key, Keys) for key in waiting)
+        if pasted and not event.current_buffer.text.startswith("/"):
+            event.current_buffer.insert_text("\n")
+        else:
+            event.current_buffer.validate_and_handle()
+
+    return keys
 
 
 def _state_folder() -> Path:

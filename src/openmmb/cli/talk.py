@@ -1,8 +1,9 @@
 """Talking to a model: ``openmmb chat`` and ``openmmb reply``."""
 
 import json as json_format
+import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,8 @@ from openmmb.cli.flags import (
     Words,
     complain,
 )
-from openmmb.cli.safety import DEFAULT_GUARD, GuardArg, GuardFlags, PictureMode
+from openmmb.cli.safety import DEFAULT_GUARD, STDIN, GuardArg, GuardFlags, PictureMode
+from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -84,18 +86,26 @@ class BotFlags:
             complain(f"{encoder}: licence of its weights: {ENCODERS[encoder].licence}")
         return bot
 
-    def begin(self, bot: "Bot") -> "Conversation":
-        """Return the conversation before anything is said.
+    def begin(self, bot: "Bot", saved: Path | None = None) -> "Conversation":
+        """Return the conversation before anything is said, or one that was saved.
+
+        Style and persona of the flags take the place of those that were saved.
 
         Raises:
-            ConfigError: The guard refuses the style or a line of the persona.
+            ConfigError: The guard refuses the style, a line of the persona, or what was saved; or
+                that cannot be read.
         """
-        from openmmb.chat.conversation import Conversation
+        from openmmb.chat.commands import describe_style, name_style
+        from openmmb.chat.conversation import EMPTY
+        from openmmb.chat.conversation_file import read_conversation
 
-        return Conversation(
-            style=bot.admit_style(self.style or "") or None,
-            persona=tuple(filter(None, map(bot.admit, self.persona))),
-        )
+        begun = EMPTY if saved is None else read_conversation(saved, bot)
+        style = name_style(bot.admit_style(self.style or ""))
+        persona = tuple(filter(None, map(bot.admit, self.persona)))
+        if style and (told := describe_style(style)) != f"style: {style}":
+            complain(told)
+        begun = replace(begun, style=style or begun.style)
+        return replace(begun, persona=persona) if persona else begun
 
 
 BotArg = Annotated[BotFlags, OmitArgPrefixes]
@@ -106,26 +116,37 @@ def chat(
     checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
     image: PictureOrNone = None,
+    conversation: PathOrNone = None,
+    seed: int = 0,
     bot: BotArg = DEFAULT_BOT,
     guard: GuardArg = DEFAULT_GUARD,
 ) -> None:
     """Chat in the terminal, or line by line from a pipe.
 
+    From a pipe, each line gets one line: the reply, or an empty one. Exit code 0: all lines were
+    done; 1: one could not be; 2: an error.
+
     Args:
         checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
         image: Picture to talk about; the bot speaks first.
+        conversation: Saved conversation to go on with.
+        seed: Seed of the search, where its method draws at random.
         bot: Who the bot is and how it talks.
         guard: What both sides may not say.
     """
     with suppress(KeyboardInterrupt):  # leaving is no mistake
         loaded = bot.load(checkpoint, guard)
-        conversation = bot.begin(loaded)
+        begun = bot.begin(loaded, conversation)
         if image is not None:
-            conversation = loaded.look(parse_picture(image), conversation)
+            begun = loaded.look(parse_picture(image), begun)
         # Imported after the model was loaded, which shows that it takes a moment.
         from openmmb.chat.terminal import chat_with
 
-        chat_with(loaded, conversation)
+        def open_bot(name: str) -> "Bot":
+            return bot.load(Path(name), guard)
+
+        if not chat_with(loaded, begun, seed=seed, open_bot=open_bot):
+            raise SystemExit(1)
 
 
 def reply(
@@ -133,6 +154,7 @@ def reply(
     checkpoint: CheckpointArg = DEFAULT_CHECKPOINT,
     *,
     image: PictureOrNone = None,
+    conversation: PathOrNone = None,
     seed: int = 0,
     json: Switch = False,
     bot: BotArg = DEFAULT_BOT,
@@ -141,18 +163,42 @@ def reply(
     """Print one reply.
 
     Args:
-        text: Message to the bot; empty to let it speak first.
+        text: Message to the bot; - reads it from standard input; empty lets the bot speak first.
         checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
         image: Picture that the message is about.
+        conversation: Saved conversation that the message goes on with.
         seed: Seed of the search, where its method draws at random.
         json: Print an object with the reply, its origin, time and length, and the guard's verdicts.
         bot: Who the bot is and how it talks.
         guard: What both sides may not say.
     """
+    from openmmb.text.normalize import tidy
+
+    message = _read_message() if text == STDIN else text
     loaded = bot.load(checkpoint, guard)
+    begun = bot.begin(loaded, conversation)
     picture = None if image is None else parse_picture(image)
-    answer = loaded.reply(text, image=picture, conversation=bot.begin(loaded), seed=seed)
+    answer = loaded.reply(message, image=picture, conversation=begun, seed=seed)
+    _tell_cut(tidy(message), begun, loaded)
     print(_as_json(answer) if json else printable(answer.text))
+
+
+def _read_message() -> str:
+    """Read what standard input has, as much as shows that it is too long for a message."""
+    from openmmb.chat.strict import MAX_CHARACTERS
+
+    if sys.stdin is None:
+        raise ConfigError("-: standard input is closed")
+    return sys.stdin.read(MAX_CHARACTERS + 1)
+
+
+def _tell_cut(message: str, begun: "Conversation", bot: "Bot") -> None:
+    """Say how much of a message the model reads, where that is not all of it."""
+    from openmmb.chat.exchange import count_read
+
+    read, total = count_read(message, begun, bot.engine, gender=bot.gender)
+    if read < total:
+        complain(f"the model reads the last {read} of the {total} tokens of this")
 
 
 def _as_json(reply: "Reply") -> str:

@@ -157,7 +157,8 @@ def _talk(command: ChatCommand, search: SearchConfig, console: Console) -> None:
     # Imported after the model was loaded, which shows that it takes a moment.
     from openmmb.chat.terminal import chat_with
 
-    chat_with(bot, Conversation(persona=persona))
+    if not chat_with(bot, Conversation(persona=persona)):
+        raise SystemExit(1)
 
 
 def _lines(notes: Sequence[str]) -> list[str]:
