@@ -269,14 +269,14 @@ def test_a_real_pipe(folder: Path) -> None:
     """Bytes that are no text, and a terminal that knows only ASCII."""
     done = subprocess.run(
         [*COMMAND, "tiny"],
-        input=b"Hello \xff\xfe.\n/save chat.json\n",
+        input=b"Hello \xff\xfe.\n/save piped.json\n",
         capture_output=True,
         cwd=folder,
         env=environment(folder) | {"PYTHONIOENCODING": "ascii"},
         check=True,
     )
     assert len(done.stdout.splitlines()) == 2
-    assert done.stderr == b"saved to chat.json\n"
+    assert done.stderr == b"saved to piped.json\n"
 
 
 def test_what_was_entered_is_there_the_next_time(tmp_path: Path) -> None:
