@@ -200,7 +200,8 @@ def test_one_search_and_few_questions_answer_all(bot: Bot, monkeypatch: pytest.M
     bot.guard = Guard((Counting(),))
     assert len(bot.reply_many(mixed())) == 8
     assert batches == [8]
-    assert asked[:3] == [9, 6, 8]  # what the conversations bring, messages, likeliest replies
+    # What the conversations bring of persons and of the bot, messages, likeliest replies.
+    assert asked[:4] == [6, 3, 6, 8]
 
 
 @pytest.mark.parametrize("search", [None, drawing("topk", beam_size=1)])

@@ -54,7 +54,7 @@ def test_a_score_is_the_probability_of_the_unsafe_labels(model: Any, folder: Pat
             logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
         expected = logits.softmax(-1)[1:].sum().item()
         assert check(text, context).score == pytest.approx(expected, abs=1e-5)
-        assert check(text, context).safe == (expected < 0.5)
+        assert check.judge_side([(text, context)], "bot")[0].safe == (expected < 0.5)
 
 
 def test_texts_together_are_judged_as_each_alone(folder: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="not a folder; a classifier is a folder"):
         load_classifier(tmp_path / "file")
-    with pytest.raises(CheckpointError, match="is a file; a checkpoint is a folder"):
+    with pytest.raises(CheckpointError, match="is a file; expected a folder, or nothing"):
         save_classifier(tiny_classifier(), tmp_path / "file", precision="fp32")
 
 

@@ -130,7 +130,7 @@ def save_classifier(
         write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)
         return
     if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; a classifier is a folder")
+        raise CheckpointError(f"{folder}: is a file; expected a folder, or nothing")
     with replacing(folder) as partial:
         partial.mkdir()
         write_compact(trained.model.state_dict(), partial / WEIGHTS)
