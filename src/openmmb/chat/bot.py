@@ -177,7 +177,7 @@ class Bot:
 
 
 def load(
-    checkpoint: Path | str = "tiny",
+    checkpoint: Path | str = "small",
     *,
     search: SearchConfig | None = None,
     gender: str | None = None,
@@ -190,7 +190,7 @@ def load(
     """Load a checkpoint to talk to.
 
     Args:
-        checkpoint: Its folder, or ``tiny`` for the bundled model.
+        checkpoint: Its folder, or ``small`` or ``tiny`` for a bundled model.
         search: How replies are searched for; None: as the checkpoint says.
         gender: Control of every reply: ``f0m0`` for one without gendered words, ``none`` for no
             control; None: as the checkpoint says.

@@ -128,7 +128,7 @@ class Show:
     recipe: Annotated[str | None, arg(metavar="RECIPE", help_behavior_hint="")] = None
     """TOML file, or name of a bundled recipe, whose controls, lengths and layout are shown."""
     checkpoint: PathOrNone = None
-    """Model whose vocabulary is shown, and without a recipe its lengths; by default tiny."""
+    """Model whose vocabulary is shown, and without a recipe its lengths; by default small."""
 
     def run(self) -> None:
         """Print the examples."""
@@ -186,7 +186,7 @@ class Stats:
     root: PathOrNone = None
     """Folder of the data sets; by default the recipe's data.root."""
     checkpoint: PathOrNone = None
-    """Model whose vocabulary counts; by default the one that the recipe starts from, else tiny."""
+    """Model whose vocabulary counts; by default the one that the recipe starts from, else small."""
     max_examples: int = 2000
     """Most examples of each data set that are turned into tokens."""
 

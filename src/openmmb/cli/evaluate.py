@@ -62,7 +62,7 @@ def evaluate(
     that it has learnt from.
 
     Args:
-        checkpoint: Folder of a model, its ORG/NAME on the hub, or tiny for the bundled one.
+        checkpoint: Folder of a model, its ORG/NAME on the hub, or a bundled one, small or tiny.
         recipe: A TOML file, or the name of a bundled recipe.
         tasks: Data sets to measure; with a recipe, those of its own to be measured.
         split: Which examples of --tasks; by default valid.

@@ -14,7 +14,7 @@ from openmmb.text.printable import printable
 if TYPE_CHECKING:
     from openmmb.training.replies.config import Recipe
 
-DEFAULT_CHECKPOINT = Path("tiny")
+DEFAULT_CHECKPOINT = Path("small")
 MOST = 2**31 - 1
 """No count is higher."""
 

@@ -45,7 +45,7 @@ def serve(
     Each flag can be an environment variable too: OPENMMB_PORT=80 is --port 80.
 
     Args:
-        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
+        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled small.
         host: Address to listen at; 0.0.0.0 for all of this machine's.
         port: Port to listen at; 0 for any that is free.
         alias: What clients call the model; by default what CHECKPOINT calls it.

@@ -127,7 +127,7 @@ def chat(
     done; 1: one could not be; 2: an error.
 
     Args:
-        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
+        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled small.
         image: Picture to talk about; the bot speaks first.
         conversation: Saved conversation to go on with.
         seed: Seed of the search, where its method draws at random.
@@ -164,7 +164,7 @@ def reply(
 
     Args:
         text: Message to the bot; - reads it from standard input; empty lets the bot speak first.
-        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled tiny.
+        checkpoint: Folder of a model, or its ORG/NAME on the hub; by default the bundled small.
         image: Picture that the message is about.
         conversation: Saved conversation that the message goes on with.
         seed: Seed of the search, where its method draws at random.
