@@ -23,7 +23,7 @@ from openmmb.checkpoint import save_checkpoint
 from openmmb.search.config import SearchConfig
 from tests.build import tiny_checkpoint, tiny_image
 
-COMMAND = [sys.executable, "-m", "openmmb", "chat", "tiny", "--classifier", "none"]
+COMMAND = [sys.executable, "-m", "openmmb", "chat", "--classifier", "none"]
 """The network is random, so what it says may sound like anything to a classifier."""
 PROMPT = "you  "
 GOODBYE = "\x1b[2mGoodbye.\x1b[0m\r\n"
@@ -268,7 +268,7 @@ def test_closed_input_ends_the_chat(bot: Bot, monkeypatch: pytest.MonkeyPatch) -
 def test_a_real_pipe(folder: Path) -> None:
     """Bytes that are no text, and a terminal that knows only ASCII."""
     done = subprocess.run(
-        COMMAND,
+        [*COMMAND, "tiny"],
         input=b"Hello \xff\xfe.\n/save piped.json\n",
         capture_output=True,
         cwd=folder,
