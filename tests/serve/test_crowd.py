@@ -5,13 +5,16 @@ import multiprocessing
 from typing import Any
 
 import httpx
+import pytest
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY
 from openmmb.chat.request import Request
+from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.search.config import SearchConfig
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.service import Hosted
+from tests.build import plain_engine, tiny_checkpoint
 from tests.serve.conftest import serving, wait_until_ready
 from tests.serve.test_routes import ask, user
 
@@ -19,13 +22,19 @@ TERSE = SearchConfig(method="greedy", min_length=0, max_length=8)
 CONVERSATIONS, CONNECTIONS, TURNS = 200, 32, 2
 
 
+@pytest.fixture
+def terse() -> Bot:
+    """A bot that answers in milliseconds."""
+    guard = open_guard(GuardConfig(classifier="none"))
+    return Bot(plain_engine(tiny_checkpoint()), guard=guard, search=TERSE)
+
+
 def line(conversation: int, turn: int) -> str:
     return f"I am {conversation} and I have {conversation % 7 + turn} dogs."
 
 
-def test_conversations_over_few_connections_stay_apart(bot: Bot) -> None:
+def test_conversations_over_few_connections_stay_apart(terse: Bot) -> None:
     """Each gets what it gets alone, though turns of all come mixed over shared connections."""
-    terse = Bot(bot.engine, guard=bot.guard, search=TERSE)
     config = ServeConfig(max_waiting=CONVERSATIONS, max_rows=16)
 
     async def talk(client: httpx.AsyncClient, conversation: int) -> list[dict[str, Any]]:
@@ -58,8 +67,7 @@ def test_conversations_over_few_connections_stay_apart(bot: Bot) -> None:
         conversations = [reply.conversation for reply in replies]
 
 
-def test_an_overload_is_turned_away_and_the_rest_answered(bot: Bot) -> None:
-    terse = Bot(bot.engine, guard=bot.guard, search=TERSE)
+def test_an_overload_is_turned_away_and_the_rest_answered(terse: Bot) -> None:
 
     async def run(url: str) -> list[int]:
         async with httpx.AsyncClient(base_url=url, timeout=120) as client:
