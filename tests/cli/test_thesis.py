@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,7 +170,8 @@ def test_what_else_commands_do_changes_nothing_of_somebodys(
         monkeypatch.setitem(sources.SOURCES, "convai2", [source])
         for arguments in OTHERS[command]:
             monkeypatch.setattr("sys.stdin", io.StringIO(f"/save {place}\nHi.\n/save {place}\n"))
-            main([*command.split(), *arguments(desk, place)])
+            with suppress(SystemExit):  # the exit code of a line that could not be done
+                main([*command.split(), *arguments(desk, place)])
     after = desk.files()
     assert {path: after.get(path) for path in before} == before
 
