@@ -153,7 +153,12 @@ def _current(cls: Any, data: Any) -> Any:
 
     A config names them in ``RETIRED``, each with the one value that is left out.
     """
-    if not (isinstance(data, dict) and dataclasses.is_dataclass(cls)):
+    options = [
+        cls,
+        *typing.get_args(cls),
+    ]  # itself, or one of a union: a table that may be left out
+    cls = next((option for option in options if dataclasses.is_dataclass(option)), None)
+    if not isinstance(data, dict) or cls is None:
         return data
     hints, retired = typing.get_type_hints(cls), getattr(cls, "RETIRED", {})
     return {
