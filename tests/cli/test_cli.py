@@ -206,11 +206,14 @@ def test_pictures_of_every_kind_in_one_real_chat(tiny: str, tmp_path: Path) -> N
         input="\n".join(lines).encode(),
         capture_output=True,
         cwd=tmp_path,
-        check=True,
+        check=False,
     )
-    assert len(done.stdout.splitlines()) == 1 + len(odd)
+    assert done.returncode == 1
+    first, *answered = done.stdout.splitlines()
+    assert first
+    assert [bool(line) for line in answered] == [True, False] * len(odd)
     complaints = done.stderr.decode().splitlines()
-    assert [line.partition(": ")[0] for line in complaints] == list(bad)
+    assert [line.split(": ")[1] for line in complaints] == list(bad)
 
 
 @pytest.mark.parametrize(
@@ -306,12 +309,13 @@ def test_a_closed_stream_is_no_traceback(tiny: str, closed: str) -> None:
     done = subprocess.run(
         f'"{sys.executable}" -m openmmb chat "$TINY" --classifier none {closed}',
         shell=True,
-        check=True,
+        check=False,
         input=b"Hello.\n/imgae\n",
         capture_output=True,
         env=os.environ | {"TINY": tiny},
     )
-    assert len(done.stdout.splitlines()) == (closed == "2>&-")
+    assert done.returncode == (not closed.startswith("<"))
+    assert len(done.stdout.splitlines()) == 2 * (closed == "2>&-")
     assert len(done.stderr.splitlines()) == (closed == ">&-")
 
 

@@ -167,7 +167,10 @@ def test_a_model_is_measured_on_what_its_recipe_keeps(
         (["text.toml", "--batch-size", "-1"], "--batch-size: must be at least 1, got -1"),
         (["text.toml", "--json", "--format", "html"], "--json: excludes --format html"),
         (["text.toml", "--gender-words", "absent"], "absent/male_word_file.txt: No such file"),
-        (["text.toml", "--replies", "text.toml"], "text.toml: line 1: expected JSON: "),
+        (
+            ["text.toml", "--replies", "text.toml"],
+            "text.toml: is there, and is not a file of replies",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TypeAlias
 
+from openmmb.checkpoint import OUTPUT
 from openmmb.config import load
+from openmmb.distributed import environment_rank
 from openmmb.outputs import check_folder
 from openmmb.recipes import find_recipe
 from openmmb.training.classifier.config import ClassifierRecipe, is_classifier_recipe
@@ -47,7 +49,9 @@ def train(
     elif isinstance(recipe, Recipe):
         recipe = settle(recipe, start_settings(recipe, needed=True))
     start = recipe.start if isinstance(recipe, Recipe) else None
-    check_folder(recipe.out, RUN, sources=[start] if start else [], grows=True)
+    if environment_rank() == 0:  # the others would see what it writes meanwhile
+        check_folder(recipe.out, RUN, sources=[start] if start else [], grows=True)
+        check_folder(Path(recipe.out) / "checkpoint", OUTPUT, grows=True)
     if isinstance(recipe, ClassifierRecipe):
         return _train_classifier(recipe, watch, workers or 0)
     return _train_replies(recipe, watch, recipe.data.workers if workers is None else workers)

@@ -10,9 +10,10 @@ import tomli_w
 
 from openmmb.config import load
 from openmmb.errors import ConfigError
+from openmmb.files import OWN
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import Recipe
-from openmmb.training.run.run_folder import claim
+from openmmb.training.run.run_folder import claim, locked
 from tests.training.build import tiny_recipe
 
 
@@ -119,3 +120,20 @@ def test_a_recipe_that_is_no_text_is_no_other_runs(tmp_path: Path) -> None:
     (run / "recipe.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"recipe\.toml: expected text in UTF-8"):
         claim(recipe, run)
+
+
+def test_a_run_that_was_killed_before_it_had_a_recipe_begins_again(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    run = Path(recipe.out)
+    (run / "recipe.toml.partial").mkdir(parents=True)
+    (run / "recipe.toml.partial" / OWN).touch()
+    with locked(run):
+        claim(recipe, run)
+    assert sorted(path.name for path in run.iterdir()) == ["lock", "recipe.toml"]
+
+
+def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"is not the folder of a run, and holds 'thesis\.txt'"):
+        locked(tmp_path).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openmmb.checkpoint import OUTPUT
 from openmmb.config import dump, load
 from openmmb.errors import ConfigError
-from openmmb.files import remove, write_whole
+from openmmb.files import PARTIAL, REPLACED, remove, write_whole
 from openmmb.outputs import OutputKind, check_folder
 from openmmb.training.run.config import RunConfig
 
@@ -30,7 +29,9 @@ STATES = "state-????????"
 """The folders of a run's states; the number is that of updates done."""
 
 RUN = OutputKind(
-    "the folder of a run", (RECIPE,), (LOCK, *BEGINNINGS, STATES, "tensorboard", "checkpoint")
+    "the folder of a run",
+    (RECIPE,),
+    (LOCK, *BEGINNINGS, STATES, "tensorboard", "checkpoint", f"*{PARTIAL}*", f"*{REPLACED}*"),
 )
 """The folder, as what writes one knows it."""
 
@@ -44,7 +45,6 @@ def locked(run: Path) -> Iterator[None]:
             made.
     """
     check_folder(run, RUN, grows=True)
-    check_folder(run / "checkpoint", OUTPUT, grows=True)
     try:
         run.mkdir(parents=True, exist_ok=True)
         file = (run / LOCK).open("a")
