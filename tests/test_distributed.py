@@ -129,7 +129,7 @@ def test_the_environment_says_who_is_who(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def recipes_in(folder: Path) -> dict[str, Recipe]:
     """Write the data, and return a recipe for each thing that is to be tried."""
-    features = tiny_features(folder)
+    features = tiny_features(folder / "seen")
     tasks = (*TEXT, *PICTURES)
     plain = tiny_recipe(folder, max_steps=10, batch_size=5, dropout=0.0)
     changes: dict[str, dict[str, Any]] = {

@@ -81,7 +81,7 @@ def write_bad_pictures(folder: Path) -> dict[str, str]:
         "missing.jpg": "No such file or directory",
         "text.jpg": "not a picture",
         "truncated.jpg": "damaged JPEG",
-        "bomb.png": "at most 64000000 pixels are decoded",
+        "bomb.png": "at most 50000000 pixels are decoded",
         "folder.png": "not a file",
         "empty.png": "empty",
     }

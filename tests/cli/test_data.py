@@ -164,7 +164,8 @@ def test_a_server_without_the_file_is_one_line(
 
 def test_show_prints_what_a_model_sees(printed: Callable[..., str], tmp_path: Path) -> None:
     write_tiny_data(tmp_path)
-    out = printed("show", "image_chat", "--root", str(tmp_path), "-n", "2", "--start", "1")
+    flags = ("--root", str(tmp_path), "-n", "2", "--start", "1", "--checkpoint", "tiny")
+    out = printed("show", "image_chat", *flags)
     assert out.splitlines()[:3] == [
         "vocabulary of tiny; controls of epoch 0",
         "",
@@ -264,7 +265,7 @@ def test_stats_counts_a_recipe(printed: Callable[..., str], tmp_path: Path) -> N
     assert rows["image_chat"][1] == "4"
     assert "about a picture" in out
     assert "f0m0" in out
-    assert "tokens are those of the vocabulary of tiny" in out
+    assert "tokens are those of the vocabulary of small" in out
     assert "lengths and controls" not in out
     out = printed("stats", recipe_file(tmp_path, gender=False), "--max-examples", "1")
     assert "f0m0" not in out
@@ -287,7 +288,7 @@ def test_a_vocabulary_that_lacks_the_tokens_of_a_recipe_is_one_line(
         '[encode]\nlayout = "turns"\n'
     )
     for args in (("stats", "turns.toml"), ("show", "chitchat", "--recipe", "turns.toml")):
-        assert complaint(*args).endswith(
+        assert complaint(*args, "--checkpoint", "tiny").endswith(
             "start: made/elsewhere is not here; the vocabulary of tiny has no tokens for "
             "encode.layout 'turns'; use --checkpoint\n"
         )

@@ -98,7 +98,8 @@ def search(
             logits.div_(config.temperature)
         logits.index_fill_(-1, banned, BANNED)
         log_total = log_sum_exp(logits)
-        if not log_total.isfinite().all():
+        finite = log_total.isfinite().flatten(1).all(1)
+        if not finite.all() and not all(finite[row] for row in range(B) if not done[row]):
             raise CheckpointError(
                 f"the network's logits for token {length} of a reply are not all finite numbers; "
                 "its weights are too large, or damaged"

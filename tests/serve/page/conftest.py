@@ -22,8 +22,9 @@ PATIENCE = 60_000  # milliseconds; a machine may have much else to do
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for the tests of a file: while it lives, no other event loop may run."""
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         pytest.skip("this system has no Chromium")
@@ -79,6 +80,7 @@ def open_page(contexts: list[BrowserContext], chromium: Browser, page_url: str) 
 
 def show(page: Page, url: str) -> None:
     """Load the page, and wait until it can be used."""
+    page.bring_to_front()  # the keyboard is for the page in front
     page.goto(url)
     page.wait_for_selector("html[data-ready]", state="attached")
 

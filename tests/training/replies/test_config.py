@@ -25,7 +25,7 @@ MINIMAL: dict[str, Any] = {"name": "n", "out": "o", "tasks": [{"name": "convai2"
             "tasks: 'a' learns from split 'valid'; set its holdout above 0",
         ),
         ({"tasks": [{"name": "a", "weight": 0}]}, r"tasks\.0: weight must be above 0, got 0\.0"),
-        ({"tasks": [{"name": "a", "weight": math.nan}]}, "weight must be above 0, got nan"),
+        ({"tasks": [{"name": "a", "weight": math.nan}]}, "weight must be a finite number, got nan"),
         ({"tasks": [{"name": "a", "holdout": 1.0}]}, "holdout must be at least 0 and below 1"),
         ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),

@@ -23,7 +23,7 @@ SHARED = {"out", "device", "activation_checkpointing", "save_every_steps"}
         ({"save_every_steps": 0}, "save_every_steps must be at least 1, got 0"),
         ({"trainable": []}, r"trainable must be at least one pattern, got \(\)"),
         ({"frozen_precision": "bf16"}, "no product can mix; set precision to 'bf16' too"),
-        ({"optim": {"lr": math.nan}}, "optim: lr must be above 0, got nan"),
+        ({"optim": {"lr": math.nan}}, "optim: lr must be a finite number, got nan"),
         ({"optim": {"eps": 0.0}}, r"optim: eps must be above 0, got 0\.0"),
         ({"optim": {"max_grad_norm": -1}}, r"optim: max_grad_norm must be above 0, got -1\.0"),
         ({"optim": {"betas": [0.9, 1.0]}}, r"optim: betas must be at least 0 and below 1, got \("),
@@ -53,7 +53,10 @@ def test_values_out_of_range_are_refused(part: dict[str, Any], message: str) -> 
         (DataConfig, {"root", "features", "mirrored_features", "workers"}),
         (
             ClassifierRecipe,
-            {"out", "device", "activation_checkpointing", "save_every_steps", "root"},
+            {
+                *("out", "device", "activation_checkpointing", "save_every_steps", "root"),
+                "start_command",
+            },
         ),
     ],
 )

@@ -29,7 +29,7 @@ export function openKeys() {
 export function listenToKeys(actions) {
   const withAlt = { KeyN: actions.begin, KeyP: actions.choose, KeyS: actions.style, KeyB: actions.persona, KeyR: actions.another };
   addEventListener("keydown", (event) => {
-    if (event.isComposing || document.querySelector("dialog[open], .menu")) return;
+    if (event.isComposing || document.querySelector("dialog[open], .menu:popover-open")) return;
     const typing = event.target.matches?.("input, textarea, select");
     const { altKey, ctrlKey, metaKey, code, key } = event;
     if (altKey && !ctrlKey && !metaKey && withAlt[code]) run(event, withAlt[code]);
