@@ -133,6 +133,12 @@ def test_a_run_begins_with_the_aligned_projector(tmp_path: Path) -> None:
     assert moved > 20 * 2 * plain.optim.lr * 0.1  # more than two updates could
 
 
+def test_a_run_without_pictures_has_nothing_to_align(tmp_path: Path) -> None:
+    recipe = replace(tiny_recipe(tmp_path, max_steps=2), align=AlignConfig(steps=5))
+    with pytest.raises(DataError, match=r"^align\.steps: no task has pictures"):
+        train(recipe)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("steps", -1), ("batch_size", 0), ("lr", 0.0), ("weight_decay", -0.1), ("min_pictures", 0)],

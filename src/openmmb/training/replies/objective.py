@@ -12,6 +12,7 @@ from openmmb.data.batch import Batch, Shard
 from openmmb.data.draw import take_evenly
 from openmmb.data.example import Example
 from openmmb.distributed import full_state_dict, is_main, rank, world_size
+from openmmb.errors import DataError
 from openmmb.eval.perplexity import perplexity_of
 from openmmb.model.loss import reply_loss
 from openmmb.model.network import TrainableNetwork
@@ -93,6 +94,11 @@ class Replies:
         """Teach the picture projector words, where the recipe asks for it."""
         recipe, prepared = self.recipe, self.prepared
         if recipe.align.steps:
+            if not prepared.valid_batcher.views:
+                raise DataError(
+                    "align.steps: no task has pictures; add a task with captions, or set "
+                    "align.steps = 0"
+                )
             examples = chain.from_iterable(task.train for task in prepared.tasks)
             vectors = prepared.valid_batcher.views[0]
             align(model, examples, vectors, prepared.start.tokenizer, recipe.align, recipe.seed)
