@@ -174,13 +174,15 @@ def test_what_cannot_be_measured_is_refused(engine: Engine) -> None:
         measure_replies(engine, [tiny_example(image_id="p")], None, Setting("free"), MEASURES)
 
 
-def test_the_share_that_speaks_of_a_persona_is_of_those_that_have_one(engine: Engine) -> None:
+def test_the_share_that_speaks_of_a_persona_is_of_those_that_have_one(
+    engine: Engine, tmp_path: Path
+) -> None:
     setting = Setting("mine")
-    plain = measure_replies(engine, talk(), vectors, setting, MEASURES)
-    assert plain.persona is None
-    images = [None if e.image_id is None else vectors(e.image_id) for e in talk()]
-    first = generate(engine, talk(), images, engine.config.search)[0][0].text
-    known = [replace(one, persona=(f"My word is {first}",)) for one in talk()[:1]]
-    unknown = [replace(one, persona=("I am zzyzx.",)) for one in talk()[1:2]]
-    report = measure_replies(engine, [*known, *unknown, *talk()[2:]], vectors, setting, MEASURES)
-    assert report.persona in (0.5, 0.0)
+    assert measure_replies(engine, talk(), vectors, setting, MEASURES).persona is None
+    with_persona = [replace(one, persona=("I keep bees.",)) for one in talk()[:3]]
+    saved = SavedReplies(tmp_path / "replies.jsonl", "m")
+    for one, text in zip(with_persona, ["My bees sleep.", "I am.", "Bees? No."], strict=True):
+        saved.add(setting.name, setting.apply(one), {"reply": text})
+    examples = [*with_persona, *talk()[3:]]
+    report = measure_replies(engine, examples, vectors, setting, MEASURES, saved=saved)
+    assert report.persona == pytest.approx(2 / 3)
