@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from openmmb.chat.bot import Bot, load
 from openmmb.safety.guard import GuardConfig, open_guard
@@ -30,10 +31,16 @@ def serving(
     *,
     hosts: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """Run a server in a thread; yield its URL once the model is there."""
+    """Run a server in a thread; yield its URL."""
     config = config or ServeConfig()
+    with running(create_app(bot, config, hosts=hosts), config) as url:
+        yield url
+
+
+@contextmanager
+def running(app: FastAPI, config: ServeConfig) -> Iterator[str]:
+    """Run an application in a thread; yield its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(bot, config, hosts=hosts)
     server = uvicorn.Server(settings(app, config))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

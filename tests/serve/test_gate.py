@@ -21,6 +21,8 @@ from openmmb.data.encode import encode_context
 from openmmb.safety.guard import Guard
 from openmmb.safety.verdict import Verdict
 from openmmb.serve.config import ServeConfig
+from openmmb.serve.gate import MARKS_PER_MESSAGE
+from openmmb.serve.messages import TOTAL
 from openmmb.serve.page_files import page_files
 from openmmb.serve.server import host_names
 from openmmb.serve.service import Hosted
@@ -104,6 +106,15 @@ def exchange(url: httpx.URL, data: bytes) -> bytes:
         while more := connection.recv(65536):
             answer += more
         return answer
+
+
+def refuse_body(client: httpx.Client, body: bytes, status: int) -> dict[str, Any]:
+    """Send bytes as JSON; return the error that they are told."""
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/v1/chat/completions", content=body, headers=headers)
+    assert response.status_code == status, response.text
+    error: dict[str, Any] = response.json()["error"]
+    return error
 
 
 def test_a_key_guards_everything_but_health_and_the_page(small: httpx.Client) -> None:
@@ -196,6 +207,22 @@ def test_what_is_too_large_is_refused_before_it_is_read(small: httpx.Client) -> 
     assert small.get("/v1/models").status_code == 200
 
 
+def test_a_request_of_more_values_than_any_has_is_refused_before_it_is_parsed(
+    small: httpx.Client,
+) -> None:
+    """Each costs memory and time, and a byte or two to send."""
+    most = TOTAL * SMALL.max_characters + MARKS_PER_MESSAGE * SMALL.max_turns
+    head = b'{"messages": '  # one bracket
+    for values in (b"[" * most, b"[" + b"1," * most, b"[" + b'{"a":' * most, b"[{},[]" * most):
+        error = refuse_body(small, head + values, status=413)
+        assert error["code"] == "request_too_large"
+        assert str(most) in error["message"]
+    refuse_body(small, head + b"[" * (most - 1), status=400)  # no more than are allowed
+    crowded = [user("[{,,,,}]" * 10 + ",") for _ in range(3)]
+    said = [crowded[0], {"role": "assistant", "content": "Oh."}, *crowded[1:]]
+    assert ask(small, *said)["choices"], "a conversation of nothing else may be had"
+
+
 def test_who_sends_slowly_is_not_waited_for(small: httpx.Client) -> None:
     half = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
     whole = f"Authorization: Bearer {KEY}\r\nContent-Length: 10\r\n\r\n".encode()
@@ -262,8 +289,8 @@ def test_a_picture_of_too_many_pixels_is_refused(small: httpx.Client) -> None:
         b"null",
         b'"hi"',
         b"\xff\xfe",
-        b"[" * 15_000,
-        b'{"messages":' + b"[" * 15_000,
+        b"[" * 1_000,
+        b'{"messages":' + b"[" * 1_000,
         b'{"messages": NaN}',
         b'{"messages": [], "n": ' + b"9" * 6_000 + b"}",
         b'{"messages": [{"role": "user", "content": "\\ud800"}], "x\\ud800": 1}',
@@ -275,13 +302,9 @@ def test_a_picture_of_too_many_pixels_is_refused(small: httpx.Client) -> None:
     ],
 )
 def test_a_broken_request_is_told_what_is_wrong(small: httpx.Client, body: bytes) -> None:
-    response = small.post(
-        "/v1/chat/completions", content=body, headers={"Content-Type": "application/json"}
-    )
-    assert response.status_code == 400
-    error = response.json()["error"]
+    error = refuse_body(small, body, status=400)
     assert error["message"]
-    assert "Traceback" not in response.text
+    assert "Traceback" not in error["message"]
     assert "\ud800" not in error["message"]
 
 

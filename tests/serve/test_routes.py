@@ -9,6 +9,7 @@ import pytest
 
 from openmmb.chat.bot import Bot
 from openmmb.chat.request import Request
+from openmmb.data.styles import known_styles
 from openmmb.serve.protocol import ChatRequest
 from openmmb.text.gender import GENDER_TOKENS
 from tests.build import tiny_image
@@ -157,7 +158,7 @@ def test_it_says_what_it_is(client: httpx.Client) -> None:
     props = client.get("/props").json()
     assert props["modalities"] == {"vision": True, "audio": False}
     assert props["genders"] == ["none", *GENDER_TOKENS]
-    assert "Curious" in props["styles"]
+    assert props["styles"] == list(known_styles())
     assert props["model_card"] == "# A card"
     assert props["limits"]["max_characters"] == 8000
     assert not {"api_key", "origin"} & props["limits"].keys()
@@ -173,3 +174,23 @@ def test_another_model_is_not_there(client: httpx.Client) -> None:
 def test_the_controls_are_those_of_the_schema() -> None:
     schema = ChatRequest.model_json_schema()["properties"]["gender"]
     assert schema["anyOf"][0]["enum"] == ["none", *GENDER_TOKENS]
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "message"),
+    [
+        ([], "input", "expected 1 to 64 texts, got 0"),
+        (["Hi"] * 65, "input", "expected 1 to 64 texts, got 65"),
+        (["Hi", {"type": "text", "text": "x" * 8001}], "input.1", "at most 8000 characters"),
+        (["Hi", 3, 4], "input.1", "expected a string or a content part of the type 'text'"),
+        ({"text": "Hi"}, "input", "expected a string or a list of content parts"),
+    ],
+)
+def test_texts_to_moderate_that_cannot_be_are_refused_by_name(
+    client: httpx.Client, given: Any, param: str, message: str
+) -> None:
+    response = client.post("/v1/moderations", json={"input": given})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["param"] == param
+    assert error["message"].endswith(message), "the first fault of a list is told, and no others"

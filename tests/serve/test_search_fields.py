@@ -90,3 +90,11 @@ def test_several_replies_are_as_many_as_are_allowed() -> None:
     with pytest.raises(RequestFailure, match="at most 3"):
         count_replies(ChatRequest(messages=MESSAGES, n=4), few)
     assert plan_search(ChatRequest(messages=MESSAGES, n=3), BASE, few).beam_size == 3
+
+
+def test_a_search_of_the_checkpoints_own_is_no_wider_than_is_allowed() -> None:
+    few = ServeConfig(max_beams=4)
+    assert plan_search(ChatRequest(messages=MESSAGES), BASE, few).beam_size == 4
+    narrow = replace(BASE, beam_size=2)
+    assert plan_search(ChatRequest(messages=MESSAGES), narrow, few).beam_size == 2
+    assert plan_search(ChatRequest(messages=MESSAGES, n=3), narrow, few).beam_size == 3

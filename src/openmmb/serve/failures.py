@@ -19,6 +19,7 @@ from openmmb.text.printable import printable
 
 log = logging.getLogger("openmmb.serve")
 
+INVALID = "invalid_json"
 RETRY_SECONDS = 1
 """After which a client that was told to come later may try again."""
 
@@ -103,11 +104,12 @@ def install(app: FastAPI) -> None:
 
     async def refused(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        message = str(error.detail)
-        if error.status_code == 404:
+        status, message, code = error.status_code, str(error.detail), None
+        if status == 404:
             message = "there is nothing at this address; see /openapi.json"
-        failure = RequestFailure(message, status=error.status_code, headers=error.headers)
-        return failure.response()
+        elif status == 400:  # FastAPI's, of a body that Python's parser gives up on
+            message, code = "expected JSON in UTF-8, not too deep, without huge numbers", INVALID
+        return RequestFailure(message, status=status, code=code, headers=error.headers).response()
 
     app.add_exception_handler(OpenMMBError, told)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -120,10 +122,10 @@ def _explain(errors: Sequence[Any]) -> RequestFailure:
     first = errors[0]
     steps = [str(step) for step in first["loc"] if step != "body" and not _is_variant(step)]
     if first["type"] == "json_invalid":
-        return RequestFailure(f"expected JSON: {first['ctx']['error']}", code="invalid_json")
+        return RequestFailure(f"expected JSON: {first['ctx']['error']}", code=INVALID)
     if not steps:
         message = "expected a JSON object, sent as application/json"
-        return RequestFailure(message, code="invalid_json")
+        return RequestFailure(message, code=INVALID)
     field = ".".join(steps)
     more = "" if len(errors) == 1 else f" (and {len(errors) - 1} more)"
     message = f"{field}: {_reason(first, steps)}{more}"
@@ -150,9 +152,7 @@ def _kind_of(value: object) -> str:
 
 def _is_variant(step: object) -> bool:
     """Return whether a step of a location names a type of several, and no field."""
-    return isinstance(step, str) and (
-        step.startswith("<") or step.endswith("]") or step in ("str", "TextPart")
-    )
+    return isinstance(step, str) and (step.startswith("<") or step.endswith("]") or step == "str")
 
 
 def _field_of(message: str) -> str | None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.failures import RequestFailure, as_failure, busy
+from openmmb.serve.messages import TOTAL
 from openmmb.serve.monitor import Monitor
 
 PUBLIC: Final = "/health"
@@ -34,6 +35,8 @@ ADDRESSES: Final = (
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 AT_ONCE: Final = 8
 """Bodies of the largest size that are held in memory together."""
+MARKS_PER_MESSAGE: Final = 64
+"""Commas and brackets that a message may have beside those of its text."""
 
 SECURITY: Final = {
     "x-content-type-options": "nosniff",
@@ -101,6 +104,7 @@ class Gate:
             self._admit(scope)
             body = await self._read(scope, receive)
             held = len(body)
+            self._check_marks(body)
             await self._app(scope, _replay(body, receive), send_on)
         except Exception as error:  # told here, so that no traceback is ever sent
             if begun:
@@ -108,7 +112,7 @@ class Gate:
             await as_failure(error).response()(scope, receive, send_on)
         finally:
             self._held -= held
-            path = scope["path"] if scope["path"] in ADDRESSES else "other"
+            path = _path(scope) if _path(scope) in ADDRESSES else "other"
             self._monitor.requests.labels(path, str(status)).inc()
             self._monitor.seconds.labels(path).observe(time.perf_counter() - started)
 
@@ -122,9 +126,9 @@ class Gate:
         if self._hosts and _host_name(headers.get("host", "")) not in self._hosts:
             message = "host: this server answers to other names; --allow-host adds one"
             raise RequestFailure(message, status=403, code="host_not_allowed")
-        if self._keys and scope["path"] not in self._public:
+        if self._keys and _path(scope) not in self._public:
             self._check_key(headers.get("authorization", ""))
-        if scope["path"] == "/v1/chat/completions" and scope["method"] == "POST":
+        if _path(scope) == "/v1/chat/completions" and scope["method"] == "POST":
             self._check_busy()
 
     def _check_key(self, given: str) -> None:
@@ -136,6 +140,22 @@ class Gate:
             headers = {"WWW-Authenticate": "Bearer"}
             message = "expected an API key that this server knows, as Authorization: Bearer KEY"
             raise RequestFailure(message, status=401, code="invalid_api_key", headers=headers)
+
+    def _check_marks(self, body: bytes) -> None:
+        """Refuse a body of more values than any request has: each takes memory and time to parse.
+
+        A value costs a byte or two to send and up to a kilobyte to refuse, so that the limit on
+        bytes, which is there for pictures, does not bound it. A comma or a bracket comes before
+        each value; those in texts count too, and there is room for a conversation of nothing else.
+
+        Raises:
+            RequestFailure: It has.
+        """
+        config = self._config
+        most = TOTAL * config.max_characters + MARKS_PER_MESSAGE * config.max_turns
+        if sum(body.count(mark) for mark in (b",", b"[", b"{")) > most:
+            message = f"expected a request of at most {most} commas and opening brackets"
+            raise RequestFailure(message, status=413, code="request_too_large")
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Read a body that is not too large, in time; what is read counts as held.
@@ -196,6 +216,12 @@ def _too_large(most: int) -> RequestFailure:
 def _too_slow(seconds: float) -> RequestFailure:
     message = f"the request did not come in within {seconds:g} seconds"
     return RequestFailure(message, status=408, code="slow_request", headers=CLOSE)
+
+
+def _path(scope: Scope) -> str:
+    """Return a request's address in the application, wherever another has mounted it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _digest(key: str) -> bytes:

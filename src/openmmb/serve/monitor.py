@@ -1,5 +1,7 @@
 """What a server counts, for Prometheus."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -17,58 +19,37 @@ class Monitor:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        registry = self._registry
-        self.requests = Counter(
-            "openmmb_requests",
-            "Requests by address and status.",
-            ["path", "status"],
-            registry=registry,
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self.requests = counter(
+            "openmmb_requests", "Requests by address and status.", ["path", "status"]
         )
-        self.seconds = Histogram(
+        self.seconds = histogram(
             "openmmb_request_seconds",
             "From a request to the end of its response.",
             ["path"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self.reply_seconds = Histogram(
-            "openmmb_reply_seconds",
-            "The search that a reply is from.",
-            buckets=SECONDS,
-            registry=registry,
+        self.reply_seconds = histogram(
+            "openmmb_reply_seconds", "The search that a reply is from.", buckets=SECONDS
         )
-        self.at_hand = Gauge(
-            "openmmb_requests_at_hand", "Requests without a reply yet.", registry=registry
+        self.at_hand = gauge("openmmb_requests_at_hand", "Requests without a reply yet.")
+        self.waiting = gauge("openmmb_requests_waiting", "Those that no search has yet.")
+        self.batch = histogram(
+            "openmmb_batch_size", "Requests that a search answers.", buckets=SIZES
         )
-        self.waiting = Gauge(
-            "openmmb_requests_waiting", "Those that no search has yet.", registry=registry
-        )
-        self.batch = Histogram(
-            "openmmb_batch_size",
-            "Requests that a search answers.",
-            buckets=SIZES,
-            registry=registry,
-        )
-        self.busy = Counter(
-            "openmmb_rejected", "Requests that found the queue full.", registry=registry
-        )
-        self.abandoned = Counter(
-            "openmmb_abandoned", "Requests whose client left.", registry=registry
-        )
-        self.late = Counter("openmmb_timeouts", "Replies that came too late.", registry=registry)
-        self.replies = Counter(
-            "openmmb_replies", "Replies by where they are from.", ["origin"], registry=registry
-        )
-        self.refusals = Counter(
+        self.busy = counter("openmmb_rejected", "Requests that found the queue full.")
+        self.abandoned = counter("openmmb_abandoned", "Requests whose client left.")
+        self.late = counter("openmmb_timeouts", "Replies that came too late.")
+        self.replies = counter("openmmb_replies", "Replies by where they are from.", ["origin"])
+        self.refusals = counter(
             "openmmb_refusals",
             "What the guard refused, by side, check and category.",
             ["side", "check", "category"],
-            registry=registry,
         )
-        self.tokens = Counter(
-            "openmmb_tokens", "Tokens that were read and written.", ["side"], registry=registry
-        )
-        self.loaded = Gauge("openmmb_loaded", "Whether the model is there.", registry=registry)
+        self.tokens = counter("openmmb_tokens", "Tokens that were read and written.", ["side"])
+        self.loaded = gauge("openmmb_loaded", "Whether the model is there.")
 
     def count_reply(self, reply: Reply) -> None:
         """Count a reply, and what the guard refused on the way to it."""

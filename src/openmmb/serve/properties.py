@@ -3,31 +3,12 @@
 from importlib.metadata import version
 from typing import Any
 
-from openmmb.data.controls import NEGATIVE, POSITIVE
+from openmmb.data.styles import known_styles
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.messages import MAX_PERSONA
 from openmmb.serve.service import Ready
 from openmmb.text.gender import GENDER_TOKENS
 
-TRAITS = (
-    "Adventurous",
-    "Appreciative (Grateful)",
-    "Calm",
-    "Cheerful",
-    "Curious",
-    "Dramatic",
-    "Fanciful",
-    "Humble",
-    "Imaginative",
-    "Optimistic",
-    "Romantic",
-    "Sentimental",
-    "Sympathetic",
-    "Thoughtful",
-    "Warm",
-    "Witty",
-)
-"""Styles to choose from; a model takes other words too."""
 PRIVATE = ("api_key", "origin", "allow_host", "ping_every")
 """Settings that are nobody's business."""
 
@@ -71,7 +52,7 @@ def describe_server(ready: Ready, config: ServeConfig) -> dict[str, Any]:
             "gender": bot.gender or "none",
             "n": 1,
         },
-        "styles": [POSITIVE, NEGATIVE, *TRAITS],
+        "styles": list(known_styles()),
         "genders": ["none", *GENDER_TOKENS],
         "guard": bool(bot.guard.checks),
         "limits": {**limits, "max_persona": MAX_PERSONA, "max_stop": 4},

@@ -4,10 +4,14 @@ What the protocol has and this server has not is listed too, with the values tha
 everything else is refused by name, so that nothing is dropped in silence.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+T = TypeVar("T")
+Items = Annotated[list[T], Field(fail_fast=True)]
+"""Of a list that is wrong the first fault is told, and no others are looked for."""
 Nothing = Annotated[list[Any], Field(max_length=0)] | None
 NoKeys = Annotated[dict[str, Any], Field(max_length=0)] | None
 Zero = Annotated[float, Field(ge=0, le=0, allow_inf_nan=False)] | None
@@ -97,40 +101,37 @@ def _kind_of(value: Any) -> str | None:
     return f"<{kind}>" if kind in ("text", "image_url", "refusal") else None
 
 
+def _moderated_kind_of(value: Any) -> str | None:
+    return "<text>" if isinstance(value, str) else "<part>" if _kind_of(value) == "<text>" else None
+
+
 def _role_of(value: Any) -> str | None:
     role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
     return f"<{role}>" if role in ("system", "developer", "user", "assistant") else None
 
 
-FORM = Discriminator(
-    _form_of,
-    custom_error_type="content",
-    custom_error_message="expected a string or a list of content parts",
-)
+def _by(variant_of: Callable[[Any], str | None], kind: str, expected: str) -> Discriminator:
+    """Tell what a value is by what it says itself, and what was expected where it says nothing."""
+    message = f"expected {expected}"
+    return Discriminator(variant_of, custom_error_type=kind, custom_error_message=message)
+
+
+Content = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[Items[T], Tag("<parts>")],
+    _by(_form_of, "content", "a string or a list of content parts"),
+]
+"""Words, or parts of which some are words."""
 UserPart = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[ImagePart, Tag("<image_url>")],
-    Discriminator(
-        _kind_of,
-        custom_error_type="part",
-        custom_error_message="expected the type 'text' or 'image_url'",
-    ),
+    _by(_kind_of, "part", "the type 'text' or 'image_url'"),
 ]
 AssistantPart = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
-    Discriminator(
-        _kind_of,
-        custom_error_type="part",
-        custom_error_message="expected the type 'text' or 'refusal'",
-    ),
+    _by(_kind_of, "part", "the type 'text' or 'refusal'"),
 ]
-UserContent = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[UserPart], Tag("<parts>")], FORM
-]
-AssistantContent = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[AssistantPart], Tag("<parts>")], FORM
-]
-SystemContent = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[TextPart], Tag("<parts>")], FORM
+ModeratedPart = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[TextPart, Tag("<part>")],
+    _by(_moderated_kind_of, "part", "a string or a content part of the type 'text'"),
 ]
 
 
@@ -138,21 +139,21 @@ class SystemMessage(Strict):
     """Who the bot is: each line is a line of its persona."""
 
     role: Literal["system", "developer"]
-    content: SystemContent
+    content: Content[TextPart]
 
 
 class UserMessage(Strict):
     """What the person says and shows."""
 
     role: Literal["user"]
-    content: UserContent
+    content: Content[UserPart]
 
 
 class AssistantMessage(Strict):
     """What the bot said."""
 
     role: Literal["assistant"]
-    content: AssistantContent | None = None
+    content: Content[AssistantPart] | None = None
     refusal: str | None = None
     tool_calls: Nothing = None
     function_call: None = None
@@ -164,13 +165,7 @@ Message = Annotated[
     | Annotated[SystemMessage, Tag("<developer>")]
     | Annotated[UserMessage, Tag("<user>")]
     | Annotated[AssistantMessage, Tag("<assistant>")],
-    Discriminator(
-        _role_of,
-        custom_error_type="role",
-        custom_error_message=(
-            "expected a message with the role 'system', 'developer', 'user' or 'assistant'"
-        ),
-    ),
+    _by(_role_of, "role", "a message with the role 'system', 'developer', 'user' or 'assistant'"),
 ]
 
 
@@ -210,7 +205,7 @@ class ResponseFormat(Strict):
 class ChatRequest(Strict):
     """A conversation that the model is to go on with."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Items[Message] = Field(min_length=1)
     model: Name | None = Field(
         default=None, description="As /v1/models names it; by default, that one."
     )
@@ -284,5 +279,5 @@ class ChatRequest(Strict):
 class ModerationRequest(Strict):
     """Texts that the guard is to judge, each as if it opened a conversation."""
 
-    input: str | Annotated[list[str | TextPart], Field(min_length=1)]
+    input: Content[ModeratedPart] = Field(description="A text, or a list of them.")
     model: Name | None = None

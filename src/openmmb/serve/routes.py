@@ -137,8 +137,8 @@ def read_inputs(asked: ModerationRequest, ready: Ready, max_characters: int) -> 
     if not ready.bot.guard.checks:
         raise RequestFailure("this server runs without a guard", code="guard_off")
     given = [asked.input] if isinstance(asked.input, str) else asked.input
-    if len(given) > MAX_INPUTS:
-        message = f"input: expected at most {MAX_INPUTS} texts, got {len(given)}"
+    if not 1 <= len(given) <= MAX_INPUTS:
+        message = f"input: expected 1 to {MAX_INPUTS} texts, got {len(given)}"
         raise RequestFailure(message, param="input", code="invalid_value")
     texts = [one.text if isinstance(one, TextPart) else one for one in given]
     for at, text in enumerate(texts):

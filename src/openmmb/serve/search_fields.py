@@ -104,7 +104,7 @@ def _beam_size(
         raise _wrong("n", "the likeliest reply is one; leave out temperature 0 or use_beam_search")
     # Each draw is on its own: one for each reply is a fair sample.
     own = 1 if _draws(method) and method != base.method else base.beam_size
-    return min(max(own, wanted), max(limits.max_beams, wanted))
+    return min(max(own, wanted), limits.max_beams)
 
 
 def _longest(request: ChatRequest, base: SearchConfig) -> int:
@@ -112,7 +112,7 @@ def _longest(request: ChatRequest, base: SearchConfig) -> int:
     both = (request.max_completion_tokens, request.max_tokens)
     if None not in both and both[0] != both[1]:
         raise _wrong("max_tokens", "contradicts max_completion_tokens; use one of them")
-    return min(base.max_length, *(value for value in both if value is not None), base.max_length)
+    return min([base.max_length, *(value for value in both if value is not None)])
 
 
 def _shortest(request: ChatRequest, base: SearchConfig, longest: int) -> int:

@@ -1,6 +1,5 @@
 """The page is for keyboards and screen readers, light and dark, 360 pixels and large screens."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from openmmb.data.controls import NEGATIVE, POSITIVE
+from openmmb.data.styles import known_styles
 from tests.serve.page.conftest import DESKTOP, PHONE, OpenPage, attach, photograph, say
 
 LOOKS = (Path(__file__).parent / "looks.js").read_text(encoding="utf-8")
@@ -137,8 +138,6 @@ def test_the_list_of_styles_is_that_of_the_data(open_page: OpenPage) -> None:
         "async () => (await import(new URL('js/traits.js', document.baseURI))).groupStyles([])"
     )
     shown = [style["value"] for group in groups[1:] for style in group["styles"]]
-    written = Path(__file__).parents[3] / "src/openmmb/tasks/written/styled.jsonl"
-    rows = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
-    styles = {style for row in rows for style in (row.get("style") or {}).values() if style}
+    traits = set(known_styles()) - {POSITIVE, NEGATIVE}
     assert len(shown) == len(set(shown)) == 215
-    assert set(shown) == styles
+    assert set(shown) == traits
