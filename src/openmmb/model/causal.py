@@ -14,13 +14,12 @@ from openmmb.model.causal_config import CausalConfig
 from openmmb.model.causal_layers import (
     CausalLayer,
     RMSNorm,
-    Rotation,
     WordTable,
     grouped,
     rotation_at,
 )
 from openmmb.model.causal_masks import looks_back, positions_of, reply_mask, shifted, whole_mask
-from openmmb.model.causal_memory import CausalCache, CausalMemory
+from openmmb.model.causal_memory import CausalCache, CausalMemory, StaticPrefix
 from openmmb.model.fusion import ImageProjector
 from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.network import Memory, Step, TrainableNetwork
@@ -119,23 +118,20 @@ class CausalLM(TrainableNetwork):
 
         Keys and values of the context are shared by the beams of an input.
         """
-        memory = _own(memory)
-        dtype = self.embeddings.weight.dtype
-        cache = CausalCache(memory, num_beams=num_beams, max_tokens=max_tokens, dtype=dtype)
-        ahead = memory.next_position[:, None] + torch.arange(max_tokens, device=self.device)
-        all_steps = rotation_at(ahead, self.config, dtype)
+        cache = CausalCache(
+            _own(memory), self.config, num_beams=num_beams, max_tokens=max_tokens, dtype=self.dtype
+        )
+        return lambda tokens, parents: self.advance(tokens, parents, cache)
 
-        def step(tokens: Tensor, parents: Tensor) -> Tensor:
-            rotation = Rotation(*(table[:, cache.steps, None] for table in all_steps))
-            looks = self._grouped(cache.advance(parents))
-            x = self._embed(tokens)
-            for index, layer in enumerate(self._layers()):
-                q, k, v = layer.project(x, rotation)
-                x = layer.finish(x, q, *cache.write(index, k, v), looks)
-            cache.close()
-            return self._norm_output(x)
-
-        return step
+    def advance(self, tokens: Tensor, parents: Tensor, cache: CausalCache | StaticPrefix) -> Tensor:
+        """Take one step of a search -> (B, K, D); ``cache`` is changed in place."""
+        rotation, looks = cache.rotation, self._grouped(cache.advance(parents))
+        x = self._embed(tokens)
+        for index, layer in enumerate(self._layers()):
+            q, k, v = layer.project(x, rotation)
+            x = layer.finish(x, q, *cache.write(index, k, v), looks)
+        cache.close()
+        return self._norm_output(x)
 
     @property
     def output_weight(self) -> str:

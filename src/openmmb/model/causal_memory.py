@@ -1,7 +1,7 @@
 """What a decoder-only network remembers: what it has read, and what the beams of a search write.
 
 Sizes: B rows, M picture vectors and context tokens, J heads of keys and values, E width of a head,
-K beams a row, C slots.
+K beams a row, C slots, T steps.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from openmmb.model.attention import additive_mask
 from openmmb.model.cache import DecoderCache
+from openmmb.model.causal_config import CausalConfig
+from openmmb.model.causal_layers import Rotation, rotation_at
+from openmmb.model.static_cache import Heads, StaticCache, StaticSizes, put, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,16 @@ class CausalMemory:
 
 
 class CausalCache:
-    """The memory of one search: what was read stands before the slots that its beams write to.
-
-    Attributes:
-        steps: Steps done so far.
-    """
+    """The memory of one search: what was read stands before the slots that its beams write to."""
 
     def __init__(
-        self, memory: CausalMemory, *, num_beams: int, max_tokens: int, dtype: torch.dtype
+        self,
+        memory: CausalMemory,
+        config: CausalConfig,
+        *,
+        num_beams: int,
+        max_tokens: int,
+        dtype: torch.dtype,
     ) -> None:
         self._length = memory.mask.shape[1]
         slots = num_beams * max_tokens
@@ -61,11 +66,13 @@ class CausalCache:
             mask=memory.mask.new_zeros(len(memory.mask), num_beams, slots),
         )
         self._end = self._length
+        self._rotations = rotations_ahead(memory, config, max_tokens, dtype)
 
     @property
-    def steps(self) -> int:
-        """Steps done so far."""
-        return self._own.steps
+    def rotation(self) -> Rotation:
+        """That of the next step, each (B, 1, 1, E)."""
+        at = self._own.steps
+        return Rotation(*(table[:, at : at + 1] for table in self._rotations))
 
     def advance(self, parents: Tensor) -> Tensor:
         """Make room for one token a beam and return what each looks at.
@@ -88,6 +95,46 @@ class CausalCache:
     def close(self) -> None:
         """Count the tokens of this step as written, after the last layer."""
         self._own.close()
+
+
+class StaticPrefix(StaticCache):
+    """The memory of searches of fixed sizes; what was read stands before the slots here too."""
+
+    def __init__(self, sizes: StaticSizes, config: CausalConfig, *, like: Tensor) -> None:
+        heads = Heads(config.num_layers, config.num_kv_heads, config.head_dim)
+        super().__init__(sizes, heads, like=like, before=sizes.length)
+        self._config = config
+        shape = (sizes.rows, sizes.max_tokens, 1, config.head_dim)
+        self._rotations = Rotation(like.new_zeros(shape), like.new_zeros(shape))
+
+    @property
+    def rotation(self) -> Rotation:
+        """That of the next step, each (B, 1, 1, E)."""
+        return Rotation(*(table.index_select(1, self.steps) for table in self._rotations))
+
+    def advance(self, parents: Tensor) -> Tensor:
+        """Do what ``CausalCache.advance`` does."""
+        return super().advance(parents)[:, 0]
+
+    def begin(self, memory: CausalMemory) -> None:
+        """Begin a search for rows that were read, of which there may be fewer than it has."""
+        self.clear()
+        for buffers, tensors in ((self.keys, memory.keys), (self.values, memory.values)):
+            for buffer, tensor in zip(buffers, tensors, strict=True):
+                put(buffer, tensor)
+        self.look_before(widened(memory.mask, self.sizes))
+        dtype = self.keys[0].dtype
+        ahead = rotations_ahead(memory, self._config, self.sizes.max_tokens, dtype)
+        for table, rotation in zip(self._rotations, ahead, strict=True):
+            table[: len(rotation)] = rotation
+
+
+def rotations_ahead(
+    memory: CausalMemory, config: CausalConfig, max_tokens: int, dtype: torch.dtype
+) -> Rotation:
+    """Return the rotation of every step of a search, each (B, T, 1, E)."""
+    ahead = memory.next_position[:, None] + torch.arange(max_tokens, device=memory.mask.device)
+    return rotation_at(ahead, config, dtype)
 
 
 def _with_room(past: Tensor, slots: int) -> Tensor:

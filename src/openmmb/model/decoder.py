@@ -13,6 +13,7 @@ from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
 from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.stack import Stack
+from openmmb.model.static_cache import Heads, StaticSizes, StaticStates
 
 
 class Decoder(nn.Module):
@@ -61,13 +62,22 @@ class Decoder(nn.Module):
             mask=torch.zeros(rows, num_beams, slots, dtype=torch.bool, device=states.device),
         )
 
-    def step(self, words: Tensor, parents: Tensor, cache: DecoderCache) -> Tensor:
+    def static_cache(self, sizes: StaticSizes, like: Tensor) -> StaticStates:
+        """Return what searches of fixed sizes need; ``like`` has their precision and device."""
+        heads, width = self.config.num_heads, self.config.embed_dim
+        return StaticStates(sizes, Heads(len(self.layers), heads, width // heads), like=like)
+
+    def begin(self, states: Tensor, states_mask: Tensor, cache: StaticStates) -> None:
+        """Begin a search of fixed sizes; states and mask as in ``start``."""
+        cache.begin((layer.cross.project(states) for layer in self._layers()), states_mask)
+
+    def step(self, words: Tensor, parents: Tensor, cache: DecoderCache | StaticStates) -> Tensor:
         """One more token a beam.
 
         Args:
             words: (B, K, D) embeddings of the newest tokens, already scaled.
             parents: (B, K) int64, the beam of the step before that each beam continues.
-            cache: From ``start``; changed in place.
+            cache: From ``start``, or ``static_cache`` and begun; changed in place.
 
         Returns:
             (B, K, D) hidden states that predict the next tokens.
@@ -85,7 +95,7 @@ class Decoder(nn.Module):
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def _embed(self, words: Tensor, start: int, length: int | None = None) -> Tensor:
+    def _embed(self, words: Tensor, start: int | Tensor, length: int | None = None) -> Tensor:
         positions = self.positions(start, words.shape[1] if length is None else length)
         if self.norm is not None and self.config.variant == "xlm":
             words = self.norm(words)

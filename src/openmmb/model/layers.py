@@ -145,12 +145,16 @@ class Positions(nn.Module):
         with torch.no_grad():
             self.weight.copy_(sinusoids(count, width))
 
-    def forward(self, start: int, length: int) -> Tensor:
+    def forward(self, start: int | Tensor, length: int) -> Tensor:
         """Vectors of positions ``start`` to ``start + length``: (length, D).
+
+        A tensor (1,) is the one position, which then may not be beyond the last.
 
         Raises:
             ValueError: There are not so many positions.
         """
+        if isinstance(start, Tensor):
+            return self.weight.index_select(0, start)
         if start + length > len(self.weight):
             raise ValueError(
                 f"{start + length} tokens, but the network has {len(self.weight)} positions"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.decoder import Decoder
 from openmmb.model.encoder import Encoder
@@ -17,6 +18,7 @@ from openmmb.model.fusion import ImageProjector
 from openmmb.model.initial import initialise
 from openmmb.model.linear import Embedding, Linear, LinearFactory
 from openmmb.model.network import Memory, Step, TrainableNetwork
+from openmmb.model.static_cache import StaticStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,13 @@ class Seq2Seq(TrainableNetwork):
         """
         own = _own(memory)
         cache = self.decoder.start(own.states, own.mask, num_beams=num_beams, max_tokens=max_tokens)
-        return lambda tokens, parents: self.decoder.step(self._embed(tokens), parents, cache)
+        return lambda tokens, parents: self.advance(tokens, parents, cache)
+
+    def advance(
+        self, tokens: Tensor, parents: Tensor, cache: DecoderCache | StaticStates
+    ) -> Tensor:
+        """Take one step of a search -> (B, K, D); ``cache`` is changed in place."""
+        return self.decoder.step(self._embed(tokens), parents, cache)
 
     def _embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.embeddings(ids)
