@@ -10,6 +10,11 @@ TweetEval (Barbieri et al. 2020): ``<root>/safety/tweeteval/<offensive or hate>/
 ``{train,val,test}_{text,labels}.txt``, a tweet a line, 1 for offensive, or for hate against women
 or immigrants.
 
+EmpatheticDialogues (Rashkin et al. 2019): ``<root>/empathetic_dialogues/valid.csv``, of which the turn
+that opens a conversation tells of sorrow or of none by the emotion that it was written for. Its valid
+split is what is learnt, but for a tenth of the conversations, the same that ``tasks.mixture`` holds
+out.
+
 The lines of this project, ``guard_lines/{train,valid}.jsonl``: ``{"text", "context", "side",
 "label", "kind", "family"}``, 385 families of wording, of which each is in one split alone, so that
 a test asks about families that training never saw; families that share contexts stay together.
@@ -30,6 +35,7 @@ from pydantic import TypeAdapter, ValidationError
 from openmmb.data.draw import uniform
 from openmmb.data.example import Split
 from openmmb.errors import ConfigError, DataError, unknown
+from openmmb.tasks.empathetic_dialogues import read_openings
 from openmmb.tasks.read import read_csv, read_json, read_lines
 
 OFFENSIVE, HATE, UNFIT, SORROW = "offensive", "hate", "unfit", "sorrow"
@@ -55,6 +61,22 @@ HELD_OUT = 0.1
 COLUMNS = ("", "count", "hate_speech", "offensive_language", "neither", "class", "tweet")
 EXPERTISE = ("medicine", "diet", "home-advice", "child-pet", "crime-drugs")
 """Families of replies that give advice which only an expert should give have such a name."""
+SORROWFUL = frozenset({"afraid", "ashamed", "devastated", "guilty", "lonely", "sad", "terrified"})
+"""Emotions of which whoever has them tells with sorrow."""
+MIXED = frozenset(
+    {
+        "angry",
+        "annoyed",
+        "anxious",
+        "apprehensive",
+        "disappointed",
+        "disgusted",
+        "embarrassed",
+        "furious",
+        "jealous",
+    }
+)
+"""Emotions of which one tells with sorrow or without; these turns are left out."""
 SAD = frozenset(
     {
         "safe/grief",
@@ -193,6 +215,22 @@ def tweeteval_hate(root: Path, split: Split) -> Iterator[Labelled]:
     return _tweeteval(root, "hate", split, HATE, frozenset({HATE}))
 
 
+def emotions(root: Path, split: Split) -> Iterator[Labelled]:
+    """Yield what opens a conversation about a feeling: sorrow, or nothing of the kind.
+
+    Raises:
+        DataError: The file is missing or malformed, or ``split`` is "test", which there is none.
+    """
+    if split == "test":
+        raise DataError("emotions: no split 'test'; use 'train' or 'valid'")
+    known = ANSWERABLE | {SORROW}
+    for conversation, emotion, text in read_openings(root, "valid"):
+        out = uniform("holdout", "empathetic_dialogues", conversation) < HELD_OUT
+        if emotion not in MIXED and out == (split == "valid"):
+            labels = frozenset({SORROW} if emotion in SORROWFUL else ())
+            yield Labelled(text, labels, "emotions", known=known)
+
+
 def guard(root: Path, split: Split) -> Iterator[Labelled]:  # noqa: ARG001  it comes with the package
     """Yield this project's lines, by family.
 
@@ -212,6 +250,7 @@ def guard(root: Path, split: Split) -> Iterator[Labelled]:  # noqa: ARG001  it c
 SOURCES: dict[str, Callable[[Path, Split], Iterator[Labelled]]] = {
     "davidson": davidson,
     "diasafety": diasafety,
+    "emotions": emotions,
     "guard": guard,
     "tweeteval_hate": tweeteval_hate,
     "tweeteval_offensive": tweeteval_offensive,

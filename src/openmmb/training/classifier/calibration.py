@@ -41,7 +41,7 @@ def label_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 
 
 def choose_thresholds(
-    scores: Tensor, labels: Tensor, known: Tensor, talk: Tensor, *, share: float
+    scores: Tensor, labels: Tensor, known: Tensor, talk: Tensor, bot: Tensor, *, share: float
 ) -> dict[Side, dict[str, float]]:
     """Choose thresholds, for each label that with the best F1 among those that refuse little talk.
 
@@ -50,20 +50,28 @@ def choose_thresholds(
         labels: (B, C) bool, whether it has.
         known: (B, C) bool, whether that is known.
         talk: (B,) bool, whether it is ordinary talk.
+        bot: (B,) bool, whether the bot says it. Those of persons and frames are chosen on what
+            persons say, those of the bot on what it says.
         share: Share of ordinary talk that may be refused by all labels of a side together.
 
     Returns:
         By side and label, multiples of 0.01.
     """
-    return {
-        side: {
+    chosen: dict[Side, dict[str, float]] = {}
+    for side, of_side in SIDES.items():
+        own = bot if side == "bot" else ~bot
+        columns = {label: LABELS.index(label) for label in of_side}
+        chosen[side] = {
             label: _choose(
-                scores[:, at], labels[:, at], known[:, at], talk, share=share / len(of_side)
+                scores[own, at],
+                labels[own, at],
+                known[own, at],
+                talk[own],
+                share=share / len(of_side),
             )
-            for label, at in ((label, LABELS.index(label)) for label in of_side)
+            for label, at in columns.items()
         }
-        for side, of_side in SIDES.items()
-    }
+    return chosen
 
 
 def macro_f1(refused: Sequence[bool], unsafe: Sequence[bool]) -> float:

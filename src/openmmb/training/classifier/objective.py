@@ -34,6 +34,8 @@ UNSAFE = tuple(label for label in LABELS if label in ANSWERABLE)
 """What the classifier refuses."""
 BATCH_SIZE = 128
 """Texts that are measured on at once."""
+CALIBRATION_TEXTS = 1200
+"""Most texts of a source that the thresholds are chosen on."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ class Verdicts:
             if not texts:
                 continue
             scores = self._logits(model, texts).sigmoid()
-            side: Side = "bot" if texts[0].side == "bot" else "person"
-            refused = refuses(scores, thresholds[side]).tolist()
-            if source.ordinary:
+            bot = said_by_bot(texts)
+            by_person = refuses(scores, thresholds["person"])
+            refused = torch.where(bot, refuses(scores, thresholds["bot"]), by_person).tolist()
+            unsafe = [not text.safe for text in texts]
+            if not any(unsafe):
                 numbers[f"refused/{source.name}"] = sum(refused) / len(refused)
                 continue
             worst = scores[:, [LABELS.index(label) for label in asked(texts)]].amax(1)
-            unsafe = [not text.safe for text in texts]
             quality = measure(worst.tolist(), unsafe, refused)
             qualities.append(quality)
             f1s.append(macro_f1(refused, unsafe))
@@ -139,21 +142,25 @@ class Verdicts:
         return logits
 
     def _choose_thresholds(self, model: Classifier) -> dict[Side, dict[str, float]]:
-        """Run the network over the texts that are kept for it, and choose."""
-        scores, labels, known, ordinary = [], [], [], []
+        """Run the network over the texts that are kept for it, and choose.
+
+        Ordinary talk is both what the bot says after what was said before, and what a person says.
+        """
+        texts: list[Labelled] = []
+        ordinary: list[bool] = []
         for source in self.loader.sources:
-            texts = take_evenly(source.calibrate, self.recipe.valid.max_examples)
-            if texts:
-                batch = self.loader.collate(texts)
-                scores.append(self._logits(model, texts).sigmoid())
-                labels.append(batch.labels)
-                known.append(batch.known)
-                ordinary.append(torch.full((len(texts),), source.ordinary))
+            kept = list(take_evenly(source.calibrate, CALIBRATION_TEXTS))
+            if source.ordinary:
+                kept += [replace(text, context=(), side="person") for text in kept]
+            texts += kept
+            ordinary += [source.ordinary] * len(kept)
+        batch = self.loader.collate(texts)
         return choose_thresholds(
-            torch.cat(scores),
-            torch.cat(labels),
-            torch.cat(known),
-            torch.cat(ordinary),
+            self._logits(model, texts).sigmoid(),
+            batch.labels,
+            batch.known,
+            torch.tensor(ordinary),
+            said_by_bot(texts),
             share=self.recipe.false_alarms,
         )
 
@@ -162,6 +169,11 @@ def refuses(scores: Tensor, thresholds: Mapping[str, float]) -> Tensor:
     """(B, C) probabilities and thresholds of labels -> (B,) bool, whether a text is refused."""
     columns = [LABELS.index(label) for label in thresholds]
     return (scores[:, columns] >= torch.tensor(list(thresholds.values()))).any(1)
+
+
+def said_by_bot(texts: Sequence[Labelled]) -> Tensor:
+    """Return which of B texts are the bot's, (B,) bool."""
+    return torch.tensor([text.side == "bot" for text in texts])
 
 
 def asked(texts: Sequence[Labelled]) -> list[str]:
