@@ -119,6 +119,20 @@ def check_header(path: Path) -> None:
         )
 
 
+def open_stored(path: Path) -> Any:
+    """Open a file of safetensors of any kind of numbers, as its library does.
+
+    Raises:
+        CheckpointError: It is not such a file.
+    """
+    check_header(path)
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        reason = shorten(" ".join(str(error).split()))
+        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
+
+
 @contextmanager
 def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
     """Open a file of safetensors, which are read one by one.
@@ -127,13 +141,7 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
         CheckpointError: It is not such a file; or, where a weight is read, one of its numbers is
             none.
     """
-    check_header(path)
-    try:
-        file: Any = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        reason = shorten(" ".join(str(error).split()))
-        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
-    with file:
+    with open_stored(path) as file:
         weights = {}
         for name in file.keys():  # noqa: SIM118
             stored = file.get_slice(name)

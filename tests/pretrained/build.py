@@ -16,8 +16,9 @@ from torch import Tensor
 
 from openmmb.model.causal import CausalLM
 from openmmb.model.causal_layers import frequencies
-from openmmb.pretrained.bases import BASES, Base
+from openmmb.pretrained.bases import BASES
 from openmmb.pretrained.gguf_llama import sources
+from openmmb.pretrained.published import Published
 from tests.model.causal import SHAPES, network
 
 BASE: Final = "tiny"
@@ -102,7 +103,7 @@ def install_base(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.syspath_prepend(path.parent.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    base = Base("tiny_base", path.name, digest, "pip install tiny", "org/tiny-gguf")
+    base = Published("tiny_base", path.name, digest, "pip install tiny", "org/tiny-gguf")
     monkeypatch.setitem(BASES, BASE, base)
     return path
 

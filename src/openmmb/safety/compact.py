@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from openmmb.errors import CheckpointError, shorten
-from openmmb.tensors import Weight, check_header, open_safetensors
+from openmmb.errors import CheckpointError
+from openmmb.tensors import Weight, open_safetensors, open_stored
 
 SCALE: Final = ".row_scale"
 """Ends the name of the scales of a table."""
@@ -49,13 +48,7 @@ def open_weights(path: Path) -> Iterator[Mapping[str, Weight]]:
     Raises:
         CheckpointError: It is not such a file.
     """
-    check_header(path)
-    try:
-        file: Any = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        reason = shorten(" ".join(str(error).split()))
-        raise CheckpointError(f"{path}: not safetensors: {reason}") from error
-    with file:
+    with open_stored(path) as file:
         names = set(file.keys())
         tables = {name.removesuffix(SCALE) for name in names if name.endswith(SCALE)}
         if tables:

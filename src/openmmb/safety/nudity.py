@@ -11,7 +11,6 @@ import importlib.util
 import io
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from PIL import Image
 
 from openmmb.config import require
 from openmmb.errors import ConfigError
+from openmmb.pretrained.published import find_installed
 from openmmb.safety.verdict import NUDITY, PICTURES, Verdict
 
 INSTALL: Final = "pip install 'openmmb[picture-guard]'"
@@ -67,7 +67,10 @@ class PictureCheck:
 
 def has_picture_guard() -> bool:
     """Say whether what the check needs is installed."""
-    return _model_file() is not None and importlib.util.find_spec("onnxruntime") is not None
+    return (
+        find_installed(_PACKAGE, _FILE) is not None
+        and importlib.util.find_spec("onnxruntime") is not None
+    )
 
 
 def open_picture_check(threshold: float = DEFAULT_THRESHOLD) -> PictureCheck:
@@ -76,7 +79,7 @@ def open_picture_check(threshold: float = DEFAULT_THRESHOLD) -> PictureCheck:
     Raises:
         ConfigError: What it needs is not installed.
     """
-    path = _model_file()
+    path = find_installed(_PACKAGE, _FILE)
     try:
         import onnxruntime  # an extra, and slow to import
     except ImportError:
@@ -104,10 +107,3 @@ def prepare(image: Image.Image) -> npt.NDArray[np.float32]:
         with Image.open(file) as read:
             pixels = np.asarray(read, dtype=np.float32)
     return np.ascontiguousarray(pixels[:, :, ::-1] - _MEANS, dtype=np.float32)
-
-
-def _model_file() -> Path | None:
-    """Return the network's file without importing its package."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    files = (Path(folder) / _FILE for folder in (spec and spec.submodule_search_locations) or ())
-    return next((file for file in files if file.is_file()), None)

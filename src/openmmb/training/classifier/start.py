@@ -14,13 +14,7 @@ from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.model.network import TrainableNetwork
-from openmmb.pretrained.bert import (
-    ENCODERS,
-    WEIGHTS,
-    find_encoder_file,
-    read_encoder_words,
-    take_bert,
-)
+from openmmb.pretrained.bert import ENCODERS, find_encoder, read_encoder_words, take_bert
 from openmmb.safety.reading import Vocabulary, clean
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
@@ -59,7 +53,7 @@ def build_classifier(
         model = Classifier(shape)
         model.initialise()
         if recipe.start in ENCODERS:
-            take_bert(model, find_encoder_file(recipe.start, WEIGHTS))
+            take_bert(model, find_encoder(recipe.start))
         elif recipe.start is not None and isinstance(tokenizer, Tokenizer):
             start = load_checkpoint(find_given_start(recipe.start, recipe.start_command))
             take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)
