@@ -131,6 +131,14 @@ def test_an_answer_of_one_word_may_still_be_a_cry_for_help() -> None:
     assert not check("Tonight.", ["When do you want to die?"]).safe
 
 
+def test_labels_that_no_side_asks_about_refuse_nothing() -> None:
+    none = replace(labelled_as(insult=0.9), thresholds={"person": {}, "bot": {"unfit": 0.8}})
+    assert none(TEXT) == Verdict(safe=True, check="classifier", threshold=0.5)
+    of_replies = replace(labelled_as(unfit=0.9), thresholds={"person": {"unfit": 0.5}})
+    assert of_replies(TEXT).safe
+    assert open_classifier(unsafe=["unfit"])(TEXT).safe
+
+
 def test_sorrow_is_told_where_there_is_a_label_for_it() -> None:
     assert labelled_as(sorrow=0.7).tells_sorrow(["My dog died.", "?"]) == [True, False]
     assert replace(labelled_as(sorrow=0.7), sorrow=None).tells_sorrow(["My dog died."]) == [False]

@@ -11,14 +11,15 @@ _CHEER = re.compile(
     re.IGNORECASE,
 )
 _HARM = (
-    r"(?:die|be dead|kill myself|hurt myself|harm myself|cut myself|end it(?: all)?|end my life|"
-    r"dying|killing myself|hurting myself|harming myself|cutting myself|suicidal)"
+    r"(?:die|dying|be dead|suicidal|(?:kill|hurt|harm|cut)(?:ed|ing|ting)? myself|"
+    r"end it(?: all)?|end my life)"
 )
 _NOT_SO = re.compile(
-    r"\b(?:don'?t|do not|never|didn'?t|did not|no longer|not|wouldn'?t|won'?t)(?: \w+){0,2}? "
+    r"\b(?:don'?t|never|didn'?t|no longer|not|wouldn'?t|won'?t|haven'?t|hadn'?t)(?: \w+){0,2}? "
     rf"(?:(?:want(?:ed)? to|wanna|going to|gonna|plan(?:ning)? to|think(?:ing)? of) )?{_HARM}\b"
     rf"|\bused to (?:be |feel )?(?:cut|harm|hurt|starve|{_HARM})\b"
-    rf"|\b(?:stopped|quit) (?:{_HARM}|starving|self.?harm\w*)\b",
+    rf"|\b(?:stopped|quit) (?:{_HARM}|starving|self.?harm\w*)\b"
+    r"|\bsurvived (?:\w+ ){0,2}?(?:suicide(?: attempt)?|attempt)\b",
     re.IGNORECASE,
 )
 
@@ -28,6 +29,6 @@ def is_cheerful(reply: str) -> bool:
     return _CHEER.match(reply.lstrip()) is not None
 
 
-def is_not_so(text: str) -> bool:
-    """Say whether harm to oneself is spoken of as not wanted, or as over."""
-    return _NOT_SO.search(text) is not None
+def without_not_so(text: str) -> str:
+    """Return a text without what it says of harm to oneself that is not wanted, or is over."""
+    return _NOT_SO.sub(" ", text)

@@ -14,8 +14,9 @@ from torch import Tensor
 from openmmb import hub
 from openmmb.config import require
 from openmmb.errors import ConfigError, unknown
-from openmmb.safety.cheer import is_cheerful, is_not_so
+from openmmb.safety.cheer import is_cheerful, without_not_so
 from openmmb.safety.reading import Window, collate, count_words, read
+from openmmb.safety.reported import without_reported
 from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, load_classifier
 from openmmb.safety.verdict import CLASSIFIER, Side, Utterance, Verdict
 
@@ -47,6 +48,8 @@ REPLY_KINDS = frozenset(
 """What can be wrong with a reply alone: no reason to refuse what a person says."""
 DANGERS = frozenset({"self_harm", "threat", "minor", "danger", "hate"})
 """Kinds of talk that no reply cheers at."""
+TOLD_KINDS = frozenset({"hate", "insult"})
+"""Kinds of talk that victims tell of. Whoever hears voices that tell them to die needs help too."""
 WINDOWS = 16
 """Windows that are judged at once."""
 
@@ -99,10 +102,25 @@ class ClassifierCheck:
             text, context = utterances[row]
             few = side == "person" and count_words(text) <= LONE_WORDS
             verdict = self._verdict(of_row, side, few=few, answers=bool(context))
-            if verdict.category == "self_harm" and side == "person" and is_not_so(text):
-                verdict = replace(verdict, safe=True, category=None)
             verdicts[row] = verdict
-        return self._without_cheer(verdicts, utterances) if side == "bot" else verdicts
+        if side == "bot":
+            return self._without_cheer(verdicts, utterances)
+        return self._of_own_words(verdicts, utterances) if side == "person" else verdicts
+
+    def _of_own_words(
+        self, verdicts: list[Verdict], utterances: Sequence[Utterance]
+    ) -> list[Verdict]:
+        """Judge again, without what is over, denied or said by others, what was refused for it."""
+        rests = {
+            row: rest
+            for row, (text, _) in enumerate(utterances)
+            if (rest := _own_words(text, verdicts[row].category)) != text
+        }
+        if rests:
+            judged = self.judge_side([(rest, ()) for rest in rests.values()], "person")
+            for row, verdict in zip(rests, judged, strict=True):
+                verdicts[row] = verdict
+        return verdicts
 
     def _without_cheer(
         self, verdicts: list[Verdict], utterances: Sequence[Utterance]
@@ -148,9 +166,10 @@ class ClassifierCheck:
         }
         score, worst, threshold = 0.0, "", self.threshold
         if not self.exclusive and side in self.thresholds:
-            limits = self.thresholds[side]
-            worst = max(limits, key=lambda label: _excess(chances[label], limits[label]))
-            score, threshold = chances[worst], limits[worst]
+            limits = {at: own for at, own in self.thresholds[side].items() if at in chances}
+            if limits:
+                worst = max(limits, key=lambda label: _excess(chances[label], limits[label]))
+                score, threshold = chances[worst], limits[worst]
         elif chances:
             score = min(1.0, sum(chances.values())) if self.exclusive else max(chances.values())
             worst = max(chances, key=chances.__getitem__)
@@ -163,6 +182,13 @@ class ClassifierCheck:
             category=None if safe else worst,
             threshold=threshold,
         )
+
+
+def _own_words(text: str, category: str | None) -> str:
+    """Return what of a text counts where it was refused as ``category``."""
+    if category == "self_harm":
+        return without_not_so(text)
+    return without_reported(text) if category in TOLD_KINDS else text
 
 
 def _excess(chance: float, threshold: float) -> float:

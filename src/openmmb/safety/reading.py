@@ -14,6 +14,7 @@ from torch import Tensor
 
 from openmmb.config import config, require
 from openmmb.data.batch import pad
+from openmmb.safety.fold import DENSE
 from openmmb.text.tokenizer import Tokenizer
 from openmmb.text.wordpiece import WordPieces
 
@@ -32,7 +33,6 @@ _LINK = re.compile(r"https?://\S+|www\.\S+")
 _SPACE = re.compile(r"\s+")
 _STRETCH = re.compile(r"(.)\1{3,}")
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
-_DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
 
@@ -114,8 +114,8 @@ def read(
 
 def count_words(text: str) -> int:
     """Count the words of a text; where a script puts no spaces, two letters count as one."""
-    dense = len(_DENSE.findall(text))
-    return len(_WORD.findall(_DENSE.sub(" ", text))) + (dense + 1) // 2
+    dense = len(DENSE.findall(text))
+    return len(_WORD.findall(DENSE.sub(" ", text))) + (dense + 1) // 2
 
 
 def _read_turns(turns: Sequence[str], tokenizer: Vocabulary, config: ReadConfig) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Literal
 from openmmb.safety.fold import DENSE, Token, fold
 from openmmb.safety.homonyms import Homonyms
 from openmmb.safety.lists import Phrase, Slot
+from openmmb.safety.reported import is_reported
 from openmmb.safety.verdict import PHRASES, Side, Utterance, Verdict
 
 SEVERITY = {
@@ -107,14 +108,19 @@ class PhraseCheck:
 
     def __call__(self, text: str, context: Sequence[str]) -> Verdict:  # noqa: ARG002
         """Judge ``text`` by its own words; what was said before plays no part."""
-        return self._judge(text, self.matcher.find(text))
+        return self.judge_side([(text, ())], "person")[0]
 
     def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
-        """Judge texts by their own words; styles and personas by what they make of the bot too."""
+        """Judge texts by their own words; styles and personas by what they make of the bot too.
+
+        A person may tell of what others said.
+        """
         frames = self.frames if side == "frame" else None
         verdicts = []
         for text, _ in utterances:
             matches = self.matcher.find(text)
+            if side == "person":
+                matches = tuple(m for m in matches if not is_reported(text, m.start, m.category))
             if frames is not None:
                 matches += frames.find(text)
             verdicts.append(self._judge(text, matches))
