@@ -95,6 +95,30 @@ def test_tweets_that_are_not_hate_may_be_offensive(tmp_path: Path) -> None:
     assert [t.safe for t in (*hate, *offensive)] == [False, True, False, True]
 
 
+def test_openings_tell_of_sorrow_or_of_none_by_their_emotion(tmp_path: Path) -> None:
+    folder = tmp_path / "empathetic_dialogues"
+    folder.mkdir()
+    header = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
+    emotions = ("lonely", "proud", "angry", "joyful")
+    rows = [
+        f"hit:{at},{number},{emotions[at % 4]},p,0,Turn {number} of {at}_comma_ yes.,,"
+        for at in range(400)
+        for number in (1, 2)
+    ]
+    (folder / "valid.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    train = read_labelled("emotions", tmp_path, "train")
+    valid = read_labelled("emotions", tmp_path, "valid")
+    assert len(train) + len(valid) == 300  # the angry ones are left out
+    assert 0.5 * HELD_OUT < len(valid) / 300 < 1.5 * HELD_OUT
+    assert not {t.text for t in train} & {t.text for t in valid}
+    assert all(t.text.startswith("Turn 1 of ") and ", yes" in t.text for t in train)
+    assert sum("sorrow" in t.labels for t in (*train, *valid)) == 100
+    assert all(t.safe and "sorrow" in t.known for t in (*train, *valid))
+    (folder / "valid.csv").write_text(f"{header}\nhit:0,1,sad\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"valid\.csv: line 2: 3 fields, expected 8 or 9"):
+        read_labelled("emotions", tmp_path, "train")
+
+
 def test_no_label_is_there_twice() -> None:
     assert len(set(LABELS)) == len(LABELS) == 15
 
@@ -102,8 +126,8 @@ def test_no_label_is_there_twice() -> None:
 def test_lines_of_this_project_are_split_by_family(tmp_path: Path) -> None:
     train = read_labelled("guard", tmp_path, "train")
     valid = read_labelled("guard", tmp_path, "valid")
-    assert len(train) + len(valid) == 4267
-    assert 0.1 < len(valid) / 4267 < 0.3
+    assert len(train) + len(valid) == 4914
+    assert 0.1 < len(valid) / 4914 < 0.3
     assert not {t.family for t in train} & {t.family for t in valid}
     replies = [{turn for t in ts if t.side == "bot" for turn in t.context} for ts in (train, valid)]
     assert not replies[0] & replies[1]
@@ -121,7 +145,7 @@ def test_a_line_that_is_none_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(SOURCES) - {"guard"}))
 def test_missing_files_are_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"safety/.*No such file"):
+    with pytest.raises(DataError, match=r"(safety|empathetic_dialogues)/.*No such file"):
         read_labelled(name, tmp_path, "train")
 
 

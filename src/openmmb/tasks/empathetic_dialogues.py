@@ -23,7 +23,6 @@ _HEADER = "conv_id,utterance_idx,"
 class _Row(NamedTuple):
     conversation: str
     number: int
-    emotion: str
     utterance: str
 
 
@@ -69,18 +68,6 @@ class EmpatheticDialogues:
             )
 
 
-def read_openings(root: Path, split: Split) -> Iterator[tuple[str, str, str]]:
-    """Yield of each conversation its id, the emotion that it is about, and its first turn.
-
-    Raises:
-        DataError: The file is missing or malformed.
-    """
-    (path,) = EmpatheticDialogues(root).files(split)
-    for row in _read(path):
-        if row.number == 1:
-            yield row.conversation, row.emotion, row.utterance
-
-
 def _read(path: Path) -> Iterator[_Row]:
     for number, line in read_lines(path):
         fields = line.split(",")
@@ -93,7 +80,7 @@ def _read(path: Path) -> Iterator[_Row]:
             )
         else:
             utterance = tidy(fields[5].replace("_comma_", ","))
-            yield _Row(fields[0], int(fields[1]), fields[2], utterance)
+            yield _Row(fields[0], int(fields[1]), utterance)
 
 
 def _in_order(path: Path, rows: list[_Row]) -> list[str]:

@@ -10,10 +10,10 @@ TweetEval (Barbieri et al. 2020): ``<root>/safety/tweeteval/<offensive or hate>/
 ``{train,val,test}_{text,labels}.txt``, a tweet a line, 1 for offensive, or for hate against women
 or immigrants.
 
-EmpatheticDialogues (Rashkin et al. 2019): ``<root>/empathetic_dialogues/valid.csv``, of which the turn
-that opens a conversation tells of sorrow or of none by the emotion that it was written for. Its valid
-split is what is learnt, but for a tenth of the conversations, the same that ``tasks.mixture`` holds
-out.
+EmpatheticDialogues (Rashkin et al. 2019): ``<root>/empathetic_dialogues/valid.csv``, of which the
+turn that opens a conversation tells of sorrow or of none by the emotion that it was written for.
+Its valid split is what is learnt, but for a tenth of the conversations, the same that
+``tasks.mixture`` holds out.
 
 The lines of this project, ``guard_lines/{train,valid}.jsonl``: ``{"text", "context", "side",
 "label", "kind", "family"}``, 385 families of wording, of which each is in one split alone, so that
@@ -35,8 +35,8 @@ from pydantic import TypeAdapter, ValidationError
 from openmmb.data.draw import uniform
 from openmmb.data.example import Split
 from openmmb.errors import ConfigError, DataError, unknown
-from openmmb.tasks.empathetic_dialogues import read_openings
 from openmmb.tasks.read import read_csv, read_json, read_lines
+from openmmb.text.normalize import tidy
 
 OFFENSIVE, HATE, UNFIT, SORROW = "offensive", "hate", "unfit", "sorrow"
 SPOKEN = ("insult", HATE, "sexual", "minor", "threat", "self_harm", "danger", OFFENSIVE)
@@ -224,9 +224,14 @@ def emotions(root: Path, split: Split) -> Iterator[Labelled]:
     if split == "test":
         raise DataError("emotions: no split 'test'; use 'train' or 'valid'")
     known = ANSWERABLE | {SORROW}
-    for conversation, emotion, text in read_openings(root, "valid"):
+    path = root / "empathetic_dialogues" / "valid.csv"
+    for number, line in read_lines(path):
+        fields = line.split(",")  # commas of a text are written otherwise
+        if len(fields) not in (8, 9):
+            raise DataError(f"{path}: line {number}: {len(fields)} fields, expected 8 or 9")
+        conversation, turn, emotion, text = *fields[:3], tidy(fields[5].replace("_comma_", ","))
         out = uniform("holdout", "empathetic_dialogues", conversation) < HELD_OUT
-        if emotion not in MIXED and out == (split == "valid"):
+        if turn == "1" and emotion not in MIXED and out == (split == "valid"):
             labels = frozenset({SORROW} if emotion in SORROWFUL else ())
             yield Labelled(text, labels, "emotions", known=known)
 

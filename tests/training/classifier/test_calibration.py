@@ -29,8 +29,10 @@ def test_the_loss_is_that_of_what_is_known() -> None:
     assert label_loss(logits, labels, known).tolist() == pytest.approx(expected)
 
 
-def texts(scores: list[float], insults: list[bool], talk: list[bool]) -> tuple[Tensor, ...]:
-    """Texts of which only whether they are an insult is known."""
+def texts(
+    scores: list[float], insults: list[bool], talk: list[bool], *, bot: bool = False
+) -> tuple[Tensor, ...]:
+    """Texts of one side of which only whether they are an insult is known."""
     size = len(scores)
     columns = torch.zeros(size, len(LABELS))
     columns[:, INSULT] = torch.tensor(scores)
@@ -38,7 +40,7 @@ def texts(scores: list[float], insults: list[bool], talk: list[bool]) -> tuple[T
     labels[:, INSULT] = torch.tensor(insults)
     known = torch.zeros(size, len(LABELS), dtype=torch.bool)
     known[:, INSULT] = True
-    return columns, labels, known, torch.tensor(talk)
+    return columns, labels, known, torch.tensor(talk), torch.full((size,), bot)
 
 
 def test_the_threshold_tells_apart_what_can_be() -> None:
@@ -47,7 +49,17 @@ def test_the_threshold_tells_apart_what_can_be() -> None:
     )
     assert chosen["person"]["insult"] == pytest.approx(0.41)
     assert chosen["person"]["hate"] == UNTESTED
+    assert chosen["bot"]["insult"] == UNTESTED
     assert {side: tuple(of_side) for side, of_side in chosen.items()} == SIDES
+
+
+def test_each_side_has_the_thresholds_of_what_it_says() -> None:
+    person = texts([0.3, 0.6], [False, True], [False] * 2)
+    bot = texts([0.6, 0.9], [False, True], [False] * 2, bot=True)
+    both = (torch.cat(pair) for pair in zip(person, bot, strict=True))
+    chosen = choose_thresholds(*both, share=0.005)
+    assert chosen["person"]["insult"] == chosen["frame"]["insult"] == pytest.approx(0.31)
+    assert chosen["bot"]["insult"] == pytest.approx(0.61)
 
 
 @given(
@@ -59,7 +71,9 @@ def test_little_ordinary_talk_is_refused(
 ) -> None:
     scores, insults, talk = (list(column) for column in zip(*rows, strict=True))
     insults = [bad and not ordinary for bad, ordinary in zip(insults, talk, strict=True)]
-    threshold = choose_thresholds(*texts(scores, insults, talk), share=share)["bot"]["insult"]
+    threshold = choose_thresholds(*texts(scores, insults, talk, bot=True), share=share)["bot"][
+        "insult"
+    ]
     if threshold in (UNTESTED, CANDIDATES[-1]):
         return
     ordinary = [score for score, one in zip(scores, talk, strict=True) if one]

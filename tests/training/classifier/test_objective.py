@@ -29,8 +29,10 @@ def test_what_was_learnt_is_told_apart(folder: Path) -> None:
     made = train(tiny_classifier_recipe(folder, out="whole"), watch=records.append).checkpoint
     assert made is not None
     check = open_classifier(made)
-    (rude, kind) = check.judge_side([("you are an oaf 7", ()), ("i like dogs 8", ())], "bot")
-    assert rude.score > kind.score + 0.2
+    asked = [("you are an oaf 7", ()), ("i like dogs 8", ())]
+    assert [verdict.safe for verdict in check.judge_side(asked, "bot")] == [False, True]
+    rude, kind = check.judge(asked)[:, LABELS.index("offensive")].tolist()
+    assert rude > kind + 0.1
     config = load_classifier(made).config
     assert config.labels == LABELS
     assert not config.exclusive

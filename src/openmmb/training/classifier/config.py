@@ -48,8 +48,8 @@ class ClassifierRecipe(RunConfig):
     false_alarms: float = 0.005
     """Share of ordinary talk that the thresholds may refuse."""
     start: str | None = None
-    """Published encoder that the classifier starts from (`minilm-l6`), or a checkpoint whose
-    encoder it takes; None: random weights."""
+    """Published encoder that the classifier starts from (`minilm-l6`), a classifier that is
+    trained on (`safety`), or a checkpoint whose encoder it takes; None: random weights."""
     start_command: str | None = field(default=None, metadata=MAY_CHANGE)
     """Command that makes `start`, told to whoever does not have it yet."""
     freeze_embeddings: bool = False

@@ -4,18 +4,22 @@ Sizes: D width.
 """
 
 import json
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from openmmb.checkpoint import load_checkpoint
+from openmmb.checkpoint import CONFIG, load_checkpoint
 from openmmb.data.draw import take_evenly
 from openmmb.errors import ConfigError
+from openmmb.hub import find_here
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.model.network import TrainableNetwork
 from openmmb.pretrained.bert import ENCODERS, find_encoder, read_encoder_words, take_bert
 from openmmb.safety.reading import Vocabulary, clean
+from openmmb.safety.trained import TrainedClassifier, load_classifier
+from openmmb.tasks.labelled import LABELS
 from openmmb.text.tokenizer import Tokenizer, train_tokenizer
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.texts import Source
@@ -26,16 +30,35 @@ VOCABULARY_TEXTS = 30_000
 
 
 def learn_words(recipe: ClassifierRecipe, sources: Sequence[Source]) -> Vocabulary:
-    """Learn the vocabulary, once a run, or take that of a published encoder.
+    """Learn the vocabulary, once a run, or take that of a published encoder or a classifier.
 
     Raises:
-        CheckpointError: The kept vocabulary is damaged, or the encoder cannot be read.
+        CheckpointError: The kept vocabulary is damaged, or what is started from cannot be read.
     """
     if recipe.start in ENCODERS:
         return read_encoder_words(recipe.start)
+    begun = find_begun(recipe.start)
+    if begun is not None:
+        return begun.tokenizer
     return learn_once(
         Path(recipe.out), lambda: train_tokenizer(_words(sources), vocab_size=recipe.vocab_size)
     )
+
+
+def find_begun(start: str | None) -> TrainedClassifier | None:
+    """Return the classifier that a run trains on; None: it starts from something else.
+
+    Raises:
+        CheckpointError: The classifier is damaged.
+    """
+    config = find_here(start) / CONFIG if start is not None else None
+    if config is None or not config.is_file():
+        return None
+    try:
+        settings = tomllib.loads(config.read_text(encoding="utf-8"))
+    except ValueError:  # whoever reads it as a checkpoint says what is wrong
+        return None
+    return load_classifier(config.parent) if "labels" in settings else None
 
 
 def build_classifier(
@@ -45,7 +68,7 @@ def build_classifier(
 
     Raises:
         CheckpointError: ``recipe.start`` is neither a published encoder nor a checkpoint.
-        ConfigError: Its encoder does not fit the classifier.
+        ConfigError: Its encoder, or the classifier that it is, does not fit this one.
     """
 
     def fill() -> Classifier:
@@ -54,6 +77,8 @@ def build_classifier(
         model.initialise()
         if recipe.start in ENCODERS:
             take_bert(model, find_encoder(recipe.start))
+        elif (begun := find_begun(recipe.start)) is not None:
+            take_classifier(model, begun, str(recipe.start))
         elif recipe.start is not None and isinstance(tokenizer, Tokenizer):
             start = load_checkpoint(find_given_start(recipe.start, recipe.start_command))
             take_encoder(model, tokenizer, start.model, start.tokenizer, recipe.start)
@@ -65,6 +90,23 @@ def build_classifier(
     model = build_where_needed(Path(recipe.out), empty, fill)
     model.embeddings.weight.requires_grad_(not recipe.freeze_embeddings)
     return model
+
+
+def take_classifier(model: Classifier, begun: TrainedClassifier, name: str) -> None:
+    """Take over all weights of a classifier of the same labels and shape.
+
+    Raises:
+        ConfigError: Its labels or its shape are others.
+    """
+    labels = begun.config.labels
+    if labels != LABELS:
+        raise ConfigError(f"start: {name} knows {', '.join(labels)}; expected {', '.join(LABELS)}")
+    given = begun.model.state_dict()
+    for key, weight in model.state_dict().items():
+        if key not in given or given[key].shape != weight.shape:
+            other = str(tuple(given[key].shape)) if key in given else "no such weight"
+            raise ConfigError(f"shape: {key} is {tuple(weight.shape)}, but {name} has {other}")
+    model.load_state_dict(given)
 
 
 def take_encoder(
