@@ -2,11 +2,13 @@
 
 Prints three Markdown tables. The first is of labelled texts, on the splits that no classifier here
 has learnt from, replies also without their context, and once more with listed words in disguise:
-precision, recall and F1 of what is refused, the mean F1 of what is unsafe and what is safe, the
-share of harmless texts that is refused, and the area under the ROC curve. TweetEval's hate tweets
-are none of the training. The second is of what is harmless: conversations that the recipe of the
-bundled classifier holds out, the commonest words of ConvAI2 alone, and names; the share that is
-refused. The third is of this project's own lines, by kind, in families that were not learnt.
+macro-F1, the mean of that of what is unsafe and of what is safe, at the threshold that is best for
+it and as it is refused; precision and recall of what is refused, the share of harmless texts that
+is, and the area under the ROC curve. A classifier is asked for the kinds that a data set is about.
+TweetEval's hate tweets are none of the training. The second is of what is harmless: conversations
+that the recipe of the bundled classifier holds out, the commonest words of ConvAI2 alone, names,
+and words that look like listed ones; the share that is refused. The third is of this project's own
+lines, by kind, in families that were not learnt.
 
 The peers are ``alt-profanity-check`` and ``better-profanity``; one that is not installed is left
 out and named below the tables. ``--bag`` adds a bag of words, learnt from the same labelled sets.
@@ -39,10 +41,13 @@ from openmmb.training.classifier.bag import learn_bag
 from openmmb.training.classifier.calibration import macro_f1
 from openmmb.training.classifier.config import ClassifierRecipe
 from openmmb.training.classifier.noise import NoiseConfig, add_noise
+from openmmb.training.classifier.objective import asked
 from openmmb.training.classifier.texts import as_safe, without_negative
 
 Judge = Callable[[Sequence[Labelled]], tuple[list[float], list[bool]]]
 """Texts -> how bad each looks, 0 to 1, and whether it is refused."""
+BATCH_SIZE = 64
+"""Texts that are judged at once."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     recipe = load(ClassifierRecipe, Path(str(resources.files("openmmb") / "recipes/safety.toml")))
     try:
-        labelled = [_read(part.name, args) for part in recipe.labelled]
+        rows = [_read(part.name, args) for part in recipe.labelled]
+        labelled = [row for row in rows if not all(text.safe for text in row.texts)]
         labelled += [_read("tweeteval_hate", args)]
         labelled += [_disguised(row) for row in labelled if row.name == "davidson"]
         labelled += [_alone(row) for row in labelled if row.name == "diasafety"]
@@ -67,7 +73,8 @@ def main() -> int:
             Texts(part.name, take_evenly(_as_texts(part, args.data), args.texts))
             for part in recipe.conversations
         ]
-        talk += [_words(args.data), *_names(labelled)]
+        talk += [row for row in rows if row not in labelled]
+        talk += [_words(args.data), *_names(labelled), _lookalikes(labelled)]
         judges, missing = _judges(args.classifier)
         if args.bag:
             learnt = [
@@ -116,6 +123,12 @@ def _words(root: Path) -> Texts:
             counts.update(re.findall(r"[a-z']+", text.lower()))
     common = [Labelled(word, frozenset(), "words") for word, _ in counts.most_common(2000)]
     return Texts("2,000 commonest words", common)
+
+
+def _lookalikes(labelled: Sequence[Texts]) -> Texts:
+    """Return words, not learnt, that hold a listed one."""
+    texts = [text for row in labelled if row.name == "guard" for text in row.texts]
+    return Texts("look-alikes", [text for text in texts if text.family.startswith("contains/")])
 
 
 def _names(labelled: Sequence[Texts]) -> list[Texts]:
@@ -198,13 +211,30 @@ def _guard(guard: Guard) -> Judge:
 
 
 def _classifier(check: ClassifierCheck) -> Judge:
-    return _by_side(check.judge_side)
+    refuses = _by_side(check.judge_side)
+
+    def judge(texts: Sequence[Labelled]) -> tuple[list[float], list[bool]]:
+        kinds = asked(texts)
+        columns = [at for at, label in enumerate(check.labels) if label in kinds]
+        scores: list[float] = []
+        for start in range(0, len(texts), BATCH_SIZE):
+            batch = [(text.text, text.context) for text in texts[start : start + BATCH_SIZE]]
+            scores += check.judge(batch)[:, columns].amax(1).tolist()
+        return scores, refuses(texts)[1]
+
+    return judge
+
+
+def _best_macro_f1(scores: Sequence[float], unsafe: Sequence[bool]) -> float:
+    """Return the macro-F1 at the threshold, a multiple of 0.01, that is best for it."""
+    thresholds = (number / 100 for number in range(1, 100))
+    return max(macro_f1([score >= at for score in scores], unsafe) for at in thresholds)
 
 
 def _print_labelled(rows: Sequence[Texts], judges: dict[str, Judge]) -> None:
     print(
-        "| data set | texts | unsafe | judge | precision | recall | F1 | macro-F1 "
-        "| harmless refused | AUC |"
+        "| data set | texts | unsafe | judge | best macro-F1 | macro-F1 | AUC | precision "
+        "| unsafe refused | harmless refused |"
     )
     print("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|", flush=True)
     for row in rows:
@@ -215,7 +245,8 @@ def _print_labelled(rows: Sequence[Texts], judges: dict[str, Judge]) -> None:
             alarms = [told for told, bad in zip(refused, unsafe, strict=True) if not bad]
             share = sum(alarms) / max(1, len(alarms))
             macro = macro_f1(refused, unsafe)
-            numbers = (found.precision, found.recall, found.f1, macro, share, found.auc)
+            best = _best_macro_f1(scores, unsafe)
+            numbers = (best, macro, found.auc, found.precision, found.recall, share)
             cells = [row.name, str(found.texts), str(found.unsafe), name]
             print(f"| {' | '.join([*cells, *(f'{n:.3f}' for n in numbers)])} |", flush=True)
 

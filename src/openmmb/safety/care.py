@@ -51,9 +51,9 @@ MINOR: Final = (
 )
 """Where a child is spoken of, or speaks, as no child should be."""
 DANGER: Final = (
-    "I can't help with that, because somebody could get badly hurt, and I am only a program. "
-    "Please ask a person who knows about it, a doctor or a pharmacist for instance; if something "
-    "has happened already, call {emergency}."
+    "Please be careful: somebody could get badly hurt there. I am only a program, so I can't help "
+    "with that; ask a person who knows about it before you do anything, a doctor or a pharmacist "
+    "for instance. If something has happened already, call {emergency}."
 )
 """To somebody who asks for what endangers people."""
 HELP_KINDS: Final = {

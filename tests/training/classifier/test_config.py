@@ -25,7 +25,7 @@ def test_the_bundled_recipe_is_one() -> None:
     recipe = load(ClassifierRecipe, RECIPE)
     # Hate against two groups alone teaches the topics of its tweets: it is for measuring.
     assert {part.name for part in recipe.labelled} == SOURCES.keys() - {"tweeteval_hate"}
-    assert {part.name for part in recipe.conversations} <= TASKS.keys()
+    assert {part.name for part in (*recipe.conversations, *recipe.unkind)} <= TASKS.keys()
     # The others have a split to measure on that nothing is learnt from.
     measured_apart = {part.name for part in recipe.conversations if not part.holdout}
     assert measured_apart == {"flickr8k", "image_chat"}

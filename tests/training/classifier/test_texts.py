@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from openmmb.errors import DataError
 from openmmb.safety.guard import GuardConfig, open_guard
 from openmmb.tasks.labelled import Labelled
 from openmmb.tasks.mixture import TaskConfig, read_task
@@ -15,6 +16,7 @@ from openmmb.training.classifier.texts import (
     read_listed,
     read_neutral,
     read_source,
+    read_unkind,
     with_context,
 )
 from tests.build import write_tiny_data
@@ -59,6 +61,19 @@ def test_replies_in_a_negative_style_are_no_ordinary_talk(root: Path) -> None:
     source = read_conversation(config, root, calibrate=0.001)
     fine = [e.reply for e in examples.train if e.style not in negative]
     assert [text.text for text in source.train] == fine
+
+
+def test_replies_in_a_negative_style_can_be_learnt_as_unkind(root: Path) -> None:
+    config = TaskConfig(name="image_chat", weight=0.5)
+    examples = read_task(config, root)
+    negative = {s for s, polarity in read_polarities(root).items() if polarity == "negative"}
+    source = read_unkind(config, root, calibrate=0.001)
+    unkind = [e.reply for e in examples.train if e.style in negative]
+    assert [text.text for text in source.train] == unkind
+    assert all(text.side == "bot" and "insult" in text.labels for text in source.train)
+    assert (source.ordinary, source.weight) == (False, 0.5)
+    with pytest.raises(DataError, match="convai2: no texts to learn from"):
+        read_unkind(TaskConfig(name="convai2"), root, calibrate=0.1)
 
 
 def test_neutral_sentences_are_many_and_the_guard_lets_most_pass() -> None:

@@ -39,6 +39,8 @@ class ClassifierRecipe(RunConfig):
     """Labelled data sets: what is unsafe and what is not."""
     conversations: tuple[TaskConfig, ...]
     """Data sets of ordinary talk, all of which counts as safe."""
+    unkind: tuple[TaskConfig, ...] = ()
+    """Data sets whose replies in a negative style insult whom they answer."""
     neutral_weight: float = 1.0
     """How many times an epoch goes through the plain sentences that come with the package."""
     listed_weight: float = 1.0

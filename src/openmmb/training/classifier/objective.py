@@ -83,7 +83,7 @@ class Verdicts:
             by_person = refuses(scores, thresholds["person"])
             refused = torch.where(bot, refuses(scores, thresholds["bot"]), by_person).tolist()
             unsafe = [not text.safe for text in texts]
-            if not any(unsafe):
+            if all(unsafe) or not any(unsafe):
                 numbers[f"refused/{source.name}"] = sum(refused) / len(refused)
                 continue
             worst = scores[:, [LABELS.index(label) for label in asked(texts)]].amax(1)

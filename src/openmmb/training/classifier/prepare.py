@@ -16,6 +16,7 @@ from openmmb.training.classifier.texts import (
     read_listed,
     read_neutral,
     read_source,
+    read_unkind,
 )
 
 
@@ -30,6 +31,7 @@ def prepare_verdicts(recipe: ClassifierRecipe) -> Verdicts:
     talk = [read_conversation(task, root, calibrate=share) for task in recipe.conversations]
     sources = (
         *(read_source(one.name, one.weight, root, calibrate=share) for one in recipe.labelled),
+        *(read_unkind(task, root, calibrate=share) for task in recipe.unkind),
         *talk,
         read_neutral(recipe.neutral_weight),
         read_listed(recipe.listed_weight, talk[0].train),

@@ -17,7 +17,7 @@ from openmmb.data.example import Example
 from openmmb.errors import DataError
 from openmmb.safety.guard import NO_CLASSIFIER, Guard, GuardConfig, open_guard
 from openmmb.safety.lists import bundled_phrases
-from openmmb.tasks.labelled import HATE, OFFENSIVE, Labelled, read_labelled
+from openmmb.tasks.labelled import HATE, OFFENSIVE, UNFIT, Labelled, read_labelled
 from openmmb.tasks.mixture import TaskConfig, read_task
 from openmmb.tasks.polarities import read_polarities
 
@@ -123,22 +123,59 @@ def read_conversation(config: TaskConfig, root: Path, *, calibrate: float) -> So
     )
 
 
+def read_unkind(config: TaskConfig, root: Path, *, calibrate: float) -> Source:
+    """Read the replies in a negative style of conversations in which such replies insult.
+
+    Raises:
+        ConfigError: There is no such task.
+        DataError: Its files are missing or malformed, or no reply has a negative style.
+    """
+    examples = read_task(config, root)
+    train: list[Labelled] = []
+    held_out: list[Labelled] = []
+    for example in _negative(examples.train, root):
+        share = uniform("calibrate", example.task, example.conversation)
+        (held_out if share < calibrate else train).append(_as_unkind(example))
+    return Source(
+        name=f"unkind/{config.name}",
+        weight=config.weight,
+        train=_kept(config.name, iter(train)),
+        calibrate=held_out,
+        valid=[_as_unkind(example) for example in _negative(examples.valid, root)],
+    )
+
+
 def without_negative(examples: Sequence[Example], root: Path) -> list[Example]:
     """Return the examples whose reply has no style, or one that is positive or neutral.
 
     Raises:
         DataError: There are styles, and the file of their polarities is missing.
     """
-    if all(example.style is None for example in examples):
+    negative = _negative(examples, root)
+    if not negative:
         return list(examples)
-    polarities = read_polarities(root)
-    negative = {NEGATIVE, *(style for style, is_ in polarities.items() if is_ == NEGATIVE)}
-    return [example for example in examples if example.style not in negative]
+    left_out = {id(example) for example in negative}
+    return [example for example in examples if id(example) not in left_out]
 
 
 def as_safe(example: Example) -> Labelled:
     """Label the reply of an example as safe."""
     return Labelled(example.reply, frozenset(), example.task, example.context, side="bot")
+
+
+def _as_unkind(example: Example) -> Labelled:
+    labels = frozenset({UNFIT, "offending_user", "insult"})
+    known = labels | {"minor", "self_harm", "danger"}
+    return Labelled(example.reply, labels, example.task, example.context, known, side="bot")
+
+
+def _negative(examples: Sequence[Example], root: Path) -> list[Example]:
+    """Return the examples whose reply has a negative style."""
+    if all(example.style is None for example in examples):
+        return []
+    polarities = read_polarities(root)
+    negative = {NEGATIVE, *(style for style, is_ in polarities.items() if is_ == NEGATIVE)}
+    return [example for example in examples if example.style in negative]
 
 
 def read_neutral(weight: float) -> Source:
