@@ -35,6 +35,14 @@ OTHERS_INTERNALS = {
     "engine": {"_C", "_has_mkldnn", "_reorder_linear_weight", "_linear_pointwise"},  # torch
     "training/run/optim.py": {"_foreach_norm"},  # torch
     "training/run/steps.py": {"_foreach_mul_"},  # torch
+    "vision/detector/fused.py": {
+        "_C",
+        "_has_mkldnn",
+        "_reorder_linear_weight",
+        "_linear_pointwise",
+        "_convolution_pointwise",
+        "_convolution_pointwise_",
+    },  # torch
     "vision/features/shards.py": {"_asdict"},  # a named tuple's own
     "training/run/stop.py": {"_HANDLER"},  # signal's type
 }

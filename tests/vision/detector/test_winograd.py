@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from openmmb.vision.detector.fused import can_fuse
 from openmmb.vision.detector.winograd import WinogradConv, use_winograd
+
+pytestmark = pytest.mark.skipif(
+    not can_fuse(torch.device("cpu")), reason="this build of PyTorch has no such kernels"
+)
 
 
 @settings(max_examples=30)

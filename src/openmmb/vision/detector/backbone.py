@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from openmmb.vision.detector.fused import FusedConv
+
 
 class Body(nn.Module):
     """The stem and four stages.
@@ -58,6 +60,14 @@ class Body(nn.Module):
         for module in self.modules():
             if isinstance(module, _Stem | _Block):
                 module.fold_batch_norms()
+
+    def fuse(self) -> None:
+        """Put what follows a convolution into it; for a CPU, without batch norms."""
+        for name in self._stages:
+            blocks = self.get_submodule(name)
+            for number, block in blocks.named_children():
+                if isinstance(block, _Block):
+                    blocks.add_module(number, _FusedBlock(block))
 
 
 class FrozenBatchNorm(nn.Module):
@@ -125,6 +135,23 @@ class _Block(nn.Module):
         self.conv3, self.bn3 = _fold(self.conv3, self.bn3)
         if self.downsample:
             self.downsample = nn.Sequential(*_fold(*self.downsample))
+
+
+class _FusedBlock(nn.Module):
+    """The same without batch norms, in four passes over its grids at most."""
+
+    def __init__(self, block: _Block) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (FusedConv(conv, relu=True) for conv in (block.conv1, block.conv2))
+        self.conv3 = FusedConv(block.conv3)
+        self.downsample = nn.Sequential(
+            *(FusedConv(one) for one in block.downsample if isinstance(one, nn.Conv2d))
+        )
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """(1, inputs, h, w) -> (1, outputs, h / stride, w / stride), maybe in the same memory."""
+        inner = self.conv2(self.conv1(grid))
+        return self.conv3.add_to(self.downsample(grid), inner)
 
 
 def _fold(conv: nn.Module, batch_norm: nn.Module) -> tuple[nn.Conv2d, nn.Module]:

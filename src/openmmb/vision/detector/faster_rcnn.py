@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from openmmb.vision.detector.backbone import Body
 from openmmb.vision.detector.fpn import Pyramid
+from openmmb.vision.detector.fused import can_fuse
 from openmmb.vision.detector.preprocess import Canvas
 from openmmb.vision.detector.proposals import ProposalHead, propose
 from openmmb.vision.detector.regions import Regions, select
@@ -96,13 +97,16 @@ class FasterRCNN(nn.Module):
         ``bf16`` holds for the convolutions; boxes, features and ratings stay float32.
         """
         self.body.fold_batch_norms()
-        if device.type == "cpu" and precision == "fp32":
-            use_winograd(self.pyramid)
-            use_winograd(self.proposals)
         self.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "bf16":
             for module in (self.body, self.pyramid, self.proposals.conv):
                 module.bfloat16()
+        if can_fuse(device):
+            self.body.fuse()
+            self.head.fuse()
+            if precision == "fp32":
+                use_winograd(self.pyramid)
+                use_winograd(self.proposals)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openmmb.vision.detector.boxes import sides
-from openmmb.vision.detector.proposals import STRIDES
+from openmmb.vision.detector.fused import FusedLinear
+from openmmb.vision.detector.proposals import MAX_PROPOSALS, STRIDES
 
 BINS: Final = 7
 """Along each side of a box."""
@@ -35,14 +36,20 @@ class BoxHead(nn.Module):
 
     def __init__(self, *, width: int, feature_dim: int, num_classes: int) -> None:
         super().__init__()
-        self.fc6 = nn.Linear(width * BINS**2, feature_dim)
-        self.fc7 = nn.Linear(feature_dim, feature_dim)
-        self.cls_score = nn.Linear(feature_dim, num_classes)
+        self.fc6: nn.Module = nn.Linear(width * BINS**2, feature_dim)
+        self.fc7: nn.Module = nn.Linear(feature_dim, feature_dim)
+        self.cls_score: nn.Module = nn.Linear(feature_dim, num_classes)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """(R, C * BINS**2) -> features (R, F), not negative, and logits (R, classes)."""
         features = F.relu_(self.fc6(pooled))
         return features, self.cls_score(F.relu_(self.fc7(features)))
+
+    def fuse(self) -> None:
+        """Lay the weights out for a CPU."""
+        for name, layer in list(self.named_children()):
+            if isinstance(layer, nn.Linear):
+                self.add_module(name, FusedLinear(layer.weight, layer.bias, rows=MAX_PROPOSALS))
 
 
 def pool(pyramid: Sequence[Tensor], boxes: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 The minimal filtering F(4 x 4, 3 x 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural
 Networks" (2016): 4 x 4 values of the result from 6 x 6 of the grid with 36 products instead of
 144, at the price of some four times the rounding. Worth it on a CPU, where a wide convolution is
-as slow as its products.
+as slow as its products, through oneDNN's.
 
 Sizes: h x w cells of a grid, C channels of it, D of the result, T tiles of 4 x 4 cells.
 """
@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmmb.vision.detector.fused import FusedLinear, product
+
 _TILE, _TAPS = 4, 6
-_TILES_AT_ONCE: Final = 192  # what lies between the three products should stay in the cache
+_TILES_AT_ONCE: Final = 96  # what lies between the three products should stay in the cache
 
 _GRID: Final = (  # a line of the grid, and so on: into the terms whose products are the result's
     (4, 0, -5, 0, 1, 0),
@@ -48,7 +50,6 @@ class WinogradConv(nn.Module):
         ValueError: ``conv`` is of another kind.
     """
 
-    weight: Tensor
     bias: Tensor
     into: Tensor
     back: Tensor
@@ -58,8 +59,12 @@ class WinogradConv(nn.Module):
         if not _suits(conv) or conv.bias is None:
             raise ValueError(f"expected 3 x 3, padding 1, a bias, and nothing else, got {conv}")
         filters = conv.weight.detach().double().flatten(2)  # (D, C, 9)
-        terms = torch.tensordot(_both_sides(_FILTER), filters, dims=([1], [2]))
-        self.register_buffer("weight", terms.transpose(1, 2).float().contiguous())  # (36, C, D)
+        terms = torch.tensordot(
+            _both_sides(_FILTER), filters, dims=([1], [2])
+        ).float()  # (36, D, C)
+        self.products = nn.ModuleList(
+            FusedLinear(term, None, rows=_TILES_AT_ONCE) for term in terms
+        )
         self.register_buffer("bias", conv.bias.detach())
         self.register_buffer("into", _both_sides(_GRID).float())
         self.register_buffer("back", _both_sides(_RESULT).float())
@@ -70,22 +75,30 @@ class WinogradConv(nn.Module):
         down, across = -(-height // _TILE), -(-width // _TILE)
         bottom, right = down * _TILE - height + 1, across * _TILE - width + 1
         padded = F.pad(grid[0].permute(1, 2, 0), (0, 0, 1, right, 1, bottom))
-        step = max(1, _TILES_AT_ONCE // across) * _TILE
-        strips = [
-            self._strip(padded[top : top + step + _TAPS - _TILE])
-            for top in range(0, down * _TILE, step)
-        ]
-        return torch.cat(strips)[:height, :width].permute(2, 0, 1)[None]
+        result = grid.new_empty(down, _TILE, across, _TILE, len(self.bias))
+        step = max(1, _TILES_AT_ONCE // across)
+        for first in range(0, down, step):
+            last = min(first + step, down)
+            lines = padded[first * _TILE : last * _TILE + _TAPS - _TILE]
+            cells = self._strip(lines).permute(2, 0, 3, 1, 4)
+            torch.add(cells, self.bias, out=result[first:last])
+        whole = result.view(down * _TILE, across * _TILE, -1)[:height, :width]
+        return whole.permute(2, 0, 1)[None]
 
     def _strip(self, lines: Tensor) -> Tensor:
-        """Some lines of the padded grid (h + 2, w + 2, C) -> (h, w, D), both multiples of 4."""
+        """Some lines of the padded grid (h + 2, w + 2, C) -> (4, 4, h / 4, w / 4, D)."""
         tiles = lines.unfold(0, _TAPS, _TILE).unfold(1, _TAPS, _TILE)  # (down, across, C, 6, 6)
         down, across, channels = tiles.shape[:3]
-        terms = self.into @ tiles.permute(3, 4, 0, 1, 2).reshape(_TAPS**2, -1)
-        products = terms.view(_TAPS**2, down * across, channels) @ self.weight  # (36, T, D)
-        cells = (self.back @ products.flatten(1)).view(_TILE, _TILE, down, across, -1)
-        cells = cells.permute(2, 0, 3, 1, 4) + self.bias
-        return cells.reshape(down * _TILE, across * _TILE, -1)
+        terms = product(self.into, tiles.permute(3, 4, 0, 1, 2).reshape(_TAPS**2, -1))
+        products = self._multiply(terms.view(_TAPS**2, down * across, channels))
+        return product(self.back, products.flatten(1)).view(_TILE, _TILE, down, across, -1)
+
+    def _multiply(self, terms: Tensor) -> Tensor:
+        """(36, T, C) by the weight -> (36, T, D)."""
+        products = terms.new_empty(*terms.shape[:2], len(self.bias))
+        for out, term, layer in zip(products, terms, self.products, strict=True):
+            out.copy_(layer(term))
+        return products
 
 
 def use_winograd(module: nn.Module) -> None:
