@@ -29,9 +29,12 @@ SEARCHES = {
     "beam 10": replace(PLAIN, beam_size=10),
     "beam 10, 20 tokens or more": replace(PLAIN, beam_size=10, min_length=20),
     "nucleus 0.9, temperature 0.7": replace(PLAIN, method="nucleus", temperature=0.7, beam_size=1),
+    "beam 6, prior 0.3": replace(PLAIN, beam_size=6, prior_weight=0.3),
+    "beam 6, prior 0.5": replace(PLAIN, beam_size=6, prior_weight=0.5),
     "delayed beam 3": replace(PLAIN, method="delayed_beam", beam_delay=4),
 }
-"""All block what was said before in three words, as MMB does."""
+"""All block what was said before in three words, as MMB does; ``prior`` is the weight of what a
+reply is worth where nothing was said (``engine/rerank.py``)."""
 
 
 def examples_of(recipe: Recipe, name: str, root: Path, count: int):  # type: ignore[no-untyped-def]

@@ -180,6 +180,17 @@ def encode_prompt(example: Example, tokenizer: Tokenizer, config: EncodeConfig) 
     return Prompt((*context, *before), last)
 
 
+def encode_found(
+    example: Example, tokens: Sequence[int], tokenizer: Tokenizer, config: EncodeConfig
+) -> Encoded:
+    """Turn an example and a reply that a search found for it, without end token, into ids."""
+    context = tuple(encode_context(example, tokenizer, config))
+    begin = begin_reply(example, tokenizer)[1:] if config.layout == "turns" else []
+    targets = (*(False for _ in begin), *(True for _ in tokens), True)
+    reply = (*begin, *tokens, tokenizer.end_id)
+    return Encoded(context, reply, example.image_id, targets=targets)
+
+
 def _parlai_context(example: Example, tokenizer: Tokenizer, config: EncodeConfig) -> list[int]:
     """Return the whole context; where nothing at all was said or is asked for, it has no token.
 

@@ -13,6 +13,7 @@ from openmmb.data.batch import collate, pad
 from openmmb.data.encode import Encoded, encode_context, encode_prompt
 from openmmb.data.example import Example
 from openmmb.engine.open import Engine
+from openmmb.engine.rerank import rerank
 from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
 from openmmb.search.decode import search
@@ -29,7 +30,8 @@ class Generated:
     Attributes:
         text: In words, on one line and without anything invisible.
         num_tokens: Its length, without the end token.
-        score: Log-probability divided by the length penalty; higher is better.
+        score: Log-probability divided by the length penalty, where ``prior_weight`` is set less
+            what that takes off; higher is better.
         finished: False where it was cut at the longest length, since nothing ended in time.
     """
 
@@ -82,6 +84,8 @@ def generate(
         rules=rules,
         generators=generators,
     )
+    if config.prior_weight:
+        candidates = rerank(engine, examples, candidates, config)
     return [
         [
             Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score, h.finished)

@@ -47,6 +47,10 @@ class SearchConfig:
     length_penalty: float = 0.65
     """Exponent of the length that scores are divided by: a higher one prefers longer replies."""
 
+    prior_weight: float = 0.0
+    """How much of a hypothesis's log-probability where nothing was said, shown or told of a persona
+    is taken off its score: what fits everywhere falls behind what fits here; 0 turns it off."""
+
     temperature: float = 1.0
     """Number that logits are divided by: below 1 sharpens the choice, above 1 flattens it."""
 
@@ -69,6 +73,8 @@ class SearchConfig:
         require(
             "temperature", temperature, "from 0.0001 to 10000", holds=1e-4 <= temperature <= 1e4
         )
+        prior = self.prior_weight
+        require("prior_weight", prior, "at least 0 and below 1", holds=0 <= prior < 1)
         require("top_p", self.top_p, "above 0 and at most 1", holds=0 < self.top_p <= 1)
         if self.num_beams * self.max_length > MOST_TOKENS:
             raise ValueError(

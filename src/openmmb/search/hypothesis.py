@@ -33,6 +33,14 @@ class Hypothesis:
     finished: bool = True
 
 
+def length_divisor(length: int | Ints, penalty: float) -> npt.NDArray[np.float64]:
+    """Return what log-probabilities are divided by, ((1 + length) / 6) ** penalty.
+
+    As Wu et al. (2016) and ParlAI have it; the length counts the start and the end token.
+    """
+    return np.power((1 + np.asarray(length)) / 6, penalty, dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What the beams become in one step, best first where a beam search chose.
@@ -79,11 +87,7 @@ class Trace:
         self.done |= self.first_ended & (self.num_ended >= self.num_beams)
 
     def hypotheses(self, *, length_penalty: float) -> list[list[Hypothesis]]:
-        """Every finished hypothesis of each input, best first; equal scores in order of finding.
-
-        The score is the log-probability over ((1 + length) / 6) ** length_penalty, where the
-        length counts the start and the end token (Wu et al. 2016, as ParlAI has it).
-        """
+        """Every finished hypothesis of each input, best first; equal scores in order of finding."""
         tokens = _ints([choice.tokens for choice in self.steps])
         parents = _ints([choice.parents for choice in self.steps])
         totals: Floats = torch.stack([choice.scores for choice in self.steps]).cpu().numpy()
@@ -92,7 +96,7 @@ class Trace:
         ended[-1, ~finished, 0] = True  # the best there is, cut: its last token becomes the end
         row, when, slot = ended.transpose(1, 0, 2).nonzero()  # (N,) each, inputs together
         length = when + 2  # when counts steps from 0
-        scores = totals[when, row, slot] / ((1 + length) / 6) ** length_penalty
+        scores = totals[when, row, slot] / length_divisor(length, length_penalty)
         paths = _follow_back(tokens, parents, when, row, slot)
         hypotheses: list[list[Hypothesis]] = [[] for _ in finished]
         for at in np.lexsort((-scores, row)):  # stable
