@@ -1,19 +1,24 @@
 """A model that answers."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from openmmb.chat.admission import LINE, STYLE, Admission, admit
+from openmmb.chat.batcher import Batcher
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.exchange import (
+    Exchange,
     begin,
     find_replies,
     take_conversations,
     take_messages,
     take_replies,
+    weigh,
 )
+from openmmb.chat.process import Process
 from openmmb.chat.request import NO_GENDER, Reply, Request, as_conversation, find_gender
 from openmmb.chat.strict import name_type, require_items, require_kind
 from openmmb.chat.viewer import ImageSource, Viewer
@@ -29,7 +34,7 @@ from openmmb.search.constraints import Constraint
 class Bot:
     """Answers, and remembers nothing: conversations are values that it is given and gives back.
 
-    Any number of conversations and threads may share one.
+    Any number of conversations and threads may share one; threads that wait are answered together.
 
     Args:
         engine: The model, made ready to answer.
@@ -40,6 +45,8 @@ class Bot:
             the control is ``f0m0``.
         encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where
             it does not come with them.
+        batcher: Says which threads are answered together; None: as many as wait, up to its
+            ``MAX_ROWS`` hypotheses in one search.
 
     Raises:
         ConfigError: ``gender`` is no control, or an argument is of another type.
@@ -54,23 +61,17 @@ class Bot:
         gender: str | None = None,
         ban_gendered_words: bool | None = None,
         encoder_weights: Path | str | None = None,
+        batcher: Batcher | None = None,
     ) -> None:
-        if not hasattr(engine, "stepper"):
-            raise ConfigError(
-                f"engine: expected an engine, got {name_type(engine)}; "
-                "use openmmb.load(checkpoint), which opens one and makes the Bot"
-            )
-        self.engine = engine
-        self.guard = guard
-        self.search = engine.config.search if search is None else search
-        require_kind("guard", self.guard, Guard, "open_guard(GuardConfig(), more=[...])")
-        require_kind("search", self.search, SearchConfig, "SearchConfig(...)")
+        _require(engine, guard, search)
+        self.engine, self.guard = engine, guard
+        self.search = search or engine.config.search
         self.gender = find_gender(gender or engine.config.gender or NO_GENDER)
         self._admission = Admission()
+        self._batcher = Batcher() if batcher is None else batcher
+        self._process = Process()
         self._viewer = _viewer_of(engine, self.guard, encoder_weights)
-        if ban_gendered_words is None:
-            ban_gendered_words = engine.config.ban_gendered_words and self.gender == "f0m0"
-        self._rules = _ban(engine) if ban_gendered_words else []
+        self._rules = _rules_of(engine, self.gender, wanted=ban_gendered_words)
 
     def reply(
         self,
@@ -110,16 +111,15 @@ class Bot:
             ConfigError: A request is of another type, or the picture encoder lacks its weights.
         """
         started = time.perf_counter()
+        self._process.enter()
         requests = require_items("requests", requests, "requests")
-        exchanges, guard = [begin(request, self._viewer) for request in requests], self.guard
-        answerable = take_messages(take_conversations(exchanges, self._admission, guard), guard)
-        candidates = find_replies(
-            answerable, self.engine, self.search, gender=self.gender, rules=self._rules
+        exchanges = [begin(request, self._viewer) for request in requests]
+        kind, rows = weigh(requests, self.search)
+        answered = self._batcher.ask(
+            exchanges, partial(_answer, self, self._admission, self._rules), kind=kind, rows=rows
         )
-        take_replies(answerable, candidates, guard)
-        self._admission.remember([exchange.conversation for exchange in answerable], guard)
         seconds = time.perf_counter() - started
-        return [exchange.reply(seconds) for exchange in exchanges]
+        return [exchange.reply(seconds) for exchange in answered]
 
     def look(self, image: ImageSource, conversation: Conversation = EMPTY) -> Conversation:
         """Return the conversation with another picture to look at.
@@ -134,6 +134,7 @@ class Bot:
             ConfigError: The picture encoder lacks its weights.
             CheckpointError: The picture encoder or its weights do not fit the model.
         """
+        self._process.enter()
         return replace(as_conversation(conversation), picture=self._viewer.look(image))
 
     def admit(self, text: str) -> str:
@@ -142,6 +143,7 @@ class Bot:
         Raises:
             ConfigError: It is too long, or the guard refuses it; says why.
         """
+        self._process.enter()
         return admit(text, self.guard, form=LINE)
 
     def admit_style(self, text: str) -> str:
@@ -150,6 +152,7 @@ class Bot:
         Raises:
             ConfigError: It is too long, or the guard refuses it; says why.
         """
+        self._process.enter()
         return admit(text, self.guard, form=STYLE)
 
     def admit_conversation(
@@ -170,6 +173,7 @@ class Bot:
             ConfigError: The guard refuses a text, or it is too long; says which and why.
             ImageError: The picture is of another encoder.
         """
+        self._process.enter()
         conversation = as_conversation(conversation)
         if conversation.picture is not None:
             self._viewer.check(conversation.picture)
@@ -217,11 +221,38 @@ def load(
     )
 
 
+def _answer(
+    bot: Bot, known: Admission, rules: Sequence[Constraint], begun: Sequence[Exchange]
+) -> list[Exchange]:
+    """Answer exchanges that have begun; they stay as they are, so that they can be again."""
+    exchanges, guard = [replace(exchange) for exchange in begun], bot.guard
+    answerable = take_messages(take_conversations(exchanges, known, guard), guard)
+    candidates = find_replies(answerable, bot.engine, bot.search, gender=bot.gender, rules=rules)
+    take_replies(answerable, candidates, guard)
+    known.remember([exchange.conversation for exchange in answerable], guard)
+    return exchanges
+
+
+def _require(engine: Engine, guard: Guard, search: SearchConfig | None) -> None:
+    if not hasattr(engine, "stepper"):
+        raise ConfigError(
+            f"engine: expected an engine, got {name_type(engine)}; "
+            "use openmmb.load(checkpoint), which opens one and makes the Bot"
+        )
+    require_kind("guard", guard, Guard, "open_guard(GuardConfig(), more=[...])")
+    if search is not None:
+        require_kind("search", search, SearchConfig, "SearchConfig(...)")
+
+
 def _viewer_of(engine: Engine, guard: Guard, weights: Path | str | None) -> Viewer:
     judge = guard.judge_picture
     return Viewer(engine.config, device=engine.device, weights=weights, judge=judge)
 
 
-def _ban(engine: Engine) -> list[Constraint]:
+def _rules_of(engine: Engine, gender: str | None, *, wanted: bool | None) -> list[Constraint]:
+    if wanted is None:
+        wanted = engine.config.ban_gendered_words and gender == "f0m0"
+    if not wanted:
+        return []
     size, device = engine.vocab_size, engine.device
     return no_gendered_words(engine.tokenizer, vocab_size=size, device=device)

@@ -1,6 +1,6 @@
 """Messages and the replies to them, many at once: what the guard says, and which reply is taken."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -94,6 +94,18 @@ def begin(request: Request, viewer: Viewer) -> Exchange:
         return Exchange(request, conversation)
     viewer.check(picture)
     return Exchange(request, conversation, viewer.name_objects(picture))
+
+
+def weigh(requests: Sequence[Request], config: SearchConfig) -> tuple[Hashable, int]:
+    """Return what requests must share to be answered by one search, and the rows that they take.
+
+    Args:
+        requests: What is asked.
+        config: How to search where a request does not say.
+    """
+    searches = [request.search or config for request in requests]
+    kinds = set(searches)
+    return kinds.pop() if len(kinds) == 1 else object(), sum(one.num_beams for one in searches)
 
 
 def take_conversations(

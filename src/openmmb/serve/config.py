@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
+from openmmb.chat.batcher import MAX_ROWS
 from openmmb.errors import ConfigError
 
 MIB = 2**20
@@ -31,7 +32,7 @@ class ServeConfig:
     """Further name that requests may give as their host; once for each name."""
     max_waiting: int = 64
     """Most requests at hand; more are told to come later."""
-    max_rows: int = 80
+    max_rows: int = MAX_ROWS
     """Most hypotheses of one search: requests answered together, times their beams."""
     time_limit: float = 60.0
     """Seconds in which a reply must be there."""

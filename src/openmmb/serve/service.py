@@ -5,18 +5,19 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from PIL import Image
 
+from openmmb.chat.batcher import Batcher
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
 from openmmb.chat.request import Reply, Request
 from openmmb.errors import ImageError, OpenMMBError, unknown
-from openmmb.serve.batcher import Batcher
+from openmmb.serve.answering import Answering
 from openmmb.serve.choices import Choice, choices_of
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.failures import RequestFailure, busy, not_ready, too_late
@@ -93,13 +94,9 @@ class Ready:
         self._limits = replace(
             STRICT_LIMITS, max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
         )
-        self.batcher = Batcher(
-            self._answer,
-            max_rows=config.max_rows,
-            rows=lambda request: (request.search or bot.search).num_beams,
-            on_batch=monitor.batch.observe,
-        )
-        monitor.waiting.set_function(lambda: len(self.batcher))
+        batcher = Batcher(config.max_rows, on_batch=monitor.batch.observe)
+        self.answering = Answering(bot, batcher)
+        monitor.waiting.set_function(lambda: len(batcher))
 
     def prepare(self, asked: ChatRequest) -> tuple[Request, tuple[int, ...], tuple[str, ...]]:
         """Return what the bot is asked, the messages that are left out, and notes.
@@ -150,9 +147,6 @@ class Ready:
             return self.bot.look(image, conversation)
         except ImageError as error:
             raise RequestFailure(str(error), param=field, code="invalid_image") from None
-
-    def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        return self.bot.reply_many(requests)
 
 
 def _sees(bot: Bot) -> bool:
@@ -209,7 +203,7 @@ class Service:
     def close(self) -> None:
         """Answer what waits, and end the threads."""
         if self._ready is not None:
-            self._ready.batcher.close()
+            self._ready.answering.close()
         self._pool.shutdown(cancel_futures=True)
 
     def check_busy(self) -> None:
@@ -264,7 +258,7 @@ class Service:
 
     async def _answer(self, ready: Ready, asked: ChatRequest) -> Answered:
         request, left_out, notes = await self._in_thread(lambda: ready.prepare(asked))
-        reply = await ready.batcher.reply(request)
+        reply = await ready.answering.reply(request)
         self.monitor.count_reply(reply)
         encode = ready.bot.engine.config.encode
         if reply.context_tokens >= encode.max_context:
