@@ -368,7 +368,7 @@ def test_ctrl_c_before_a_command_has_begun_is_no_traceback(folder: Path) -> None
         "import runpy, sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'tyro': raise KeyboardInterrupt\n"
+        "        if name == 'openmmb.errors': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "runpy.run_module('openmmb', run_name='__main__')"
     )

@@ -1,5 +1,7 @@
 """The commands: what comes out, and one line and exit code 2 for a mistake."""
 
+import importlib
+import inspect
 import json
 import os
 import struct
@@ -19,7 +21,7 @@ from safetensors.torch import load_file
 
 from openmmb import config
 from openmmb.checkpoint import CONFIG, TOKENIZER, WEIGHTS, save_checkpoint
-from openmmb.cli import main
+from openmmb.cli import COMMANDS, main
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import TrainingError
 from openmmb.recipes import FOLDER as RECIPES
@@ -104,34 +106,76 @@ def write_odd_pictures(folder: Path) -> list[str]:
     return [*names, "naïve “quoted” 犬.webp"]
 
 
-def test_help_is_quick() -> None:
-    """It imports neither PyTorch nor what else takes long."""
+SLOW_TO_IMPORT = {"torch", "numpy", "PIL", "prompt_toolkit", "pydantic", "rich", "tyro"}
+
+
+def modules_after(*args: str) -> set[str]:
+    """Run a command in a process of its own and return the modules that it has imported."""
     program = (
         "import sys; from openmmb.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit as end: code = end.code\n"
-        "print(code, {'torch', 'numpy', 'PIL', 'prompt_toolkit'} & set(sys.modules))"
+        "code = main(sys.argv[1:]); print(code, *sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *args], capture_output=True, text=True, check=True
     )
-    assert done.stdout.endswith("0 set()\n")
-    assert all(
-        f"• {command}" in done.stdout
-        for command in ("chat", "reply", "features", "evaluate", "train")
-    )
+    code, *names = done.stdout.splitlines()[-1].split()
+    assert code == "0", done.stderr
+    return set(names)
+
+
+def test_help_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
+    """It imports nothing that takes long, and no command."""
+    names = modules_after("--help")
+    assert not names & SLOW_TO_IMPORT
+    assert {name for name in names if name.startswith("openmmb.cli.")} == set()
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_reply_imports_nothing_that_it_does_without(tiny: str) -> None:
+    """Compilers, what shards networks over processes, what reads data sets, and what draws."""
+    names = modules_after("reply", "Hello.", tiny)
+    unused = {
+        "datasets",
+        "gguf",
+        "huggingface_hub",
+        "matplotlib",
+        "nltk",
+        "pandas",
+        "pyarrow",
+        "rich",
+        "sympy",
+        "torch._dynamo",
+        "torch._inductor",
+        "torch.distributed.fsdp",
+        "torch.distributed.tensor",
+        "transformers",
+        "yaml",
+    }
+    assert not names & unused
+
+
+def test_help_says_what_the_commands_say() -> None:
+    for name, command in COMMANDS.items():
+        module = importlib.import_module(f"openmmb.cli.{command.module}")
+        first = inspect.getdoc(getattr(module, name)).partition("\n\n")[0]  # type: ignore[union-attr]
+        assert " ".join(first.split()) == command.summary
 
 
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main([])
+    assert main([]) == 0
     assert "Multi-Modal BlenderBot" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("args", [["rely"], ["reply"], ["reply", "Hi", "--sed", "3"], ["train"]])
-def test_a_wrong_flag_or_command_exits_with_2(
-    args: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("name", ["rely", "--hlep"])
+def test_a_wrong_command_is_one_line(name: str, complaint: Callable[..., str]) -> None:
+    assert f"no command '{name}'" in complaint(name)
+
+
+@pytest.mark.parametrize("args", [["reply"], ["reply", "Hi", "--sed", "3"], ["train"]])
+def test_a_wrong_flag_exits_with_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(args)
     assert capsys.readouterr().out == ""

@@ -8,16 +8,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
-
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from openmmb.training.run.log import Record
 
 PLAIN_EVERY_S = 30.0
@@ -27,7 +21,10 @@ PLAIN_EVERY_S = 30.0
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show that something takes a moment; nothing where there is no terminal."""
-    console = Console(stderr=True)
+    if sys.stderr is None or not sys.stderr.isatty():  # the look at a terminal takes a moment
+        yield
+        return
+    console = _console()
     if not console.is_terminal:
         yield
         return
@@ -43,7 +40,7 @@ def counting(what: str, *, unit: int = 1) -> Iterator[Callable[[int, int], None]
         what: What is counted.
         unit: How many make one that is shown, such as the bytes of a megabyte.
     """
-    console = Console(stderr=True)
+    console = _console()
     pace = _Pace()
     if not console.is_terminal:
         plain = _plain_counting(what, pace)
@@ -63,7 +60,7 @@ def counting(what: str, *, unit: int = 1) -> Iterator[Callable[[int, int], None]
 @contextmanager
 def watching() -> Iterator[Callable[["Record"], None]]:
     """Show a training run; yield the function that its records go to."""
-    console = Console(stderr=True)
+    console = _console()
     run = _Run()
     if not console.is_terminal:
         yield lambda record: _tell(console, run, record, run.note(record))
@@ -166,7 +163,21 @@ class _Run:
         return "  ".join((f"step {self.step:.0f}", *shown, best))
 
 
-def _bar(what: str, console: Console) -> Progress:
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _bar(what: str, console: "Console") -> "Progress":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (
         TextColumn(what),
         BarColumn(),
@@ -193,7 +204,7 @@ def _plain_counting(what: str, pace: _Pace) -> Callable[[int, int], None]:
     return show
 
 
-def _tell(console: Console, run: _Run, record: "Record", shown: str) -> None:
+def _tell(console: "Console", run: _Run, record: "Record", shown: str) -> None:
     """Print one record as a line; of the updates, one now and then."""
     if record["kind"] == "step":
         if not run.is_time_for_a_line():

@@ -95,16 +95,21 @@ class BotFlags:
             ConfigError: The guard refuses the style, a line of the persona, or what was saved; or
                 that cannot be read.
         """
-        from openmmb.chat.commands import describe_style, name_style
         from openmmb.chat.conversation import EMPTY
-        from openmmb.chat.conversation_file import read_conversation
 
-        begun = EMPTY if saved is None else read_conversation(saved, bot)
-        style = name_style(bot.admit_style(self.style or ""))
+        begun = EMPTY
+        if saved is not None:
+            from openmmb.chat.conversation_file import read_conversation
+
+            begun = read_conversation(saved, bot)
+        if self.style and (admitted := bot.admit_style(self.style)):
+            from openmmb.chat.commands import describe_style, name_style
+
+            style = name_style(admitted)
+            begun = replace(begun, style=style)
+            if (told := describe_style(style)) != f"style: {style}":
+                complain(told)
         persona = tuple(filter(None, map(bot.admit, self.persona)))
-        if style and (told := describe_style(style)) != f"style: {style}":
-            complain(told)
-        begun = replace(begun, style=style or begun.style)
         return replace(begun, persona=persona) if persona else begun
 
 

@@ -4,34 +4,22 @@ A file can come from anybody. Each length in it is held against the file's size 
 that length is made, so that no file leads to a large allocation or a long wait.
 """
 
+import math
 import mmap
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 import torch
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
+from openmmb.pretrained.gguf_blocks import QUANTISATIONS, Quantisation, name_quantisation
 
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)
-QUANTISATIONS: Final = {
-    kind.value: kind
-    for kind in (
-        GGMLQuantizationType.F32,
-        GGMLQuantizationType.F16,
-        GGMLQuantizationType.BF16,
-        GGMLQuantizationType.Q8_0,
-        GGMLQuantizationType.Q4_0,
-        GGMLQuantizationType.Q4_1,
-    )
-}
-"""By their numbers in a file, the ways of storing weights that can be read."""
 MOST_FIELDS: Final = 10_000
 """Fields of a file, and its tensors."""
 MOST_VALUES: Final = 1 << 20
@@ -65,7 +53,7 @@ class StoredTensor:
     """
 
     shape: tuple[int, ...]
-    kind: GGMLQuantizationType
+    kind: Quantisation
     start: int
     size: int
 
@@ -105,9 +93,9 @@ class GgufFile:
     def read(self, name: str) -> Tensor:
         """Return a tensor in float32."""
         stored = self.tensors[name]
-        raw = np.frombuffer(self._data[stored.start : stored.start + stored.size], dtype=np.uint8)
-        values = dequantize(raw.reshape(*stored.shape[:-1], -1), stored.kind)
-        return torch.from_numpy(np.array(values, dtype=np.float32)).view(stored.shape)
+        raw = np.frombuffer(self._data, np.uint8, stored.size, stored.start)
+        blocks = torch.from_numpy(raw.copy()).view(-1, stored.kind.size)
+        return stored.kind.read(blocks).view(stored.shape)
 
     def field(self, name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
         """Return a field of a kind.
@@ -169,14 +157,13 @@ class _Header:
             kind = QUANTISATIONS.get(number)
             if kind is None:
                 known = ", ".join(kind.name for kind in QUANTISATIONS.values())
-                raise ValueError(f"{name} is stored as {_kind_name(number)}; expected {known}")
-            values, size = GGML_QUANT_SIZES[kind]
-            count = 1
-            for length in shape:
-                count *= length
-            if shape[-1] % values:
-                raise ValueError(f"{name} is {shape}; expected a multiple of {values} at the end")
-            size = count // values * size
+                stored = name_quantisation(number)
+                raise ValueError(f"{name} is stored as {stored}; expected {known}")
+            if shape[-1] % kind.values:
+                raise ValueError(
+                    f"{name} is {shape}; expected a multiple of {kind.values} at the end"
+                )
+            size = math.prod(shape) // kind.values * kind.size
             if start + offset + size > len(self._data):
                 raise ValueError(f"{name} {shape} goes beyond its end")
             if name in tensors:
@@ -204,7 +191,7 @@ class _Header:
         if count > MOST_VALUES:
             raise ValueError(f"a field has {count} values")
         if inside == _STRING:
-            return [self._string() for _ in range(count)]
+            return self._strings(count)
         if inside not in _SCALARS:
             raise ValueError(f"a field holds values of the type {inside}")
         layout = f"<{count}{_SCALARS[inside]}"
@@ -213,17 +200,30 @@ class _Header:
     def _string(self) -> str:
         return self._take(self._number("Q")).decode("utf-8")
 
+    def _strings(self, count: int) -> list[str]:
+        """Read a vocabulary or the like, which has tens of thousands."""
+        data, at, end = self._data, self._at, len(self._data)
+        length = struct.Struct("<Q")
+        strings = []
+        for _ in range(count):
+            (size,) = length.unpack_from(data, at)
+            at += length.size
+            if size > end - at:
+                raise self._cut()
+            strings.append(data[at : at + size].decode("utf-8"))
+            at += size
+        self._at = at
+        return strings
+
     def _number(self, layout: str) -> Any:
         size = struct.calcsize(f"<{layout}")
         return struct.unpack(f"<{layout}", self._take(size))[0]
 
     def _take(self, size: int) -> bytes:
         if size > len(self._data) - self._at:
-            raise ValueError(f"it ends at byte {len(self._data)}, in the middle of its header")
+            raise self._cut()
         self._at += size
         return self._data[self._at - size : self._at]
 
-
-def _kind_name(number: int) -> str:
-    known: Mapping[int, str] = {kind.value: kind.name for kind in GGMLQuantizationType}
-    return known.get(number, f"type {number}")
+    def _cut(self) -> ValueError:
+        return ValueError(f"it ends at byte {len(self._data)}, in the middle of its header")

@@ -72,7 +72,10 @@ def _read(file: Any, name: str, path: Path, *, compact: bool) -> Tensor:
         scale: Tensor = file.get_tensor(name + SCALE)
         if weight.dtype != torch.int8 or scale.shape != weight.shape[:1]:
             raise CheckpointError(f"{path}: {name}: expected bytes and a scale for each row")
-        weight = weight.float() * scale[:, None]
-    if not weight.isfinite().all():
+        finite = (scale * LARGEST).isfinite().all()  # then so is any byte times one of them
+        weight = weight.float().mul_(scale[:, None])
+    else:
+        finite = weight.isfinite().all()
+    if not finite:
         raise CheckpointError(f"{path}: {name}: expected finite weights")
     return weight

@@ -28,7 +28,6 @@ from openmmb.safety.fold import DENSE, fold
 PLAIN_CATEGORY = "listed"
 """Category of a line that names none."""
 
-_CHOICE = re.compile(r"\(([^()]*)\)")
 _NAME = re.compile(r"\{([^{}]*)\}")
 _DISGUISE = re.compile(r"[@$!*#+=]")
 _VOWEL = re.compile(r"[aeiou]")
@@ -172,24 +171,48 @@ def _items(pattern: str) -> list[str]:
 
 
 def _slot(item: str, where: str) -> Slot:
-    return frozenset(
-        tuple(token.forms[0] for token in fold(spelling)[0]) for spelling in _expand(item, where)
-    )
+    try:
+        spellings = dict.fromkeys(_expand(item))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return frozenset(map(_words, spellings))
 
 
-def _expand(item: str, where: str) -> Iterator[str]:
-    choice = _CHOICE.search(item)
-    if choice:
-        for option in choice[1].split("|"):
-            yield from _expand(item[: choice.start()] + option + item[choice.end() :], where)
+@cache  # names stand for the same words in line after line
+def _words(spelling: str) -> tuple[str, ...]:
+    return tuple(token.forms[0] for token in fold(spelling)[0])
+
+
+def _expand(item: str) -> Iterator[str]:
+    start, *options, end = _first_choice(item)
+    if options:
+        for option in options:
+            yield from _expand(start + option + end)
     elif any(mark in item for mark in "(){}|"):
-        raise ConfigError(f"{where}: unmatched bracket in {item!r}")
+        raise ConfigError(f"unmatched bracket in {item!r}")
     elif _DISGUISE.search(item):
         raise ConfigError(
-            f"{where}: a symbol for a letter in {item!r}; use plain letters, they match symbols too"
+            f"a symbol for a letter in {item!r}; use plain letters, they match symbols too"
         )
     else:
         yield item
+
+
+def _first_choice(item: str) -> list[str]:
+    """Return what is before the first choice, its options, in which others may be, and the rest.
+
+    Without a choice that ends, there are no options.
+    """
+    opening = item.find("(")
+    depth, cuts = 0, [opening]
+    for at in range(opening, len(item)) if opening >= 0 else ():
+        depth += (item[at] == "(") - (item[at] == ")")
+        if depth == 1 and item[at] == "|":
+            cuts.append(at)
+        if depth == 0:
+            bounds = zip(cuts, [*cuts[1:], at], strict=True)
+            return [item[:opening], *(item[a + 1 : b] for a, b in bounds), item[at + 1 :]]
+    return [item, ""]
 
 
 def _inflect_slot(slot: Slot, *, verb: bool) -> Slot:

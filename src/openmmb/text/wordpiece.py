@@ -95,7 +95,8 @@ def load_word_pieces(path: Path) -> WordPieces:
     problem = f"{path}: expected the vocabulary of word pieces, ids from 0 without a gap"
     if not isinstance(vocabulary, dict):
         raise CheckpointError(problem)
-    if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
+    ids = vocabulary.values()
+    if any(type(one) is not int for one in ids) or sorted(ids) != [*range(len(vocabulary))]:
         raise CheckpointError(problem)
     return WordPieces(sorted(vocabulary, key=vocabulary.__getitem__))
 
