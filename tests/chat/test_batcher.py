@@ -200,6 +200,25 @@ def test_one_search_answers_all_who_wait_for_a_bot(
     assert sizes == [1, 4]
 
 
+def test_bots_that_share_a_batcher_answer_each_for_themselves(bot: Bot) -> None:
+    keeper, batcher = Keeper(), Batcher()
+    held = Bot(bot.engine, guard=Guard((keeper,)), search=NARROW, batcher=batcher)
+    strict = Bot(bot.engine, guard=Guard((refuse,)), search=NARROW, batcher=batcher)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(held.reply, "hold")
+        keeper.held.acquire()
+        others = [pool.submit(one.reply, "Hello.") for one in (held, strict)]
+        while len(batcher) < 2:
+            pass
+        keeper.let.set()
+        assert [future.result().refused for future in (first, *others)] == [False, False, True]
+
+
+def refuse(text: str, context: Sequence[str]) -> Verdict:
+    """Let nothing be said."""
+    return Verdict(safe=False, score=1.0, check="strict")
+
+
 class Keeper:
     """A check of a guard's that keeps "hold" until it is let."""
 

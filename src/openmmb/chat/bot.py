@@ -111,13 +111,13 @@ class Bot:
             ConfigError: A request is of another type, or the picture encoder lacks its weights.
         """
         started = time.perf_counter()
-        self._process.enter()
         requests = require_items("requests", requests, "requests")
-        exchanges = [begin(request, self._viewer) for request in requests]
+        answer = partial(_answer, self, self._admission, self._rules)
+        with self._process:
+            exchanges = [begin(request, self._viewer) for request in requests]
         kind, rows = weigh(requests, self.search)
-        answered = self._batcher.ask(
-            exchanges, partial(_answer, self, self._admission, self._rules), kind=kind, rows=rows
-        )
+        with self._process:
+            answered = self._batcher.ask(exchanges, answer, kind=(id(self), kind), rows=rows)
         seconds = time.perf_counter() - started
         return [exchange.reply(seconds) for exchange in answered]
 
@@ -134,8 +134,8 @@ class Bot:
             ConfigError: The picture encoder lacks its weights.
             CheckpointError: The picture encoder or its weights do not fit the model.
         """
-        self._process.enter()
-        return replace(as_conversation(conversation), picture=self._viewer.look(image))
+        with self._process:
+            return replace(as_conversation(conversation), picture=self._viewer.look(image))
 
     def admit(self, text: str) -> str:
         """Return a line of a persona, on one line, if a person might say it too.
@@ -143,8 +143,8 @@ class Bot:
         Raises:
             ConfigError: It is too long, or the guard refuses it; says why.
         """
-        self._process.enter()
-        return admit(text, self.guard, form=LINE)
+        with self._process:
+            return admit(text, self.guard, form=LINE)
 
     def admit_style(self, text: str) -> str:
         """Return a style, on one line, if a person might say of themselves that they are that.
@@ -152,8 +152,8 @@ class Bot:
         Raises:
             ConfigError: It is too long, or the guard refuses it; says why.
         """
-        self._process.enter()
-        return admit(text, self.guard, form=STYLE)
+        with self._process:
+            return admit(text, self.guard, form=STYLE)
 
     def admit_conversation(
         self, conversation: Conversation, *, leave_out_refused: bool = False
@@ -173,11 +173,12 @@ class Bot:
             ConfigError: The guard refuses a text, or it is too long; says which and why.
             ImageError: The picture is of another encoder.
         """
-        self._process.enter()
         conversation = as_conversation(conversation)
         if conversation.picture is not None:
             self._viewer.check(conversation.picture)
-        return self._admission.admit(conversation, self.guard, leave_out_refused=leave_out_refused)
+        leave_out = leave_out_refused
+        with self._process:
+            return self._admission.admit(conversation, self.guard, leave_out_refused=leave_out)
 
 
 def load(
@@ -211,14 +212,15 @@ def load(
         CheckpointError: The folder is not a checkpoint.
         ConfigError: There is no such device, no such engine or no such control.
     """
-    return Bot(
-        open_engine(open_checkpoint(find_checkpoint(checkpoint)), device=device, kind=engine),
-        guard=open_guard(GuardConfig()) if guard is None else guard,
-        search=search,
-        gender=gender,
-        ban_gendered_words=ban_gendered_words,
-        encoder_weights=encoder_weights,
-    )
+    with Process():
+        return Bot(
+            open_engine(open_checkpoint(find_checkpoint(checkpoint)), device=device, kind=engine),
+            guard=open_guard(GuardConfig()) if guard is None else guard,
+            search=search,
+            gender=gender,
+            ban_gendered_words=ban_gendered_words,
+            encoder_weights=encoder_weights,
+        )
 
 
 def _answer(

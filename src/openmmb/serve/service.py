@@ -15,6 +15,7 @@ from PIL import Image
 from openmmb.chat.batcher import Batcher
 from openmmb.chat.bot import Bot
 from openmmb.chat.conversation import EMPTY, Conversation
+from openmmb.chat.process import Process
 from openmmb.chat.request import Reply, Request
 from openmmb.errors import ImageError, OpenMMBError, unknown
 from openmmb.serve.answering import Answering
@@ -172,7 +173,7 @@ class Service:
         self._loader = loader
         self._ready: Ready | None = None
         self._failed = ""
-        self._pool = ThreadPoolExecutor(PREPARING, "openmmb-prepare")
+        self._pool, self._process = ThreadPoolExecutor(PREPARING, "openmmb-prepare"), Process()
         self._at_hand = 0
         self.monitor.at_hand.set_function(lambda: self._at_hand)
 
@@ -268,7 +269,11 @@ class Service:
         return Answered(request, reply, choices, left_out, notes)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        def run() -> T:
+            with self._process:
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     def _load(self) -> Ready:
         return Ready(self._loader(), config=self.config, monitor=self.monitor)
