@@ -59,6 +59,8 @@ ONLY_IN = {
 WORDS_OF_A_TRANSLATION = ("would be right", "is right", "there are: ", "which there is not")
 WORDS_OF_FIVE_MEANINGS = {"said", "place", "part", "found", "room", "some"}
 """A variable is named for what it holds: turns, an index, a shard, matches, buffers, rows."""
+BROAD = re.compile(r"\s*except(:|.*\b(Base)?Exception\b)")
+"""What catches whatever it was."""
 VAGUE = {"utils", "util", "helpers", "common", "base", "core", "manager", "misc"}
 
 
@@ -193,6 +195,17 @@ def test_what_is_done_in_one_place_is_done_nowhere_else(pattern: str) -> None:
 def test_messages_are_in_plain_english(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert [words for words in WORDS_OF_A_TRANSLATION if words in text] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_broad_except_has_its_reason_beside_it(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    bare = [
+        f"{path}:{number}"
+        for number, line in enumerate(lines, start=1)
+        if BROAD.match(line) and "#" not in line and not lines[number - 2].lstrip().startswith("#")
+    ]
+    assert not bare
 
 
 def test_every_room_is_in_the_picture_of_the_house() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from openmmb.checkpoint import DTYPES, Precision
 from openmmb.cli import main
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
+from openmmb.convert.parlai import convert
 from openmmb.convert.subwords import read_subwords
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
@@ -21,6 +22,7 @@ from openmmb.safety.classifier import open_classifier
 from openmmb.safety.reading import collate, read
 from openmmb.safety.trained import load_classifier
 from openmmb.tensors import pickled_weights
+from tests.convert.build import change_options
 
 DATA = Path(__file__).parent / "data" / "classifier"
 CASES: list[dict[str, Any]] = [
@@ -112,6 +114,31 @@ def test_the_threshold_is_that_of_the_unsafe_class(
     config = converted(source, tmp_path / "out", **changes).config
     assert config.threshold == pytest.approx(threshold)
     assert config.unsafe == ("__notok__",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("text_truncate", "x", "a number"),
+        ("threshold", [], "a number"),
+        ("dict_nulltoken", {}, "text"),
+        ("classes", 0.5, "a list"),
+        ("model", {}, "text"),
+    ],
+)
+def test_an_option_of_another_kind_is_named(
+    key: str, value: Any, expected: str, source: Path, tmp_path: Path
+) -> None:
+    change_options(source, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"model\.opt: {key} is .*; expected {expected}$"):
+        convert(source, tmp_path / "out")
+
+
+def test_many_long_classes_are_not_quoted_whole(source: Path, tmp_path: Path) -> None:
+    change_options(source, classes=["x" * 9000])
+    with pytest.raises(CheckpointError, match="classes are x") as caught:
+        convert(source, tmp_path / "out")
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,14 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
         ),
         r"index\.json: names '\.\./in/model\.safetensors'; expected a file beside it",
     ),
+    (
+        lambda f: change_json(f / "config.json", model_type={}),
+        r"config\.json: model_type is \{\}; expected text",
+    ),
+    (
+        lambda f: change_json(f / "generation_config.json", top_p="x", do_sample=True),
+        r"generation_config\.json: top_p is 'x'; expected a number",
+    ),
     (lambda f: (f / "vocab.json").unlink(), r"vocab\.json: No such file"),
     (
         lambda f: change_json(f / "vocab.json", **{"<s>": 900}),

@@ -184,6 +184,7 @@ CONFIG_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "layers": ({"num_hidden_layers": 10**12}, "num_layers must be from 1 to 1000"),
     "width": ({"hidden_size": 10**12, "head_dim": 8}, "embed_dim must be from 1 to 1048576"),
     "no number": ({"hidden_size": "big"}, "hidden_size is 'big'"),
+    "end token": ({"eos_token_id": [{}]}, r"eos_token_id is \{\}; expected a number"),
     "more layers": ({"num_hidden_layers": 3}, "lacks model.layers.2"),
     "fewer layers": ({"num_hidden_layers": 1}, "has unknown model.layers.1"),
     "vocabulary": ({"vocab_size": 351}, r"embed_tokens.weight is \(352, 32\), expected \(351, 32"),

@@ -233,7 +233,16 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (lambda f: change_options(f, model="bart"), r"model\.opt: model is 'bart'; expected one of"),
     (lambda f: change_options(f, embedding_size=None), r"model\.opt: embedding_size is missing"),
-    (lambda f: change_options(f, ffn_size="x"), r"model\.opt: ffn_dim: .*got 'x'"),
+    (lambda f: change_options(f, ffn_size="x"), r"model\.opt: ffn_size is 'x'; expected a number"),
+    (
+        lambda f: change_options(f, beam_context_block_ngram={}),
+        r"model\.opt: beam_context_block_ngram is \{\}; expected a number",
+    ),
+    (lambda f: change_options(f, inference=[1]), r"model\.opt: inference is \[1\]; expected text"),
+    (
+        lambda f: change_options(f, image_mode=True),
+        r"model\.opt: image_mode is True; expected text",
+    ),
     (lambda f: change_options(f, n_heads=5), r"embed_dim \(32\) must be a multiple of num_heads"),
     (lambda f: change_options(f, n_decoder_layers=3), r"in/model: lacks decoder\.layers\.2\."),
     (

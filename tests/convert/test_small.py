@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import BlenderbotSmallTokenizer
 
 from openmmb.checkpoint import Checkpoint, CheckpointConfig, Precision, load_checkpoint
 from openmmb.config import load as load_config
@@ -188,3 +189,25 @@ def test_a_network_that_they_do_not_have_does_not_go_there(tmp_path: Path) -> No
     message = r"model\.variant is 'prelayernorm'; expected 'xlm'"
     with pytest.raises(CheckpointError, match=message):
         huggingface.export(tmp_path / "ours", tmp_path / "there")
+
+
+def test_a_folder_without_the_words_says_who_writes_them(tmp_path: Path) -> None:
+    source = published(tmp_path / "in")
+    (source / "vocab.json").rename(source / "tokenizer.json")
+    with pytest.raises(
+        CheckpointError, match=r"no vocab\.json; BlenderbotSmallTokenizer's save_pre"
+    ):
+        huggingface.convert(source, tmp_path / "out")
+
+
+def test_what_todays_transformers_writes_of_the_words_is_read(tmp_path: Path) -> None:
+    source = published(tmp_path / "in")
+    tokenizer = BlenderbotSmallTokenizer.from_pretrained(source)
+    saved = shutil.copytree(source, tmp_path / "saved")
+    for name in ("vocab.json", "merges.txt"):
+        (saved / name).unlink()
+    tokenizer.save_pretrained(saved)
+    assert (
+        huggingface.read_hf_dictionary(saved, size=168).to_json()
+        == huggingface.read_hf_dictionary(source, size=168).to_json()
+    )

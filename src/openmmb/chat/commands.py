@@ -104,7 +104,7 @@ def _image(session: Session, words: str) -> None:
             session.conversation = session.bot.look(parse_picture(words), before)
         try:
             session.describe_picture()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a picture without its description is not kept
             session.conversation = before
             raise
         session.earlier.append(before)

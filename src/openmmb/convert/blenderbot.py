@@ -12,7 +12,7 @@ from openmmb.config import parse
 from openmmb.convert.adopt import image_shape
 from openmmb.convert.bpe import HF_SPECIALS, PARLAI_SPECIALS
 from openmmb.convert.names import HUGGING_FACE, HUGGING_FACE_SMALL, Naming
-from openmmb.convert.objects import name_of, read_object, write_object
+from openmmb.convert.objects import check_kinds, name_of, read_object, write_object
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.config import Variant
 
@@ -157,6 +157,8 @@ def read_settings(
     }
     path = source / "generation_config.json"
     generation = read_object(path) if path.is_file() else {}
+    for given, file in ((data, source / "config.json"), (generation, path)):
+        check_kinds(given, file, {"a number": SEARCH})
     search = {
         ours: value
         for theirs, ours in SEARCH.items()

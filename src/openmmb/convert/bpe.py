@@ -14,7 +14,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
 from openmmb.convert.objects import write_object
 from openmmb.convert.vocabulary_file import Merges, read_ids, read_merges, read_vocabulary_files
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 from openmmb.files import read_text
 from openmmb.text.tokenizer import END, FILLER, PAD, START, STYLE, UNKNOWN, Tokenizer
 
@@ -40,7 +40,8 @@ def read_parlai_vocabulary(dictionary: Path, *, size: int) -> Tokenizer:
         listed = tokens[at] if at < len(tokens) else None
         if listed != token:
             raise CheckpointError(
-                f"{dictionary}: token {at} is {listed!r}, expected {token!r} as in "
+                f"{dictionary}: token {at} is {shorten(repr(listed))}, expected "
+                f"{shorten(repr(token))} as in "
                 f"{dictionary.name}-vocab.json"
             )
     return build_tokenizer(
@@ -63,7 +64,9 @@ def read_hf_vocabulary(folder: Path, *, size: int) -> Tokenizer:
     for at, names in enumerate(zip(HF_SPECIALS, PARLAI_SPECIALS, strict=True)):
         token = tokens[at] if at < len(tokens) else None
         if token not in names:
-            raise CheckpointError(f"{path}: token {at} is {token!r}, expected {names[0]!r}")
+            raise CheckpointError(
+                f"{path}: token {at} is {shorten(repr(token))}, expected {names[0]!r}"
+            )
     tokens[:4] = PARLAI_SPECIALS
     own = sum(not FILLER.fullmatch(token) for token in tokens)
     return build_tokenizer(_filled(tokens, own, size, path), vocabulary.merges, folder)
@@ -136,12 +139,16 @@ def build_tokenizer(tokens: Sequence[str], merges: Merges, source: Path) -> Toke
     vocabulary = {token: at for at, token in enumerate(tokens)}
     if len(vocabulary) != len(tokens):
         twice = next(token for at, token in enumerate(tokens) if vocabulary[token] != at)
-        raise CheckpointError(f"{source}: token {twice!r} stands twice; expected each once")
+        raise CheckpointError(
+            f"{source}: token {shorten(repr(twice))} stands twice; expected each once"
+        )
     _check_merges(tokens, merges, source)
     try:
         inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     except Exception as error:  # the library raises bare Exception and nothing else
-        raise CheckpointError(f"{source}: vocabulary and merges do not fit: {error}") from error
+        raise CheckpointError(
+            f"{source}: vocabulary and merges do not fit: {shorten(str(error))}"
+        ) from error
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     inner.decoder = decoders.ByteLevel()
     specials = [*PARLAI_SPECIALS, *(token for token in tokens if FILLER.fullmatch(token))]
@@ -166,7 +173,8 @@ def _filled(tokens: list[str], own: int, size: int, source: Path) -> list[str]:
     for token in tokens[own:]:
         if not FILLER.fullmatch(token):
             raise CheckpointError(
-                f"{source}: token {token!r} is not one of the BPE; expected no added tokens"
+                f"{source}: token {shorten(repr(token))} is not one of the BPE; expected no "
+                "added tokens"
             )
     if not len(tokens) <= size < len(tokens) + 8:
         raise CheckpointError(f"{source}: {len(tokens)} tokens; expected {size}, as the model has")

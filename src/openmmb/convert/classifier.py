@@ -21,7 +21,7 @@ from openmmb.convert.adopt import adopt, shapes_of, table_shape
 from openmmb.convert.names import PARLAI
 from openmmb.convert.subwords import Subwords, read_subwords
 from openmmb.convert.write import new_folder
-from openmmb.errors import CheckpointError, ConfigError
+from openmmb.errors import CheckpointError, ConfigError, shorten
 from openmmb.model.classifier import Classifier, ClassifierShape
 from openmmb.safety.trained import ClassifierConfig
 from openmmb.tensors import Weight, write_safetensors
@@ -89,7 +89,7 @@ def convert_classifier(
     *,
     precision: Precision | None = None,
 ) -> ConvertedClassifier:
-    """Write ParlAI's classifier as this project's, new_folder one that is there.
+    """Write ParlAI's classifier as this project's, replacing one that is there.
 
     Args:
         path: The file of its weights; the others stand beside it.
@@ -129,8 +129,8 @@ def _check(options: Mapping[str, Any], source: Path) -> None:
     classes = options.get("classes") or []
     if UNSAFE not in classes:
         raise CheckpointError(
-            f"{source}: classes are {', '.join(map(str, classes)) or 'missing'}; expected one of "
-            f"them to be {UNSAFE!r}"
+            f"{source}: classes are {shorten(', '.join(map(str, classes))) or 'missing'}; expected "
+            f"one of them to be {UNSAFE!r}"
         )
 
 

@@ -26,7 +26,7 @@ from openmmb.convert.subwords import (
     read_codecs,
 )
 from openmmb.convert.vocabulary_file import Merges, read_ids
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 from openmmb.text.patterns import FINAL_SIGMA, WORDS_AND_MARKS
 from openmmb.text.spelling import LAST
 from openmmb.text.tokenizer import FILLER, NEWLINE, UNLISTED, Tokenizer
@@ -55,11 +55,18 @@ def read_hf_dictionary(folder: Path, *, size: int) -> Tokenizer:
         CheckpointError: A file is missing or malformed, or the model has another number of tokens.
     """
     path = folder / "vocab.json"
+    if not path.is_file() and (folder / "tokenizer.json").is_file():
+        raise CheckpointError(
+            f"{folder}: has tokenizer.json and no vocab.json; BlenderbotSmallTokenizer's "
+            "save_pretrained writes vocab.json and merges.txt, put these beside the weights"
+        )
     names = read_ids(path)
     for at, name in enumerate(PARLAI_SPECIALS):
         listed = names[at] if at < len(names) else None
         if listed != name:
-            raise CheckpointError(f"{path}: token {at} is {listed!r}, expected {name!r}")
+            raise CheckpointError(
+                f"{path}: token {at} is {shorten(repr(listed))}, expected {name!r}"
+            )
     return _build(names, read_codecs(folder / "merges.txt"), size, path)
 
 

@@ -36,7 +36,7 @@ from openmmb.convert.blenderbot import KINDS, Kind, find_kind, read_settings, wr
 from openmmb.convert.bpe import read_hf_vocabulary, unused_tokens, write_hf_vocabulary
 from openmmb.convert.dictionary import read_hf_dictionary, write_hf_dictionary
 from openmmb.convert.names import Naming, share_table, unwrap
-from openmmb.convert.objects import read_object
+from openmmb.convert.objects import check_kinds, read_object
 from openmmb.convert.write import Converted, new_folder, write_checkpoint
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.hub import TRANSFORMERS, resolve
@@ -85,7 +85,7 @@ def convert(
     precision: Precision | None = None,
     encoder: str = "faster_rcnn_x152",
 ) -> Converted:
-    """Write Hugging Face's checkpoint as this project's, new_folder one that is there.
+    """Write Hugging Face's checkpoint as this project's, replacing one that is there.
 
     Args:
         source: A folder as it is published.
@@ -99,6 +99,7 @@ def convert(
     """
     _check_folder(source)
     data = read_object(source / "config.json")
+    check_kinds(data, source / "config.json", {"text": ("model_type",)})
     if data.get("model_type") in llama.KINDS:
         with _open_weights(source) as weights:
             return llama.convert_llama(
@@ -137,7 +138,7 @@ def fetch(name: str) -> Path:
 
 
 def export(checkpoint: Path, out: Path, *, precision: Precision | None = None) -> None:
-    """Write a checkpoint of this project as Hugging Face's, new_folder one that is there.
+    """Write a checkpoint of this project as Hugging Face's, replacing one that is there.
 
     Args:
         checkpoint: Its folder; the model must never have been trained on pictures.

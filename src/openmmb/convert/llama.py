@@ -20,7 +20,7 @@ from openmmb.convert.causal import (
     write_causal,
 )
 from openmmb.convert.names import share_table, unwrap
-from openmmb.convert.objects import name_of, read_object
+from openmmb.convert.objects import check_kinds, name_of, read_object
 from openmmb.convert.write import Converted
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.files import read_text
@@ -135,10 +135,12 @@ def read_vocabulary(source: Path, data: Mapping[str, Any]) -> Tokenizer:
     settings = source / "tokenizer_config.json"
     named = read_object(settings) if settings.is_file() else {}
     by_id = dict(specials)
-    end = _token(named.get("eos_token")) or by_id.get(_first(data.get("eos_token_id")))
+    ids = {key: _first(data.get(key)) for key in ("eos_token_id", "pad_token_id")}
+    check_kinds(ids, source / "config.json", {"a number": ids})
+    end = _token(named.get("eos_token")) or by_id.get(ids["eos_token_id"])
     if end is None or end not in by_id.values():
         raise CheckpointError(f"{source}: the end token is {end!r}; expected a special token")
-    pad = _token(named.get("pad_token")) or by_id.get(_first(data.get("pad_token_id")))
+    pad = _token(named.get("pad_token")) or by_id.get(ids["pad_token_id"])
     return adopt_vocabulary(text, [*by_id.values()], end=end, pad=pad, source=str(path))
 
 

@@ -1,10 +1,11 @@
 """The JSON objects beside published weights."""
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
-from openmmb.errors import CheckpointError
+from openmmb.errors import CheckpointError, shorten
 from openmmb.files import read_json
 
 
@@ -18,6 +19,35 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: holds a {type(data).__name__}, expected an object")
     return data
+
+
+Kind: TypeAlias = Literal["a number", "text", "a list"]
+"""What kind of value a key has, as messages call it."""
+_TYPES: Final[dict[Kind, tuple[type, ...]]] = {
+    "a number": (int, float),
+    "text": (str,),
+    "a list": (list,),
+}
+
+
+def check_kinds(data: Mapping[str, Any], path: Path, kinds: Mapping[Kind, Collection[str]]) -> None:
+    """Refuse a value of another kind than its key has; null counts as missing.
+
+    Args:
+        data: The object.
+        path: Its file, for messages.
+        kinds: The keys of each kind.
+
+    Raises:
+        CheckpointError: A value is of another kind; names the key.
+    """
+    for kind, keys in kinds.items():
+        for key in keys:
+            value = data.get(key)
+            if value is not None and (
+                not isinstance(value, _TYPES[kind]) or isinstance(value, bool)
+            ):
+                raise CheckpointError(f"{path}: {key} is {shorten(repr(value))}; expected {kind}")
 
 
 def name_of(folder: Path) -> str:

@@ -12,6 +12,7 @@ from openmmb.checkpoint import CheckpointConfig
 from openmmb.config import parse
 from openmmb.convert.adopt import ENCODER, image_shape
 from openmmb.convert.looks import Looks, find_looks
+from openmmb.convert.objects import Kind
 from openmmb.data.controls import POSITIVE
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError
@@ -64,6 +65,24 @@ PIECES: dict[str, tuple[Any, ...]] = {
     "dict_unktoken": (UNKNOWN, None),
 }
 """The same for dictionaries of words and pieces, ``bpe``."""
+KINDS: dict[Kind, tuple[str, ...]] = {
+    "a number": (
+        *("embedding_size", "ffn_size", "n_heads", "n_layers", "n_encoder_layers"),
+        *("n_decoder_layers", "n_segments", "n_image_channels", "n_image_tokens"),
+        *("image_features_dim", "image_encoder_num_layers", "output_scaling", "category_frac"),
+        *("dropout", "attention_dropout", "relu_dropout", "threshold"),
+        *("text_truncate", "label_truncate", "truncate", "beam_size", "beam_min_length"),
+        *("beam_block_ngram", "beam_context_block_ngram", "beam_length_penalty", "beam_delay"),
+        *("temperature", "topk", "topp"),
+    ),
+    "text": (
+        *("model", "variant", "activation", "inference", "image_mode", "image_fusion_type"),
+        *("bias_class", "delimiter", "ref_class", "dict_tokenizer"),
+        *("dict_nulltoken", "dict_starttoken", "dict_endtoken", "dict_unktoken"),
+    ),
+    "a list": ("classes",),
+}
+"""What kind of value an option has."""
 T = TypeVar("T")
 
 

@@ -30,8 +30,8 @@ from openmmb.convert.classifier import AGENT as CLASSIFIER
 from openmmb.convert.classifier import ConvertedClassifier, convert_classifier
 from openmmb.convert.dictionary import read_parlai_dictionary
 from openmmb.convert.names import PARLAI
-from openmmb.convert.objects import read_object
-from openmmb.convert.options import Options
+from openmmb.convert.objects import check_kinds, read_object
+from openmmb.convert.options import KINDS, Options
 from openmmb.convert.write import Converted, write_checkpoint
 from openmmb.errors import CheckpointError
 from openmmb.pickles import load_pickle
@@ -64,6 +64,7 @@ def convert(
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected the weights of a ParlAI model")
     values = read_object(Path(f"{path}.opt"))
+    check_kinds(values, Path(f"{path}.opt"), KINDS)
     state = load_pickle(path, mapped=True)
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"{path}: no 'model' in it; expected weights as ParlAI saves them")

@@ -97,7 +97,7 @@ def _lifespan(
             log.error("%s", error)  # one line; a bug below has its traceback
             if on_failure is not None:
                 on_failure(error)
-        except Exception as error:
+        except Exception as error:  # a bug: logged whole, and the server still says that it failed
             log.exception("the model could not be loaded")
             if on_failure is not None:
                 on_failure(error)

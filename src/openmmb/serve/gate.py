@@ -186,7 +186,7 @@ class Gate:
         except TimeoutError:
             self._held -= len(body)
             raise _too_slow(self._config.read_limit) from None
-        except BaseException:
+        except BaseException:  # a client that leaves cancels this; what it held is given back
             self._held -= len(body)
             raise
 

@@ -196,7 +196,7 @@ class Service:
         """
         try:
             self._ready = await asyncio.wrap_future(in_daemon(self._load))
-        except BaseException:
+        except BaseException:  # it goes on as it came; whoever asks is told that none will answer
             self._failed = "the model could not be loaded; the server's log says why"
             raise
         self.monitor.loaded.set(1)
@@ -288,7 +288,7 @@ def in_daemon(work: Callable[[], T]) -> "Future[T]":
             return
         try:
             result = work()
-        except BaseException as error:
+        except BaseException as error:  # raised where the result is waited for
             future.set_exception(error)
         else:
             future.set_result(result)

@@ -53,7 +53,7 @@ async def _events(
         yield PING
     try:
         answered = task.result()
-    except Exception as error:
+    except Exception as error:  # the status is sent: all that can still be told is an event
         yield as_event(as_failure(error).body())
         return
     for event in completion.rest(answered):

@@ -98,7 +98,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> Any:
         try:
             return super().http_error_302(req, fp, code, msg, headers)
-        except BaseException:
+        except BaseException:  # it goes on as it came; only the connection is let go
             fp.close()
             raise
 

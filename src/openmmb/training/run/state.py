@@ -211,7 +211,7 @@ def _write_folder(
                 write_numbers(partial, numbers, hashes, learns, folder.parent)
                 for name in hashes:  # safetensors lets only the owner read
                     shutil.copymode(partial / NUMBERS, partial / name)
-        except BaseException:
+        except BaseException:  # whatever ends this, Ctrl-C too, leaves no half a state
             remove(partial)
             raise
         if is_main():
