@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import CheckpointError, ConfigError, unknown
-from openmmb.files import OWN, cache_folder, open_text, read_json, read_text, replacing, write_whole
+from openmmb.files import (
+    OWN,
+    PARTIAL,
+    cache_folder,
+    kept_aside,
+    open_text,
+    read_json,
+    read_text,
+    replacing,
+    write_whole,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -120,6 +130,21 @@ def test_what_somebody_has_beside_a_file_stays(left: str, tmp_path: Path) -> Non
     assert (tmp_path / left / "thesis.txt").read_text(encoding="utf-8") == "mine"
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "second"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_kept_aside_is_there_for_the_next_call(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with kept_aside(tmp_path / "a", PARTIAL) as folder:
+            (folder / "half").write_text("half")
+            with kept_aside(tmp_path / "a", PARTIAL) as other:  # in use, so another one
+                assert other.name == "a.partial-1"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with kept_aside(tmp_path / "a", PARTIAL) as folder:
+        assert (folder.name, (folder / "half").read_text()) == ("a.partial", "half")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_of_one_file_are_not_in_each_others_way(tmp_path: Path) -> None:

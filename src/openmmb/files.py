@@ -99,12 +99,44 @@ def aside(path: Path, ending: str) -> Iterator[Path]:
             _remove_aside(folder)
 
 
-def _make_aside(path: Path, ending: str) -> tuple[Path, TextIO]:
-    """Make an empty folder beside ``path``; it is in use until its mark is closed."""
+@contextmanager
+def kept_aside(path: Path, ending: str) -> Iterator[Path]:
+    """Make a folder as ``aside`` does, that stays with what is in it where the block fails.
+
+    The next call gives the same one, so that what took long can be gone on with.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder, mark = _make_aside(path, ending, keeps=True)
+    with mark:
+        try:
+            yield folder
+        except BaseException:  # a killed process would have left it too
+            if len(list(folder.iterdir())) == 1:  # its mark
+                _remove_aside(folder)
+            raise
+        _remove_aside(folder)
+
+
+def _make_aside(path: Path, ending: str, *, keeps: bool = False) -> tuple[Path, TextIO]:
+    """Make an empty folder beside ``path``; it is in use until its mark is closed.
+
+    Args:
+        path: What it stands beside.
+        ending: Ends its name.
+        keeps: Take one that was left, with what is in it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for number in count():
         folder = path.with_name(f"{path.name}{ending}" + (f"-{number}" if number else ""))
         if _is_left(folder):
+            if keeps:
+                mark = (folder / OWN).open("w")
+                if _lock(mark):
+                    return folder, mark
+                mark.close()  # another process has come first
+                continue
             _remove_aside(folder)
         with suppress(FileExistsError):
             folder.mkdir()

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import io
 import json
 import os
 import struct
@@ -306,6 +307,13 @@ def test_a_flag_that_cannot_be_is_one_line(
     flags: list[str], reason: str, tiny: str, complaint: Callable[..., str]
 ) -> None:
     assert reason in complaint("reply", "Hi", tiny, *flags)
+
+
+def test_standard_input_without_a_message_is_one_line(
+    complaint: Callable[..., str], tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    assert "-: standard input is empty; expected a message" in complaint("reply", "-", tiny)
 
 
 def test_a_message_has_a_longest_length(tiny: str, complaint: Callable[..., str]) -> None:

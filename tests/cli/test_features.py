@@ -114,9 +114,18 @@ def test_mistakes_are_one_line(photos: Path, capsys: pytest.CaptureFixture[str])
 def test_nothing_done_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for name in ("", "bad.png"):
+    for name, problem in (
+        ("", "no pictures"),
+        ("notes.txt", "no pictures; files of other kinds: 1"),
+        ("bad.png", "no picture that can be read"),
+    ):
         if name:
             (photos / name).write_text("no")
+        assert not (tmp_path / "features").exists()
         assert main(args(photos, tmp_path / "features")) == 2
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last == f"openmmb features: {photos}: no picture that can be read"
+        assert last == f"openmmb features: {photos}: {problem}"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main([*args(empty, tmp_path / "features"), "--verify"]) == 2
+    assert capsys.readouterr().err == f"openmmb features: {empty}: no pictures\n"

@@ -110,8 +110,9 @@ def test_lines_are_read_from_standard_input(judge: Judge, monkeypatch: pytest.Mo
             "answer": "",
         }
     ]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    assert judge("-") == (0, "")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))  # nothing judged is not all safe
+    message = "openmmb safety: -: standard input is empty; expected a text a line\n"
+    assert judge("-") == (2, message)
 
 
 def test_nothing_in_a_text_steers_the_terminal(judge: Judge) -> None:

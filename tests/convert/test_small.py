@@ -17,6 +17,7 @@ from transformers import BlenderbotSmallTokenizer
 from openmmb.checkpoint import Checkpoint, CheckpointConfig, Precision, load_checkpoint
 from openmmb.config import load as load_config
 from openmmb.convert import huggingface, parlai
+from openmmb.convert.dictionary import read_hf_dictionary
 from openmmb.data.batch import collate
 from openmmb.data.encode import encode
 from openmmb.data.example import Example
@@ -208,6 +209,6 @@ def test_what_todays_transformers_writes_of_the_words_is_read(tmp_path: Path) ->
         (saved / name).unlink()
     tokenizer.save_pretrained(saved)
     assert (
-        huggingface.read_hf_dictionary(saved, size=168).to_json()
-        == huggingface.read_hf_dictionary(source, size=168).to_json()
+        read_hf_dictionary(saved, size=168).to_json()
+        == read_hf_dictionary(source, size=168).to_json()
     )

@@ -147,3 +147,46 @@ def avif_that_lies(side: int) -> bytes:
     at = data.index(b"ispe")
     data[at + 8 : at + 16] = struct.pack(">II", 64, 64)
     return bytes(data)
+
+
+def webp_of_codes(side: int) -> bytes:
+    """Return a lossless WebP with 65,536 groups of codes, the most that there can be.
+
+    Each takes five kilobytes of tables, whatever the picture's size; a group is for 4 x 4 pixels.
+    Built after the specification of the lossless bitstream, RFC 9649, section 3.
+    """
+    bits: list[int] = []
+
+    def put(value: int, count: int) -> None:
+        bits.extend(value >> at & 1 for at in range(count))
+
+    def put_literals(alphabet: int) -> None:
+        """Put a code of 8 bits for each byte, and none for what else is in the alphabet."""
+        put(0, 1)
+        put(8, 4)
+        for length in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8):  # in their order in the file
+            put(int(length in (0, 8)), 3)
+        put(0, 1)
+        for symbol in range(alphabet):
+            put(int(symbol < 256), 1)
+
+    put(0x2F, 8)
+    put(side - 1, 14)
+    put(side - 1, 14)
+    put(0, 6)  # no transparency, version, no transform, no cache
+    put(1, 4)  # groups, for 4 x 4 pixels each
+    put(0, 1)
+    put_literals(256 + 24)
+    put_literals(256)
+    put(1, 4)  # a code of one symbol
+    put(1, 4)
+    put(1, 4)
+    for block in range((side // 4) ** 2):
+        for byte in (block & 255, block >> 8 & 255):
+            put(int(f"{byte:08b}"[::-1], 2), 8)
+    for _ in range(65_536 * 5):
+        put(1, 4)
+    whole = int("".join(map(str, reversed(bits))), 2)
+    data = whole.to_bytes(2 * (len(bits) // 16 + 9), "little")
+    body = b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from openmmb.cli.flags import Lines, Switch
+from openmmb.errors import ConfigError
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
@@ -108,13 +109,17 @@ def safety(
     opened = open_guard(guard.config())
     before = tuple(map(tidy, context))
     unsafe = False
+    judged_any = False
     for line in _lines(text):
+        judged_any = True
         judged = tidy(line)
         verdicts = opened.ask_all(judged, before, side=side)
         refused = [verdict for verdict in verdicts if not verdict.safe]
         unsafe = unsafe or bool(refused)
         shown = _as_json(judged, verdicts) if json else _as_text(judged, verdicts)
         print(shown, flush=True)
+    if not judged_any:
+        raise ConfigError("-: standard input is empty; expected a text a line")
     if unsafe:
         raise SystemExit(1)
 

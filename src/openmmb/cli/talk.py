@@ -194,7 +194,10 @@ def _read_message() -> str:
 
     if sys.stdin is None:
         raise ConfigError("-: standard input is closed")
-    return sys.stdin.read(MAX_CHARACTERS + 1)
+    message = sys.stdin.read(MAX_CHARACTERS + 1)
+    if not message.strip():
+        raise ConfigError("-: standard input is empty; expected a message")
+    return message
 
 
 def _tell_cut(message: str, begun: "Conversation", bot: "Bot") -> None:

@@ -11,8 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from PIL import Image
+
 from openmmb.errors import ImageError
-from openmmb.vision.decoding import Budget, decode
+from openmmb.vision.decoding import Budget, decode, too_much
 from openmmb.vision.formats import find_format
 from openmmb.vision.pixels import bands
 
@@ -24,6 +26,9 @@ ANSWER: Final = struct.Struct(">III")
 
 _SLACK: Final = 64 * 2**20
 """For what decoders take whatever the picture, and for what the allocator does not give back."""
+
+_RESERVE: Final = 8 * 2**20
+"""Held while a picture is decoded, so that something can be said where memory has run out."""
 
 
 def main() -> None:
@@ -42,18 +47,30 @@ def main() -> None:
 
 
 def _answer(data: bytes, budget: Budget, target: BinaryIO) -> None:
-    kind = find_format(data)
+    reserve = bytearray(_RESERVE)
     try:
-        if kind is None:
-            raise ImageError("not a picture")
-        image = decode(data, kind, budget)
-    except ImageError as error:
-        message = str(error).encode("utf-8", "backslashreplace")
+        image = _decode(data, budget)
+    except MemoryError:  # so little is left that decoding could not say so itself
+        reserve.clear()
+        image = too_much(budget)
+    if isinstance(image, str):
+        message = image.encode("utf-8", "backslashreplace")
         target.write(ANSWER.pack(len(message), 0, 0) + message)
         return
     target.write(ANSWER.pack(0, *image.size))
     for box in bands(image.size):
         target.write(image.crop(box).tobytes())
+
+
+def _decode(data: bytes, budget: Budget) -> Image.Image | str:
+    """Return the picture, or what is wrong with it."""
+    kind = find_format(data)
+    if kind is None:
+        return "not a picture"
+    try:
+        return decode(data, kind, budget)
+    except ImageError as error:
+        return str(error)
 
 
 def _limit_time(seconds: float) -> None:

@@ -1,8 +1,8 @@
 """Decoding in a process of its own, for decoders that nothing else can stop.
 
-The decoders of TIFF, AVIF and HEIC are one call each, in libraries that print and have been known
-to crash; that of run-length encoded BMP is Python. Such a picture is decoded by another process,
-whose memory and processor time the system limits.
+The decoders of WebP, TIFF, AVIF and HEIC are one call each, in libraries that print, have been
+known to crash, or take memory that no header tells of; that of run-length encoded BMP is Python.
+Such a picture is decoded by another process, whose memory and processor time the system limits.
 """
 
 import os

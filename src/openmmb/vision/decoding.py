@@ -85,7 +85,7 @@ def decode(data: bytes, kind: Format, budget: Budget) -> Image.Image:
             image.close()  # before the turn, which takes as much again
             return finish(rgb, turn)
         except MemoryError as error:
-            raise ImageError(_too_much(budget)) from error
+            raise ImageError(too_much(budget)) from error
         except DAMAGE as error:
             raise ImageError(f"damaged {kind.name}: {reason(error)}") from error
 
@@ -148,7 +148,7 @@ def _open(file: io.BytesIO, kind: Format, budget: Budget) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{reason(error)}; at most {budget.pixels} pixels are decoded") from error
     except MemoryError as error:
-        raise ImageError(_too_much(budget)) from error
+        raise ImageError(too_much(budget)) from error
     except DAMAGE as error:
         raise ImageError(f"damaged header: {reason(error)}") from error
 
@@ -170,7 +170,8 @@ def _find_scale(size: tuple[int, int], data: bytes, budget: Budget) -> int:
     )
 
 
-def _too_much(budget: Budget) -> str:
+def too_much(budget: Budget) -> str:
+    """Say that decoding took too much memory."""
     return f"takes over {budget.memory} bytes to decode"
 
 

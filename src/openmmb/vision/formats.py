@@ -23,7 +23,7 @@ class Format:
 
 JPEG: Final = Format("JPEG", 8)
 PNG: Final = Format("PNG", 8)
-WEBP: Final = Format("WEBP", 24)
+WEBP: Final = Format("WEBP", 24, apart=True)  # what its codes take, its pixels do not tell
 GIF: Final = Format("GIF", 8)
 BMP: Final = Format("BMP", 8, apart=True)
 TIFF: Final = Format("TIFF", 10, apart=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from openmmb.errors import DataError
+from openmmb.files import OWN
 from openmmb.tasks.download.fetch import RECORD, fetch
+from openmmb.tasks.download.resumable import UnreachableError
 from openmmb.tasks.download.sources import SOURCES, Source
 from tests.tasks.download.archives import tar
-from tests.tasks.download.server import Site
+from tests.tasks.download.server import Site, drop_at, hang_up
 
 ARCHIVE = tar({"set/train.json": b"[1]", "set/README": b"#", "set/a_1.txt": b"a"})
 FILES = {"train.json": b"[1]", "a_1.txt": b"a"}
@@ -90,8 +92,10 @@ def test_another_publication_replaces_what_was_fetched(
 
 
 def test_an_interrupted_unpacking_begins_again(site: Site, archive: Source, tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "set.tgz").write_bytes(ARCHIVE)
+    begun = tmp_path / "set" / "set.tgz.partial"
+    begun.mkdir(parents=True)
+    (begun / OWN).touch()
+    (begun / "set.tgz").write_bytes(ARCHIVE)
     (tmp_path / "set" / "train.json").write_bytes(b"[1]")
     fetch(archive, tmp_path)
     found = content(tmp_path)
@@ -100,11 +104,42 @@ def test_an_interrupted_unpacking_begins_again(site: Site, archive: Source, tmp_
     assert site.requests == []
 
 
-def test_an_archive_of_another_content_is_fetched_again(archive: Source, tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "set.tgz").write_bytes(b"half of it")
+def test_an_interrupted_transfer_is_gone_on_with(
+    site: Site, archive: Source, tmp_path: Path
+) -> None:
+    site.faults["/x/set.tgz"] = [drop_at(50)] + [hang_up] * 9
+    with pytest.raises(UnreachableError, match="50 bytes are kept"):
+        fetch(archive, tmp_path, wait=lambda _: None)
+    site.faults.clear()
     fetch(archive, tmp_path)
-    assert content(tmp_path)["train.json"] == b"[1]"
+    assert site.requests[-1][1] == "bytes=50-"
+    assert content(tmp_path).keys() == {*FILES, RECORD}
+
+
+@pytest.mark.parametrize("mine", [ARCHIVE, b"half of it"], ids=["the same", "another"])
+def test_somebodys_archive_of_that_name_stays(
+    mine: bytes, site: Site, archive: Source, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    for name in ("set.tgz", "set.tgz.partial"):
+        (tmp_path / "set" / name).write_bytes(mine)
+    fetch(archive, tmp_path)
+    found = content(tmp_path)
+    assert found["train.json"] == b"[1]"
+    assert (found["set.tgz"], found["set.tgz.partial"]) == (mine, mine)
+    assert len(site.requests) == (mine != ARCHIVE)
+
+
+def test_somebodys_folder_in_the_place_of_a_file_stays(
+    site: Site, archive: Source, words: Source, tmp_path: Path
+) -> None:
+    for source, name in ((archive, "train.json"), (words, "words.txt"), (archive, "a_1.txt")):
+        mine = tmp_path / name / "set" / name
+        mine.mkdir(parents=True)
+        (mine / "thesis.txt").write_bytes(b"mine")
+        with pytest.raises(DataError, match=rf"{name}: is "):
+            fetch(source, tmp_path / name)
+        assert (mine / "thesis.txt").read_bytes() == b"mine"
 
 
 def test_ones_own_files_are_not_written_over(

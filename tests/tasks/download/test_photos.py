@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from openmmb.errors import DataError
 from openmmb.tasks.download import photos as module
 from openmmb.tasks.download.photos import REPORT, fetch_photos
 from openmmb.tasks.download.resumable import UnreachableError
@@ -81,6 +82,23 @@ def test_a_server_that_is_gone_ends_it(
     with pytest.raises(UnreachableError, match=r"\.jpg: .*, 5 times in a row"):
         fetch_photos(photos, IDS, tmp_path, workers=1, wait=lambda _: None)
     assert {f"{IDS[0]}.jpg", f"{IDS[1]}.jpg"} <= names(tmp_path / "photos")
+
+
+def test_what_somebody_has_there_stays(site: Site, photos: Photos, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    mine = folder / f"{IDS[0]}.jpg"
+    mine.mkdir(parents=True)
+    (mine / "thesis.txt").write_text("mine")
+    partial = folder / f"{IDS[1]}.jpg.partial"
+    partial.write_text("mine")
+    report = fetch_photos(photos, IDS, tmp_path)
+    assert report.missing[IDS[0]].startswith(f"{mine}: is there, and is not a photograph")
+    assert (report.fetched, partial.read_text()) == (4, "mine")
+    assert (mine / "thesis.txt").read_text() == "mine"
+    (folder / REPORT).write_text('["mine"]\n')
+    with pytest.raises(DataError, match=r"missing\.jsonl: is there, and is not a report of miss"):
+        fetch_photos(photos, IDS, tmp_path)
+    assert (folder / REPORT).read_text() == '["mine"]\n'
 
 
 def test_the_address_of_a_photograph_is_made_of_its_id() -> None:

@@ -76,3 +76,11 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message
 def test_a_weight_is_above_0() -> None:
     with pytest.raises(ValueError, match=r"weight must be above 0, got 0\.0"):
         LabelledConfig(name="diasafety", weight=0.0)
+
+
+def test_a_file_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    for text in ("labelled = " + "[" * 5000, "a" + ".a" * 100_000 + " = 1", "labelled"):
+        path.write_text(text, encoding="utf-8")
+        assert not is_classifier_recipe(path)
+    assert not is_classifier_recipe(tmp_path / "missing.toml")

@@ -22,6 +22,7 @@ from openmmb.training.run.config import ValidConfig
 from openmmb.training.run.log import Record
 from openmmb.training.run.update import MAX_SKIPPED
 from openmmb.training.train import train
+from tests.build import PICTURES as IDS
 from tests.build import tiny_features
 from tests.training.build import PICTURES, TEXT, records, tiny_recipe
 
@@ -270,6 +271,41 @@ def test_data_that_have_changed_under_a_run_are_told(tmp_path: Path) -> None:
         train(recipe)
     path.write_text(written, encoding="utf-8")
     assert train(recipe).reason == "all steps done"
+
+
+def test_image_vectors_that_have_changed_under_a_run_are_told(tmp_path: Path) -> None:
+    features = tiny_features(tmp_path / "one")
+    recipe = tiny_recipe(
+        tmp_path, tasks=PICTURES, features=features, max_steps=5, save_every_steps=5
+    )
+    train(recipe)
+    moved = replace(recipe, data=replace(recipe.data, features=str(tmp_path / "moved")))
+    features.rename(tmp_path / "moved")
+    assert train(moved).reason == "all steps done"
+    other = tiny_features(tmp_path / "other", IDS[::-1])  # each id is another picture
+    changed = replace(recipe, data=replace(recipe.data, features=str(other)))
+    message = (
+        r"run: features was \w+ when state-00000005 was written, now is \w+; put back the data"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        train(changed)
+
+
+def test_polarities_that_have_changed_under_a_run_are_told(tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        tmp_path,
+        tasks=PICTURES,
+        features=tiny_features(tmp_path / "one"),
+        max_steps=5,
+        save_every_steps=5,
+    )
+    train(recipe)
+    path = tmp_path / "data" / "image_chat" / "personalities.json"
+    traits = json.loads(path.read_text(encoding="utf-8"))
+    traits["negative"].append(traits["positive"].pop())
+    path.write_text(json.dumps(traits), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"run: polarities was \w+ when state-00000005"):
+        train(recipe)
 
 
 def test_missing_data_is_told_before_anything_else_is_done(tmp_path: Path) -> None:

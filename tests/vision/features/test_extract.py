@@ -61,7 +61,7 @@ def test_a_run_is_reported(tmp_path: Path) -> None:
     expect(Features(tmp_path / "out"), images)
 
 
-@given(st.integers(0, 11), st.integers(1, 12), st.integers(1, 12), st.lists(st.integers(0, 11)))
+@given(st.integers(1, 11), st.integers(1, 12), st.integers(1, 12), st.lists(st.integers(0, 11)))
 @settings(max_examples=25)
 def test_any_stops_and_sizes_give_the_same(
     count: int, shard_size: int, batch_size: int, stops: list[int]

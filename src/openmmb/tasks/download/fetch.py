@@ -1,15 +1,17 @@
 """A published file, fetched, unpacked and written down, once."""
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from openmmb.errors import DataError
-from openmmb.files import read_text, write_whole
+from openmmb.files import PARTIAL, kept_aside, read_text, write_whole
 from openmmb.tasks.download.resumable import Progress, digest_of, download
 from openmmb.tasks.download.sources import Source
 from openmmb.tasks.download.unpack import unpack
@@ -58,7 +60,8 @@ def fetch(
     """Fetch a published file unless it has been.
 
     Whatever interrupts this, the same call goes on: the transfer where it was, the unpacking from
-    the start. An archive is deleted after it was unpacked.
+    the start. What came so far lies in a folder of this program's own, ``NAME.partial``. A file of
+    the right content that somebody has put in its place is taken, and stays.
 
     Args:
         source: The file.
@@ -67,8 +70,8 @@ def fetch(
         wait: Sleeps so many seconds before another attempt.
 
     Raises:
-        DataError: It cannot be had, is not what was published, or files that were not fetched are
-            in its place.
+        DataError: It cannot be had, is not what was published, or what was not fetched is in its
+            place.
     """
     folder = root / source.folder
     record = _read_record(folder / RECORD)
@@ -76,39 +79,37 @@ def fetch(
     if entry is not None and entry.digest == source.digest and _are_there(folder, entry.files):
         return Fetched(folder, len(entry.files), before=True)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / source.name
-    if entry is None:
-        _check_free(folder, source)
-    if not (path.is_file() and _is(path, source.digest)):
-        download(source.url, path, source.digest, limit=source.limit, progress=progress, wait=wait)
-    files = {source.name: path.stat().st_size}
-    if source.keep:
-        own = () if entry is None else entry.files
-        files = unpack(path, folder, source.keep, limit=source.limit, own=own)
-    record[source.name] = Entry(source.url, source.digest, files)
-    _write_record(folder / RECORD, record)
-    if source.keep:
-        path.unlink()
+    own = () if entry is None else entry.files
+    with kept_aside(folder / source.name, PARTIAL) as kept:
+        path = folder / source.name
+        if not _is(path, source.digest):
+            path = kept / source.name
+            if not _is(path, source.digest):
+                _check_free(folder, source, own)
+                get = partial(download, limit=source.limit, progress=progress, wait=wait)
+                get(source.url, path, source.digest)
+        if source.keep:
+            files = unpack(path, folder, source.keep, limit=source.limit, own=own)
+        else:
+            files = {source.name: path.stat().st_size}
+            path.replace(folder / source.name)
+        record[source.name] = Entry(source.url, source.digest, files)
+        _write_record(folder / RECORD, record)
     return Fetched(folder, len(files), before=False)
 
 
-def _check_free(folder: Path, source: Source) -> None:
-    """See that no file of somebody else's would be written over.
-
-    With the archive beside them, files are what an unpacking that was interrupted has left.
-    """
-    if source.keep and (folder / source.name).is_file():
-        return
+def _check_free(folder: Path, source: Source, own: Collection[str]) -> None:
+    """See, before gigabytes are fetched, that nothing of somebody else's would be written over."""
     for name in source.keep or (source.name,):
-        path = folder / name
-        if "*" not in name and path.is_file() and not _is(path, source.digest):
+        if "*" not in name and name not in own and os.path.lexists(folder / name):
             raise DataError(
-                f"{path}: is there, and was not fetched by this command; move it away to fetch it"
+                f"{folder / name}: is there, and was not fetched by this command; move it away to "
+                "fetch it"
             )
 
 
 def _is(path: Path, digest: str) -> bool:
-    return digest_of(path, digest.partition(":")[0]) == digest
+    return path.is_file() and digest_of(path, digest.partition(":")[0]) == digest
 
 
 def _are_there(folder: Path, files: dict[str, int]) -> bool:

@@ -1,6 +1,7 @@
 """Photographs, one by one; what cannot be had is skipped and written down."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmmb.errors import DataError
-from openmmb.files import PARTIAL, write_whole
+from openmmb.files import PARTIAL, aside, parse_json, read_text, write_whole
+from openmmb.outputs import check_file
 from openmmb.tasks.download.pace import Pace
 from openmmb.tasks.download.resumable import Progress, UnreachableError, receive
 from openmmb.tasks.download.sources import Photos
@@ -64,38 +66,43 @@ def fetch_photos(
 
     Raises:
         UnreachableError: The server cannot be reached; the same call goes on later.
+        DataError: Somebody's file is in the place of the report.
     """
     folder = root / photos.folder
     folder.mkdir(parents=True, exist_ok=True)
+    check_file(folder / REPORT, "a report of missing photographs", _is_report, error=DataError)
     wanted = sorted(set(image_ids))
     absent = [image_id for image_id in wanted if not (folder / f"{image_id}.jpg").is_file()]
     before = len(wanted) - len(absent)
     missing: dict[str, str] = {}
+    with aside(folder, PARTIAL) as unfinished:
 
-    def one(image_id: str) -> str | None:
-        return _fetch(photos, image_id, folder, wait)
+        def one(image_id: str) -> str | None:
+            return _fetch(photos, image_id, folder, unfinished, wait)
 
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for start in range(0, len(absent), AT_ONCE):
-            chunk = absent[start : start + AT_ONCE]
-            reasons = zip(chunk, pool.map(one, chunk), strict=True)
-            missing |= {image_id: reason for image_id, reason in reasons if reason is not None}
-            if progress is not None:
-                progress(before + start + len(chunk), len(wanted))
-    finally:
-        pool.shutdown(cancel_futures=True)
-        _write_report(folder / REPORT, missing)
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for start in range(0, len(absent), AT_ONCE):
+                chunk = absent[start : start + AT_ONCE]
+                reasons = zip(chunk, pool.map(one, chunk), strict=True)
+                missing |= {image_id: reason for image_id, reason in reasons if reason is not None}
+                if progress is not None:
+                    progress(before + start + len(chunk), len(wanted))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            _write_report(folder / REPORT, missing)
     return PhotoReport(folder, len(absent) - len(missing), before, missing)
 
 
 def _fetch(
-    photos: Photos, image_id: str, folder: Path, wait: Callable[[float], None]
+    photos: Photos, image_id: str, folder: Path, unfinished: Path, wait: Callable[[float], None]
 ) -> str | None:
     """Fetch one; return why it cannot be had, if so."""
     if not _ID.fullmatch(image_id):
         return "the id is not one of these photographs"
-    partial = folder / f"{image_id}.jpg{PARTIAL}"
+    target, partial = folder / f"{image_id}.jpg", unfinished / f"{image_id}.jpg"
+    if os.path.lexists(target):  # and is no file
+        return f"{target}: is there, and is not a photograph; move it away to fetch it"
     try:
         receive(photos.url_of(image_id), partial, limit=LIMIT, wait=wait, pace=Pace(LONGEST_S))
     except UnreachableError:
@@ -108,8 +115,18 @@ def _fetch(
     if not is_jpeg:
         partial.unlink()
         return f"{photos.url_of(image_id)}: what came is not a JPEG file"
-    partial.replace(folder / f"{image_id}.jpg")
+    partial.replace(target)
     return None
+
+
+def _is_report(path: Path) -> bool:
+    """Say whether a file is one that ``fetch_photos`` wrote."""
+    try:
+        lines = read_text(path, error=DataError).splitlines()
+        rows = [parse_json(line, str(path), error=DataError) for line in lines]
+    except DataError:
+        return False
+    return all(isinstance(row, dict) and row.keys() == {"image_id", "reason"} for row in rows)
 
 
 def _write_report(path: Path, missing: dict[str, str]) -> None:

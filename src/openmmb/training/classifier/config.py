@@ -1,11 +1,11 @@
 """A recipe of a classifier: everything that decides what its training run does."""
 
 import math
-import tomllib
 from dataclasses import field
 from pathlib import Path
 
-from openmmb.config import config, require
+from openmmb.config import config, read_toml, require
+from openmmb.errors import ConfigError
 from openmmb.model.classifier import ClassifierShape
 from openmmb.safety.reading import ReadConfig
 from openmmb.tasks.labelled import LABELS
@@ -86,6 +86,6 @@ class ClassifierRecipe(RunConfig):
 def is_classifier_recipe(path: Path) -> bool:
     """Say whether a recipe is one of a classifier; a file that cannot be read is not."""
     try:
-        return "labelled" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):  # whoever reads it as a recipe says what is wrong
+        return "labelled" in read_toml(path)
+    except ConfigError:  # whoever reads it as a recipe says what is wrong
         return False

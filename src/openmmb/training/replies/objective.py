@@ -18,6 +18,7 @@ from openmmb.model.loss import reply_loss
 from openmmb.model.network import TrainableNetwork
 from openmmb.training.replies.align import align
 from openmmb.training.replies.config import Recipe
+from openmmb.training.replies.digests import digest_pictures, digest_polarities, own_texts
 from openmmb.training.replies.prepare import Prepared
 from openmmb.training.replies.start import build_network
 from openmmb.training.run.log import Record
@@ -77,7 +78,7 @@ class Replies:
         return (*self.prepared.start.notes, *self.prepared.notes)
 
     def sizes(self, model: TrainableNetwork) -> Record:
-        """Count weights and examples, and tell their words from others."""
+        """Count weights and examples, and tell their words and pictures from others."""
         loader, tasks = self.prepared.loader, self.prepared.tasks
         sizes: Record = {
             "steps_per_epoch": loader.sampler.steps_per_epoch / self.recipe.data.accumulate,
@@ -86,8 +87,13 @@ class Replies:
         for task in tasks:
             sizes[f"examples/{task.config.name}"] = len(task.train)
             sizes[f"valid/{task.config.name}"] = len(task.valid)
-        examples = (one for task in tasks for one in chain(task.train, task.valid))
-        sizes["data"] = digest_texts(chain.from_iterable(map(_texts, examples)))
+        examples = [one for task in tasks for one in chain(task.train, task.valid)]
+        sizes["data"] = digest_texts(chain.from_iterable(map(own_texts, examples)))
+        if loader.batcher.views:
+            image_ids = {one.image_id for one in examples if one.image_id is not None}
+            sizes["features"] = digest_pictures(loader.batcher, image_ids)
+        if loader.batcher.controls.polarities:
+            sizes["polarities"] = digest_polarities(loader.batcher.controls.polarities)
         return sizes
 
     def _align(self, model: TrainableNetwork) -> None:
@@ -135,10 +141,3 @@ class Replies:
             label_smoothing=label_smoothing,
             banned_ids=tokenizer.unsaid_ids(),
         )
-
-
-def _texts(example: Example) -> tuple[str, ...]:
-    """Return what is an example's own: of what was said before only the first turn."""
-    image = example.image_id or ""
-    own = (example.reply, image, example.style or "", *example.references, *example.persona)
-    return (*own, *example.context[:1])

@@ -91,8 +91,8 @@ def extract(
     Raises:
         ConfigError: ``out`` was made by another encoder or with other settings, or is no folder of
             features, a URL is of no known kind, or pyarrow is not installed.
-        DataError: A source is missing or of no known kind, two pictures have the same id, or a
-            shard in ``out`` is not whole.
+        DataError: A source is missing or of no known kind, there are no pictures, two have the same
+            id, or a shard in ``out`` is not whole.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")

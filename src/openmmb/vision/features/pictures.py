@@ -68,8 +68,8 @@ def list_pictures(sources: Sequence[Path | str]) -> tuple[list[Picture], int]:
 
     Raises:
         ConfigError: A URL is of no known kind.
-        DataError: A source is missing or of no known kind, two pictures have the same id, or a name
-            is not UTF-8.
+        DataError: A source is missing or of no known kind, two pictures have the same id, a name is
+            not UTF-8, or there is no picture at all.
     """
     pictures: dict[str, Picture] = {}
     others = 0
@@ -86,6 +86,9 @@ def list_pictures(sources: Sequence[Path | str]) -> tuple[list[Picture], int]:
             else:
                 _check_id(picture)
                 pictures[picture.image_id] = picture
+    if not pictures:
+        left_out = f"; files of other kinds: {others}" if others else ""
+        raise DataError(f"{', '.join(map(str, sources))}: no pictures{left_out}")
     return list(pictures.values()), others
 
 
