@@ -247,7 +247,7 @@ class Batcher:
             job.alone = together
         try:
             results = batch[0].answer(items)
-        except Exception as error:
+        except Exception as error:  # whoever waits is told, and the thread goes on
             if not together:
                 batch[0].error = error
             return
