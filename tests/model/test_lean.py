@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from openmmb.model.lean import low_rank, rms_norm, rotate
+from openmmb.model.lean import Dropout, cross_entropy, low_rank, noise_like, rms_norm, rotate
 
 EPS = 1e-5
 
@@ -106,3 +106,64 @@ def test_thin_products_follow_autocast() -> None:
     for half, full in zip(found[1:], expected[1:], strict=True):
         assert half.dtype == torch.float32
         torch.testing.assert_close(half, full, rtol=0.1, atol=0.2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("banned", [[], [0, 7]])
+def test_the_cross_entropy_and_its_gradient_are_the_plain_ones(
+    dtype: torch.dtype, smoothing: float, banned: list[int]
+) -> None:
+    torch.manual_seed(0)
+    given = torch.randn(6, 9, dtype=dtype)
+    targets = torch.tensor([1, 2, 8, 3, 3, 1])
+    kept = [at for at in range(9) if at not in banned]
+    lean, plain = given.clone().requires_grad_(), given.clone().requires_grad_()
+    found = cross_entropy(lean, targets, smoothing, torch.tensor(banned, dtype=torch.int64))
+    shorter = torch.tensor([kept.index(one) for one in targets.tolist()])
+    expected = F.cross_entropy(
+        plain[:, kept].float(), shorter, reduction="sum", label_smoothing=smoothing
+    )
+    torch.testing.assert_close(found, expected)
+    for loss in (found, expected):
+        (loss * 3).backward()  # type: ignore[no-untyped-call]
+    assert lean.grad is not None
+    torch.testing.assert_close(lean.grad, plain.grad)
+    assert lean.grad.dtype == dtype
+    torch.testing.assert_close(lean.detach(), given)
+
+
+def test_a_cross_entropy_goes_back_only_once() -> None:
+    loss = cross_entropy(
+        torch.randn(2, 3, requires_grad=True), torch.tensor([0, 2]), 0.0, torch.tensor([1])
+    )
+    loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
+def test_noise_is_nought_as_often_as_asked_and_one_in_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    noise = noise_like(torch.empty(101, 1001), p)
+    assert float((noise == 0).float().mean()) == pytest.approx(p, abs=0.01)
+    assert float(noise.mean()) == pytest.approx(p < 1, abs=0.01)
+    assert len(noise.unique()) == 1 + (0 < p < 1)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5, 7)])
+def test_dropout_is_its_seeds_and_nothing_outside_training(shape: tuple[int, ...]) -> None:
+    dropout, x = Dropout(0.5), torch.ones(shape, dtype=torch.bfloat16)
+    torch.manual_seed(1)
+    first = dropout(x)
+    torch.manual_seed(1)
+    assert dropout(x).equal(first)
+    assert (first.dtype, first.shape) == (x.dtype, x.shape)
+    assert dropout.eval()(x) is x
+
+
+def test_the_gradient_goes_where_the_value_went() -> None:
+    x = torch.ones(4, 9, requires_grad=True)
+    kept = Dropout(0.5)(x)
+    kept.sum().backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(x.grad, kept.detach())

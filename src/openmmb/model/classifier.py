@@ -13,6 +13,7 @@ from openmmb.config import config, require
 from openmmb.model.config import EncoderShape, Variant, require_counts
 from openmmb.model.encoder import Encoder
 from openmmb.model.initial import initialise
+from openmmb.model.lean import Dropout
 from openmmb.model.linear import Embedding, Linear
 
 Pooling = Literal["mean", "max", "first"]
@@ -71,7 +72,7 @@ class Classifier(nn.Module):
         self.shape = shape
         self.embeddings = Embedding(shape.vocab_size, shape.embed_dim)
         self.encoder = Encoder(shape, shape.num_layers)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.head: nn.Linear = Linear(shape.embed_dim, shape.num_labels)
         self.scale = math.sqrt(shape.embed_dim) if shape.scale_embeddings else 1.0
 

@@ -11,6 +11,7 @@ from openmmb.model.attention import additive_mask
 from openmmb.model.cache import DecoderCache
 from openmmb.model.config import ModelConfig
 from openmmb.model.layers import DecoderLayer, Positions, layer_norm
+from openmmb.model.lean import Dropout
 from openmmb.model.linear import Linear, LinearFactory
 from openmmb.model.stack import Stack
 from openmmb.model.static_cache import Heads, StaticSizes, StaticStates
@@ -25,7 +26,7 @@ class Decoder(nn.Module):
         self.positions = Positions(config)
         self.layers = Stack(DecoderLayer(config, linear) for _ in range(config.num_decoder_layers))
         self.norm = layer_norm(config) if config.variant != "aiayn" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, words: Tensor, states: Tensor, states_mask: Tensor) -> Tensor:
         """Run over a whole reply.

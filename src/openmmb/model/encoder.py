@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from openmmb.model.config import EncoderShape, Fusion
 from openmmb.model.fusion import ImageProjector, append_image
 from openmmb.model.layers import EncoderLayer, Positions, layer_norm
+from openmmb.model.lean import Dropout
 from openmmb.model.linear import Embedding, Linear, LinearFactory
 from openmmb.model.stack import Stack
 
@@ -46,7 +47,7 @@ class Encoder(nn.Module):
         self.image_projector = projector
         self.layers = Stack(EncoderLayer(shape, linear) for _ in range(num_layers))
         self.norm = layer_norm(shape) if shape.variant != "aiayn" else None
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(
         self,

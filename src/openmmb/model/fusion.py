@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from openmmb.model.lean import Dropout
 from openmmb.model.linear import Linear, LinearFactory
 
 
@@ -41,7 +42,7 @@ class ImageProjector(nn.Module):
         for _ in range(config.image_layers - 1):
             layers += [
                 nn.ReLU(),
-                nn.Dropout(config.dropout),
+                Dropout(config.dropout),
                 linear(width, width),
             ]
         self.layers = nn.Sequential(*layers)

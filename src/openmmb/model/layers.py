@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from openmmb.model.attention import CrossAttention, SelfAttention
 from openmmb.model.config import EncoderShape
+from openmmb.model.lean import Dropout
 from openmmb.model.linear import Linear, LinearFactory
 
 LAYER_NORM_EPS = 1e-5  # ParlAI's and Hugging Face's
@@ -26,7 +27,7 @@ class FeedForward(nn.Module):
             config.embed_dim, config.ffn_dim, activation=config.activation, stepwise=stepwise
         )
         self.narrow = linear(config.ffn_dim, config.embed_dim, stepwise=stepwise)
-        self.dropout = nn.Dropout(config.activation_dropout)
+        self.dropout = Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
@@ -49,7 +50,7 @@ class EncoderLayer(nn.Module):
         self.attention_norm = layer_norm(config)
         self.ffn = FeedForward(config, linear)
         self.ffn_norm = layer_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, L, D), mask (B, 1, 1, L) True at what counts -> (B, L, D)."""
@@ -85,7 +86,7 @@ class DecoderLayer(nn.Module):
         self.cross_norm = layer_norm(config)
         self.ffn = FeedForward(config, linear, stepwise=True)
         self.ffn_norm = layer_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, states: Tensor, states_mask: Tensor) -> Tensor:
         """A whole reply (B, L, D) over states (B, M, D), mask (B, 1, 1, M) -> (B, L, D)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
 
@@ -45,6 +45,70 @@ def low_rank(
     """
     product: Tensor = _LowRank.apply(x, weight, bias, down, up, scale)  # type: ignore[no-untyped-call]
     return product
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, banned: Tensor) -> Tensor:
+    """Return the summed cross-entropy, in float32.
+
+    Args:
+        logits: (N, V).
+        targets: (N,) int64.
+        smoothing: Share of the target spread evenly over what is not banned.
+        banned: (n,) int64, what gets no probability and no gradient.
+    """
+    loss: Tensor = _CrossEntropy.apply(logits, targets, smoothing, banned)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def noise_like(x: Tensor, p: float) -> Tensor:
+    """Return zeros with probability ``p``, and otherwise what makes their mean 1.
+
+    A random number of 64 bits decides four times, so ``p`` is rounded to a 65,536th.
+    """
+    below = round(p * 2**16)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    chances = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
+    return (chances >= below - 2**15).to(x.dtype).mul_(2**16 / max(1, 2**16 - below))
+
+
+class Dropout(nn.Dropout):
+    """Dropout, in training on a CPU by ``noise_like``, which takes under half of the time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) -> (...)."""
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return super().forward(x)
+        return x * noise_like(x, self.p)
+
+
+class _CrossEntropy(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float, banned: Tensor
+    ) -> Tensor:
+        wide = logits.float()
+        if len(banned):
+            wide = (wide.clone() if wide is logits else wide).index_fill_(-1, banned, -torch.inf)
+        chances = wide.log_softmax(-1)
+        loss = -chances.gather(1, targets[:, None]).sum() * (1 - smoothing)
+        even = smoothing / (logits.shape[-1] - len(banned))
+        if smoothing:
+            loss -= chances.index_fill_(-1, banned, 0.0).sum() * even
+        ctx.save_for_backward(chances, targets, banned)
+        ctx.exact, ctx.even, ctx.dtype = 1 - smoothing, even, logits.dtype
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        chances, targets, banned = ctx.saved_tensors
+        for_logits = chances.exp_()  # in place: a second pass back is refused
+        for_logits[torch.arange(len(targets), device=targets.device), targets] -= ctx.exact
+        if ctx.even:
+            for_logits -= ctx.even
+        for_logits.index_fill_(-1, banned, 0.0)
+        out = torch.empty_like(for_logits, dtype=ctx.dtype)
+        return torch.mul(for_logits, grad, out=out), None, None, None
 
 
 class _RMSNorm(Function):

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from openmmb.model.lean import cross_entropy
 
 
 def token_loss(
@@ -31,17 +32,8 @@ def token_loss(
             learn nothing from being wrong: controls whose only lesson is that they are never said
             grow alike, and then steer nothing.
     """
-    logits = logits.float()
-    if not banned_ids:
-        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
-    banned = torch.tensor(banned_ids, device=logits.device)
-    logits = logits.index_fill(-1, banned, -torch.inf)
-    exact = F.cross_entropy(logits, targets, reduction="sum")
-    if not label_smoothing:
-        return exact
-    allowed = logits.shape[-1] - len(banned_ids)
-    smoothing = -logits.log_softmax(-1).index_fill(-1, banned, 0.0).sum() / allowed
-    return (1 - label_smoothing) * exact + label_smoothing * smoothing
+    banned = torch.tensor(banned_ids, dtype=torch.int64, device=logits.device)
+    return cross_entropy(logits, targets, label_smoothing, banned)
 
 
 def reply_loss(
