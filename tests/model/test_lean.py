@@ -142,13 +142,13 @@ def test_a_cross_entropy_goes_back_only_once() -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
 
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5])
 def test_noise_is_nought_as_often_as_asked_and_one_in_the_mean(p: float) -> None:
     torch.manual_seed(0)
     noise = noise_like(torch.empty(101, 1001), p)
     assert float((noise == 0).float().mean()) == pytest.approx(p, abs=0.01)
-    assert float(noise.mean()) == pytest.approx(p < 1, abs=0.01)
-    assert len(noise.unique()) == 1 + (0 < p < 1)
+    assert float(noise.mean()) == pytest.approx(1.0, abs=0.01)
+    assert len(set(noise.flatten().tolist())) == 1 + (p > 0)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5, 7)])
@@ -160,10 +160,11 @@ def test_dropout_is_its_seeds_and_nothing_outside_training(shape: tuple[int, ...
     assert dropout(x).equal(first)
     assert (first.dtype, first.shape) == (x.dtype, x.shape)
     assert dropout.eval()(x) is x
+    assert not Dropout(1.0)(x).any()
 
 
 def test_the_gradient_goes_where_the_value_went() -> None:
     x = torch.ones(4, 9, requires_grad=True)
     kept = Dropout(0.5)(x)
-    kept.sum().backward()  # type: ignore[no-untyped-call]
+    kept.sum().backward()
     torch.testing.assert_close(x.grad, kept.detach())

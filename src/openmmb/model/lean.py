@@ -61,14 +61,14 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, banned: Ten
 
 
 def noise_like(x: Tensor, p: float) -> Tensor:
-    """Return zeros with probability ``p``, and otherwise what makes their mean 1.
+    """Return zeros with probability ``p``, below 1, and otherwise what makes their mean 1.
 
     A random number of 64 bits decides four times, so ``p`` is rounded to a 65,536th.
     """
-    below = round(p * 2**16)
+    below = min(round(p * 2**16), 2**16 - 1)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     chances = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
-    return (chances >= below - 2**15).to(x.dtype).mul_(2**16 / max(1, 2**16 - below))
+    return (chances >= below - 2**15).to(x.dtype).mul_(2**16 / (2**16 - below))
 
 
 class Dropout(nn.Dropout):
@@ -76,7 +76,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """(...) -> (...)."""
-        if not self.training or self.p == 0 or x.device.type != "cpu":
+        if not self.training or self.p in (0, 1) or x.device.type != "cpu":
             return super().forward(x)
         return x * noise_like(x, self.p)
 
