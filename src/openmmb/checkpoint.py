@@ -88,6 +88,8 @@ class CheckpointConfig:
     """Where the control is `f0m0`, also ban gendered words from the search for a reply."""
     image_style: str | None = None
     """Style of replies about a picture unless a person names another."""
+    engine: str | None = None
+    """Kind of engine that answers unless a person names another: `fp32`, `bf16`, `int8`."""
     base: str | None = None
     """Published network that the checkpoint is built on, whose weights it does not hold."""
     adapter: AdapterConfig | None = None

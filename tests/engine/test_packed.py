@@ -33,8 +33,12 @@ pytestmark = pytest.mark.skipif(
 def panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Either kind of processor."""
     wanted: bool = request.param == "with panels"
-    monkeypatch.setattr("openmmb.engine.packed.panels_are_quickest", lambda: wanted)
+    use_layout(monkeypatch, "panels" if wanted else "packed")
     return wanted
+
+
+def use_layout(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("openmmb.engine.packed.quickest", lambda _, layouts: layouts[name])
 
 
 def tiny() -> Checkpoint:
@@ -156,7 +160,7 @@ def test_a_weight_is_let_go_of_before_the_next_is_read(
 
 
 def test_steps_use_the_same_memory_and_two_searches_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openmmb.engine.packed.panels_are_quickest", lambda: True)
+    use_layout(monkeypatch, "panels")
     engine = open_packed(tiny(), CPU)
     context = torch.randint(4, engine.vocab_size, (2, 9))
     tokens, parents = torch.ones(2, 3, dtype=torch.int64), torch.arange(3).expand(2, 3)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from openmmb.engine.panels import PANEL, PanelLinear, panels_are_quickest, share_memory
+from openmmb.engine.panels import PANEL, PanelLinear, share_memory
 from openmmb.model.linear import Activation
 
 
@@ -82,26 +82,3 @@ def test_what_fills_the_last_panel_is_zero() -> None:
     with torch.inference_mode():
         panels(torch.randn(3, 8), buffers)
     assert buffers.outputs[..., 5:].eq(0).all()
-
-
-@pytest.mark.parametrize(
-    ("name", "avx512", "mkl", "wanted"),
-    [
-        ("Intel Xeon", True, True, True),
-        ("Intel Xeon", True, False, False),
-        ("Intel Core i7", False, True, False),
-        ("AMD EPYC", True, True, False),
-    ],
-)
-def test_panels_are_for_mkl_with_avx512(
-    monkeypatch: pytest.MonkeyPatch, name: str, *, avx512: bool, mkl: bool, wanted: bool
-) -> None:
-    found = {"cpu_name": name, "avx512_f": avx512}
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    monkeypatch.setattr(torch._C, "has_mkl", mkl)
-    assert panels_are_quickest() == wanted
-
-
-def test_an_older_pytorch_has_no_panels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not panels_are_quickest()

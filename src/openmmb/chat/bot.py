@@ -203,8 +203,9 @@ def load(
             the control is ``f0m0``.
         guard: Judges both sides; None: as ``GuardConfig`` says.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
-        engine: Kind of engine: ``plain`` is PyTorch's own layers, ``fp32`` the fastest in float32;
-            ``auto``: as fast as can be and as exact as training.
+        engine: Kind of engine: ``fp32`` computes as training does; ``bf16`` and ``int8`` are faster
+            and round; ``plain`` is PyTorch's own layers; ``auto`` is the checkpoint's own, where it
+            names one that can be had here, else ``fp32``.
         encoder_weights: File or folder of the weights of the checkpoint's picture encoder, where it
             does not come with them; read when the first picture comes.
 

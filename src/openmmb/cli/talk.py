@@ -48,7 +48,8 @@ class BotFlags:
     device: Device = "auto"
     """Device that the model runs on."""
     engine: EngineKind = "auto"
-    """Kind of engine: plain is PyTorch's own layers, fp32 the fastest in float32."""
+    """Kind of engine: fp32 computes as training does; bf16 and int8 are faster and round; plain is
+    PyTorch's own layers; auto is the checkpoint's own, or fp32."""
     encoder_weights: PathOrNone = None
     """Weights of the model's picture encoder, if it does not come with them."""
     no_guard: Switch = False

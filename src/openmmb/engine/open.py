@@ -4,17 +4,23 @@ An engine is a network made ready for that alone, as fast as the processor at ha
 kind is a file with a function that opens it, and a line here.
 """
 
+import logging
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 
 from openmmb.checkpoint import Checkpoint, CheckpointConfig, SavedCheckpoint
 from openmmb.distributed import open_device
+from openmmb.engine.bf16 import can_multiply_bf16, open_bf16
+from openmmb.engine.int8 import can_multiply_bytes, open_int8
 from openmmb.engine.packed import open_packed
 from openmmb.engine.plain import open_plain
 from openmmb.errors import ConfigError, unknown
 from openmmb.model.network import Network
 from openmmb.text.tokenizer import Tokenizer
+
+_LOG = logging.getLogger(__name__)
 
 
 class Engine(Network, Protocol):
@@ -54,12 +60,20 @@ class Opener(Protocol):
 ENGINES: dict[str, Opener] = {
     "plain": open_plain,
     "fp32": open_packed,
+    "bf16": open_bf16,
+    "int8": open_int8,
 }
-"""Kind -> what opens it: ``plain`` is PyTorch's own layers, ``fp32`` the fastest in float32."""
+"""Kind -> what opens it: ``plain`` is PyTorch's own layers, ``fp32`` the fastest in float32;
+``bf16`` and ``int8`` are faster still and round, to 16 bits and to 8."""
 AUTO = "auto"
 KINDS = (AUTO, *ENGINES)
-DEFAULT = "fp32"
-"""What ``auto`` means."""
+EXACT = "fp32"
+"""What ``auto`` means where a checkpoint does not say, or names what cannot be had here."""
+NEEDS: dict[str, Callable[[torch.device], bool]] = {
+    "bf16": can_multiply_bf16,
+    "int8": can_multiply_bytes,
+}
+"""Kind -> whether it can be had on a device; the others always can."""
 
 
 def open_engine(
@@ -71,12 +85,28 @@ def open_engine(
         checkpoint: The model. From a saved one the weights are read one by one, so memory never
             holds them twice.
         device: A device of PyTorch's, or ``auto`` for a graphics card if there is one.
-        kind: One of ``ENGINES``, or ``auto``: as fast as can be and as exact as training.
+        kind: One of ``ENGINES``; or ``auto``: the checkpoint's own, as far as it names one that
+            can be had here, else ``fp32``, which is as exact as training.
 
     Raises:
-        ConfigError: There is no such device or no such kind of engine.
+        ConfigError: There is no such device or no such kind of engine, or it cannot be had here.
         CheckpointError: The weights are damaged, or not those of the checkpoint's settings.
     """
     if kind not in KINDS:
         raise ConfigError(f"engine: {unknown('engine', kind, KINDS)}")
-    return ENGINES[DEFAULT if kind == AUTO else kind](checkpoint, open_device(device))
+    opened = open_device(device)
+    if kind == AUTO:
+        kind = _own_kind(checkpoint.config, opened)
+    return ENGINES[kind](checkpoint, opened)
+
+
+def _own_kind(config: CheckpointConfig, device: torch.device) -> str:
+    """Return the kind that a checkpoint asks for, or the exact one."""
+    if config.engine is None:
+        return EXACT
+    if config.engine not in ENGINES:
+        raise ConfigError(f"{config.name}: engine: {unknown('engine', config.engine, ENGINES)}")
+    available = config.engine not in NEEDS or NEEDS[config.engine](device)
+    if not available:
+        _LOG.info("%s: no %s on this %s; %s", config.name, config.engine, device, EXACT)
+    return config.engine if available else EXACT

@@ -1,54 +1,40 @@
-"""The fp32 engine: every weight laid out once as the kernels of the CPU at hand read it.
+"""The fp32 engine: every weight laid out once as the CPU at hand reads it fastest.
 
 Sizes: N outputs, K inputs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from openmmb.checkpoint import Checkpoint, SavedCheckpoint, new_network
-from openmmb.engine.panels import PanelLinear, panels_are_quickest, share_memory
+from openmmb.checkpoint import Checkpoint, SavedCheckpoint
+from openmmb.engine.assemble import open_filled
+from openmmb.engine.filled import FilledLinear, LayerFactory
+from openmmb.engine.halves import HalfLinear, can_multiply_halves
+from openmmb.engine.layouts import quickest
+from openmmb.engine.panels import PanelLinear
 from openmmb.engine.plain import NetworkEngine, open_plain
 from openmmb.model.linear import Activation
-from openmmb.model.network import TrainableNetwork
 from openmmb.tensors import Weight
 
 ROWS = 10
 """Rows that the layout is chosen for: the beams of one reply. With more rows it is as quick as an
 unpacked weight, or quicker."""
 
-_ALGORITHM: Final[dict[Activation, str]] = {"none": "", "gelu": "none", "relu": ""}
+ALGORITHM: Final[dict[Activation, str]] = {"none": "", "gelu": "none", "relu": ""}
 """What oneDNN is to approximate an activation by; ``none``: it computes GELU with erf."""
 
 
-class PackedLinear(nn.Module):
+class PackedLinear(FilledLinear):
     """A linear layer whose weight lies as oneDNN's kernels read it, with what follows it.
 
     A plain product lays the weight out anew at every call, which for the few rows of a search
     takes longer than the product itself. The result is that of ``Linear`` but for the order of
-    its sums. There is no gradient. It computes nothing before it is filled.
+    its sums.
     """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(
-        self,
-        inputs: int,  # noqa: ARG002  the weight knows
-        outputs: int,  # noqa: ARG002
-        *,
-        bias: bool = True,
-        activation: Activation = "none",
-        stepwise: bool = False,  # noqa: ARG002  the layout is good for many rows too
-    ) -> None:
-        super().__init__()
-        self.has_bias = bias
-        self.activation = activation
-        self.register_buffer("weight", None, persistent=False)
-        self.register_buffer("bias", None, persistent=False)
 
     def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """Take over a weight (N, K) on the CPU, and a bias (N,)."""
@@ -58,16 +44,28 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., K) -> (..., N)."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self.weight, self.bias, self.activation, [], _ALGORITHM[self.activation]
+            x, self.weight, self.bias, self.activation, [], ALGORITHM[self.activation]
         )
         return product
 
-    def for_rows(self, rows: int) -> Callable[[Tensor], Tensor]:  # noqa: ARG002  as good for any
-        """Return the layer for so many rows."""
-        return self
 
+class UnpackedLinear(FilledLinear):
+    """A linear layer of PyTorch's own, whose weight lies as it is."""
 
-Layer = PackedLinear | PanelLinear
+    def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Take over a weight (N, K), and a bias (N,)."""
+        self.weight = weight.detach()
+        self.bias = None if bias is None else bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., K) -> (..., N)."""
+        product = F.linear(x, self.weight, self.bias)
+        match self.activation:
+            case "gelu":
+                return F.gelu(product)
+            case "relu":
+                return product.relu_()
+        return product
 
 
 def can_pack(device: torch.device) -> bool:
@@ -76,35 +74,18 @@ def can_pack(device: torch.device) -> bool:
 
 
 def open_packed(checkpoint: Checkpoint | SavedCheckpoint, device: torch.device) -> NetworkEngine:
-    """Open the fastest engine that computes in float32: packed where that can be, else plain.
-
-    Weights are read and packed one by one, so memory never holds them twice; the embeddings,
-    which are input and output, are kept in both forms.
-    """
+    """Open the fastest engine that computes in float32: packed where that can be, else plain."""
     if not can_pack(device):
         return open_plain(checkpoint, device)
-    factory = _panels_for_steps if panels_are_quickest() else PackedLinear
-    with torch.device("meta"):
-        network = new_network(checkpoint.config.model, factory)
-    inputs = network.embeddings.embedding_dim
-    head = factory(inputs, network.vocab_size, bias=False, stepwise=True)
     with checkpoint.weights() as weights:
-        _fill(network, head, weights)
-    return NetworkEngine(network, checkpoint, head=head)
+        if can_multiply_halves() and stores_halves(weights):
+            return open_filled(checkpoint, weights, HalfLinear)
+        return open_filled(checkpoint, weights, quickest("fp32", LAYOUTS))
 
 
-def _fill(network: TrainableNetwork, head: Layer, weights: Mapping[str, Weight]) -> None:
-    """Read and pack the weights, one after the other."""
-
-    def read(name: str) -> Tensor:
-        return weights[name].read().to("cpu", torch.float32)
-
-    layers = [(name, m) for name, m in network.named_modules() if isinstance(m, Layer)]
-    share_memory([*(layer for _, layer in layers), head])
-    for name, layer in layers:
-        layer.fill(read(f"{name}.weight"), read(f"{name}.bias") if layer.has_bias else None)
-    head.fill(read(network.output_weight))
-    network.load_state_dict({name: read(name) for name in network.state_dict()}, assign=True)
+def stores_halves(weights: Mapping[str, Weight]) -> bool:
+    """Whether all weights are stored in float16."""
+    return all(weight.dtype == torch.float16 for weight in weights.values())
 
 
 def _panels_for_steps(
@@ -114,7 +95,15 @@ def _panels_for_steps(
     bias: bool = True,
     activation: Activation = "none",
     stepwise: bool = False,
-) -> Layer:
+) -> FilledLinear:
     """Build in panels what a step of a search runs, with one row a beam."""
     kind = PanelLinear if stepwise else PackedLinear
     return kind(inputs, outputs, bias=bias, activation=activation, stepwise=stepwise)
+
+
+LAYOUTS: Final[dict[str, LayerFactory]] = {
+    "packed": PackedLinear,
+    "panels": _panels_for_steps,
+    "plain": UnpackedLinear,
+}
+"""How weights in float32 may lie."""

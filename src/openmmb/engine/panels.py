@@ -14,24 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openmmb.engine.filled import FilledLinear
 from openmmb.model.linear import Activation
 
 PANEL: Final = 32
 """Outputs that are computed together. For the ten rows of a beam search their sums take 20 of the
 32 registers of AVX-512, so each weight is read once."""
-
-
-def panels_are_quickest() -> bool:
-    """Whether panels are the quickest here: MKL multiplies them, with AVX-512.
-
-    Where MKL does without, as on other makers' processors, it takes up to 1.6 times as long as
-    oneDNN with it.
-    """
-    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch 2.11
-        return False
-    cpu = torch.cpu.get_capabilities()
-    intel = str(cpu.get("cpu_name")).startswith("Intel")
-    return intel and bool(cpu.get("avx512_f")) and torch._C.has_mkl
 
 
 class Buffers(NamedTuple):
@@ -43,19 +31,16 @@ class Buffers(NamedTuple):
     """(R, P, 32)."""
 
 
-class PanelLinear(nn.Module):
+class PanelLinear(FilledLinear):
     """A linear layer whose weight lies in panels (P, K, 32), each read once from end to end.
 
-    The result is that of ``Linear`` but for the order of its sums. There is no gradient. It
-    computes nothing before it is filled.
+    The result is that of ``Linear`` but for the order of its sums. MKL multiplies ten rows with
+    them in its registers where it uses AVX-512; elsewhere they are slower than oneDNN's layout.
 
     Attributes:
         size: How many numbers the panels take.
         memory: Where they are to lie; None: in memory of their own.
     """
-
-    weight: Tensor
-    bias: Tensor | None
 
     def __init__(
         self,
@@ -64,16 +49,11 @@ class PanelLinear(nn.Module):
         *,
         bias: bool = True,
         activation: Activation = "none",
-        stepwise: bool = True,  # noqa: ARG002  that is what panels are for
+        stepwise: bool = True,
     ) -> None:
-        super().__init__()
-        self.num_inputs, self.num_outputs = inputs, outputs
-        self.has_bias = bias
-        self.activation = activation
+        super().__init__(inputs, outputs, bias=bias, activation=activation, stepwise=stepwise)
         self.size = math.ceil(outputs / PANEL) * PANEL * inputs
         self.memory: Tensor | None = None
-        self.register_buffer("weight", None, persistent=False)
-        self.register_buffer("bias", None, persistent=False)
 
     def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """Take over a weight (N, K) in float32 on the CPU, and a bias (N,)."""

@@ -12,7 +12,11 @@ from openmmb.text.tokenizer import Tokenizer
 
 
 class Head(Protocol):
-    """The product that turns the hidden states of a search into logits."""
+    """The product that turns hidden states into logits."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """(..., D) -> (..., V)."""
+        ...
 
     def for_rows(self, rows: int) -> Callable[[Tensor], Tensor]:
         """Return it for so many rows; what it computes is good until it is next called."""
@@ -25,7 +29,7 @@ class NetworkEngine:
     Args:
         network: With weights that nobody trains or saves any more.
         checkpoint: What it was opened from.
-        head: In place of the network's own logits in a search; None: the network's own.
+        head: Gives logits in place of the network; None: the network does.
     """
 
     def __init__(
@@ -109,7 +113,9 @@ class NetworkEngine:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        return self._network.logits(hidden)
+        if self._head is None:
+            return self._network.logits(hidden)
+        return self._head(hidden)
 
     def stepper(self, memory: Memory, *, num_beams: int, max_tokens: int) -> Step:
         """Begin a search and return its step, as ``Network.stepper`` says."""
