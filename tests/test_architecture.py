@@ -32,7 +32,14 @@ SAME_FOR_ANOTHER_KIND = {
 calls besides."""
 OTHERS_INTERNALS = {
     "data/prefetch.py": {"_exit"},  # os: a worker that ends without Python's goodbye
-    "engine": {"_C", "_has_mkldnn", "_reorder_linear_weight", "_linear_pointwise"},  # torch
+    "engine": {  # torch
+        "_C",
+        "_has_mkldnn",
+        "_is_mkldnn_bf16_supported",
+        "_is_vnni_supported",
+        "_linear_pointwise",
+        "_reorder_linear_weight",
+    },
     "training/run/optim.py": {"_foreach_norm"},  # torch
     "training/run/steps.py": {"_foreach_mul_"},  # torch
     "vision/detector/fused.py": {
