@@ -58,8 +58,10 @@ def quickest(precision: str, layouts: Mapping[str, LayerFactory]) -> LayerFactor
 def processor() -> str:
     """Describe the processor, and what else decides how fast its kernels are."""
     lines = [platform.machine(), platform.processor()]
-    with suppress(OSError, UnicodeDecodeError):
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    with suppress(OSError):
+        told = (
+            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        )
         named = ("vendor_id", "model name", "cpu family", "model", "stepping", "cache size")
         pairs = [[half.strip() for half in line.split(":", 1)] for line in told.splitlines()]
         lines += [pair[1] for pair in pairs if len(pair) == 2 and pair[0] in named]
