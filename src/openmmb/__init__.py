@@ -9,6 +9,8 @@ print(bot.reply("What do you see?", image="photo.jpg").text)
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from openmmb.threads import bound_spinning
+
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot, load
     from openmmb.chat.conversation import Conversation, Picture, Turn
@@ -90,6 +92,9 @@ __all__ = [
     "open_guard",
     "train",
 ]
+
+
+bound_spinning()
 
 
 def __getattr__(name: str) -> Any:
