@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-SPINS: Final = 1000
+SPINS: Final = 0
 """Looks at whether there is work before a thread sleeps: some microseconds, enough for most of the
 gaps between two products."""
 WAITING: Final = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

@@ -17,8 +17,9 @@ from openmmb.chat.bot import Bot
 from openmmb.chat.commands import COMMANDS
 from openmmb.chat.completion import Completions
 from openmmb.chat.conversation import EMPTY
+from openmmb.chat.prompt import History
 from openmmb.chat.strict import MAX_CHARACTERS
-from openmmb.chat.terminal import History, chat_with
+from openmmb.chat.terminal import chat_with
 from openmmb.checkpoint import save_checkpoint
 from openmmb.search.config import SearchConfig
 from tests.build import tiny_checkpoint, tiny_image
@@ -169,6 +170,53 @@ def test_a_home_that_cannot_be_written_to_and_ctrl_c_while_it_thinks(folder: Pat
     answered(child, "Leave\\?")
     child.sendcontrol("c")
     assert last_words(child).endswith(GOODBYE)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Path:
+    """A list of words that whoever loads the guard waits for, until somebody writes it."""
+    path = tmp_path / "held.txt"
+    os.mkfifo(path)
+    return path
+
+
+def test_the_prompt_is_there_before_the_model(folder: Path, held: Path) -> None:
+    child = spawn(folder, "tiny", "--guard-words", str(held), home=folder)
+    child.expect(PROMPT)
+    child.send("Hello there.")
+    child.expect("Hello there")
+    child.send("\r")
+    child.expect("loading")
+    held.write_text("oaf\n", encoding="utf-8")
+    answered(child, "/help shows the commands.*bot")
+    child.sendcontrol("d")
+    assert last_words(child).endswith(GOODBYE)
+
+
+def test_whoever_leaves_does_not_wait_for_the_model(folder: Path, held: Path) -> None:
+    child = spawn(folder, "tiny", "--guard-words", str(held), home=folder)
+    child.expect(PROMPT)
+    child.sendcontrol("c")
+    answered(child, "Leave\\?")
+    child.sendcontrol("d")
+    assert "Goodbye." in last_words(child)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_prompt_with_one_line(
+    folder: Path, held: Path
+) -> None:
+    child = spawn(folder, "tiny", "--guard-words", str(held), home=folder)
+    child.expect(PROMPT)
+    child.send("Half a line")
+    child.expect("Half a line")
+    held.write_bytes(b"\xff")
+    child.expect("openmmb chat: (.*)\r\n")
+    assert child.match[1].endswith("held.txt: expected text in UTF-8: invalid start byte")
+    child.expect(pexpect.EOF)
+    assert child.getecho()  # the terminal is as it was
+    child.close()
+    assert child.exitstatus == 2
+    assert "Traceback" not in child.before
 
 
 @pytest.fixture

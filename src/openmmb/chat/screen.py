@@ -12,7 +12,13 @@ from openmmb.text.printable import printable
 
 
 class Screen(Protocol):
-    """Where a chat is shown."""
+    """Where a chat is shown.
+
+    Attributes:
+        still: Show nothing that moves, since the prompt is there.
+    """
+
+    still: bool
 
     def say(self, text: str) -> None:
         """Show what the bot says."""
@@ -37,6 +43,8 @@ class Screen(Protocol):
 
 class PipeScreen:
     """Replies on standard output, a line for each line that is read, and all else on the other."""
+
+    still = True
 
     def __init__(self) -> None:
         self._answered = False
@@ -74,6 +82,7 @@ class TerminalScreen:
     """Colours, and a spinner while the bot thinks."""
 
     def __init__(self) -> None:
+        self.still = False
         self._console = Console()
 
     def say(self, text: str) -> None:
@@ -101,4 +110,6 @@ class TerminalScreen:
 
     def thinking(self) -> AbstractContextManager[object]:
         """Show a spinner."""
+        if self.still:
+            return nullcontext()
         return self._console.status("thinking ...")

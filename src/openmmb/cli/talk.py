@@ -1,6 +1,7 @@
 """Talking to a model: ``openmmb chat`` and ``openmmb reply``."""
 
 import json as json_format
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,12 +26,14 @@ from openmmb.cli.flags import (
 )
 from openmmb.cli.safety import DEFAULT_GUARD, STDIN, GuardArg, GuardFlags, PictureMode
 from openmmb.errors import ConfigError
+from openmmb.hub import resolve
 from openmmb.text.printable import printable
 
 if TYPE_CHECKING:
     from openmmb.chat.bot import Bot
     from openmmb.chat.conversation import Conversation
     from openmmb.chat.request import Reply
+    from openmmb.chat.session import Session
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,29 @@ class BotFlags:
         from openmmb.cli.progress import waiting
 
         with waiting("loading"):
-            from openmmb.chat.bot import load
-            from openmmb.safety.guard import open_guard
-            from openmmb.vision.encoders import ENCODERS, find_encoder
+            return self.load_unseen(checkpoint, guard, pictures=pictures)
 
-            bot = load(
-                checkpoint,
-                gender=None if self.gender == "checkpoint" else self.gender,
-                ban_gendered_words=self.ban_gendered_words or None,
-                guard=open_guard(guard.config(enabled=not self.no_guard, pictures=pictures)),
-                device=self.device,
-                engine=self.engine,
-                encoder_weights=self.encoder_weights,
-            )
+    def load_unseen(
+        self, checkpoint: Path, guard: GuardFlags, *, pictures: PictureMode = "off"
+    ) -> "Bot":
+        """Load the model and its guard, as ``load`` does, without showing that it takes a moment.
+
+        Raises:
+            OpenMMBError: One of them cannot be loaded.
+        """
+        from openmmb.chat.bot import load
+        from openmmb.safety.guard import open_guard
+        from openmmb.vision.encoders import ENCODERS, find_encoder
+
+        bot = load(
+            checkpoint,
+            gender=None if self.gender == "checkpoint" else self.gender,
+            ban_gendered_words=self.ban_gendered_words or None,
+            guard=open_guard(guard.config(enabled=not self.no_guard, pictures=pictures)),
+            device=self.device,
+            engine=self.engine,
+            encoder_weights=self.encoder_weights,
+        )
         if self.encoder_weights is not None:
             encoder = find_encoder(bot.engine.config.encoder)
             complain(f"{encoder}: licence of its weights: {ENCODERS[encoder].licence}")
@@ -140,18 +153,32 @@ def chat(
         bot: Who the bot is and how it talks.
         guard: What both sides may not say.
     """
-    with suppress(KeyboardInterrupt):  # leaving is no mistake
-        loaded = bot.load(checkpoint, guard)
+    from openmmb.chat.waiting import chat_while_loading, on_terminal
+
+    def begin(loaded: "Bot") -> "Conversation":
         begun = bot.begin(loaded, conversation)
-        if image is not None:
-            begun = loaded.look(parse_picture(image), begun)
-        # Imported after the model was loaded, which shows that it takes a moment.
+        return begun if image is None else loaded.look(parse_picture(image), begun)
+
+    def open_bot(name: str) -> "Bot":
+        return bot.load(Path(name), guard)
+
+    def open_session() -> "Session":
+        from openmmb.chat.terminal import begin_chat
+
+        loaded = bot.load_unseen(folder, guard)
+        return begin_chat(loaded, begin(loaded), seed=seed, open_bot=open_bot)
+
+    with suppress(KeyboardInterrupt):  # leaving is no mistake
+        if on_terminal():
+            folder = resolve(checkpoint)  # a download shows how far it is
+            if not chat_while_loading(open_session):
+                sys.stdout.flush()
+                os._exit(0)  # nobody waits for what is being loaded
+            return
         from openmmb.chat.terminal import chat_with
 
-        def open_bot(name: str) -> "Bot":
-            return bot.load(Path(name), guard)
-
-        if not chat_with(loaded, begun, seed=seed, open_bot=open_bot):
+        loaded = bot.load(checkpoint, guard)
+        if not chat_with(loaded, begin(loaded), seed=seed, open_bot=open_bot):
             raise SystemExit(1)
 
 

@@ -18,6 +18,7 @@ from openmmb.search.config import SearchConfig
 from openmmb.search.constraints import Constraint
 from openmmb.search.decode import search
 from openmmb.text.normalize import tidy
+from openmmb.threads import few_threads
 
 UNCUT = 1_000_000
 """Tokens that no context reaches."""
@@ -72,18 +73,21 @@ def generate(
     batch = collate(rows, images, pad_id=tokenizer.pad_id, image_shape=shape)
     batch = batch.to(engine.device)
     image = batch.image.to(engine.dtype)
-    memory = engine.read(batch.context, batch.context_mask, image, batch.has_image)
     config = _within(config, sizes.num_positions)
-    candidates = search(
-        engine.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
-        _uncut(engine, examples).to(engine.device) if config.block_full_context else batch.context,
-        config,
-        start_id=torch.tensor([prompt.start_id for prompt in prompts]),
-        end_id=tokenizer.end_id,
-        banned_ids=tokenizer.unsaid_ids(),
-        rules=rules,
-        generators=generators,
-    )
+    with few_threads(sizes.embed_dim * sizes.ffn_dim * len(examples)):
+        memory = engine.read(batch.context, batch.context_mask, image, batch.has_image)
+        candidates = search(
+            engine.stepper(memory, num_beams=config.num_beams, max_tokens=config.max_length),
+            _uncut(engine, examples).to(engine.device)
+            if config.block_full_context
+            else batch.context,
+            config,
+            start_id=torch.tensor([prompt.start_id for prompt in prompts]),
+            end_id=tokenizer.end_id,
+            banned_ids=tokenizer.unsaid_ids(),
+            rules=rules,
+            generators=generators,
+        )
     if config.prior_weight:
         candidates = rerank(engine, examples, candidates, config)
     return [

@@ -19,6 +19,7 @@ from openmmb.safety.reading import Window, collate, count_words, read
 from openmmb.safety.reported import without_reported
 from openmmb.safety.trained import ClassifierConfig, TrainedClassifier, load_classifier
 from openmmb.safety.verdict import CLASSIFIER, Side, Utterance, Verdict
+from openmmb.threads import few_threads
 
 DEFAULT = "safety"
 """Name of the classifier that comes with the package."""
@@ -278,6 +279,7 @@ def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Ju
     """
     config = trained.config.reading(context_turns)
     exclusive = trained.config.exclusive
+    weights = trained.config.shape.embed_dim * trained.config.shape.ffn_dim
     unsafe = torch.tensor([label in trained.config.unsafe for label in trained.config.labels])
 
     @torch.inference_mode()
@@ -287,7 +289,8 @@ def judge_of(trained: TrainedClassifier, context_turns: int | None = None) -> Ju
         batches = []
         for start in range(0, len(flat), WINDOWS):
             batch = collate(flat[start : start + WINDOWS], pad_id=trained.tokenizer.pad_id)
-            logits: Tensor = trained.model(*batch).float()
+            with few_threads(weights * len(batch[0])):
+                logits: Tensor = trained.model(*batch).float()
             batches.append(logits.softmax(-1) if exclusive else logits.sigmoid())
         probabilities = torch.cat(batches)
         if len(flat) == len(utterances):
