@@ -12,13 +12,7 @@ from openmmb.text.printable import printable
 
 
 class Screen(Protocol):
-    """Where a chat is shown.
-
-    Attributes:
-        still: Show nothing that moves, since the prompt is there.
-    """
-
-    still: bool
+    """Where a chat is shown."""
 
     def say(self, text: str) -> None:
         """Show what the bot says."""
@@ -43,8 +37,6 @@ class Screen(Protocol):
 
 class PipeScreen:
     """Replies on standard output, a line for each line that is read, and all else on the other."""
-
-    still = True
 
     def __init__(self) -> None:
         self._answered = False
@@ -79,7 +71,11 @@ class PipeScreen:
 
 
 class TerminalScreen:
-    """Colours, and a spinner while the bot thinks."""
+    """Colours, and a spinner while the bot thinks.
+
+    Attributes:
+        still: Show nothing that moves, since the prompt is there.
+    """
 
     def __init__(self) -> None:
         self.still = False

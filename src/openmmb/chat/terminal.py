@@ -65,6 +65,8 @@ def begin_chat(
 
 def do_line(line: str, session: Session) -> bool:
     """Do a line of a terminal, which Ctrl-C takes back; say whether the chat goes on."""
+    if isinstance(session.screen, TerminalScreen):
+        session.screen.still = False  # the prompt has gone
     try:
         handle(line, session)
     except OpenMMBError as error:

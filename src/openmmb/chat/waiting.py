@@ -42,7 +42,6 @@ def chat_while_loading(open_session: Callable[[], "Session"]) -> bool:
                 continue
             from openmmb.chat.terminal import do_line
 
-            session.screen.still = False
             if not do_line(line, session):
                 break
     if not loaded.done():

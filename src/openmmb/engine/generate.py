@@ -88,8 +88,8 @@ def generate(
             rules=rules,
             generators=generators,
         )
-    if config.prior_weight:
-        candidates = rerank(engine, examples, candidates, config)
+        if config.prior_weight:
+            candidates = rerank(engine, examples, candidates, config)
     return [
         [
             Generated(tidy(tokenizer.decode(h.tokens)), len(h.tokens), h.score, h.finished)
