@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from openmmb.chat.bot import load
+from openmmb.chat.commands import handle
 from openmmb.chat.session import Session
 from openmmb.chat.strict import MAX_CHARACTERS
 from openmmb.errors import OpenMMBError
@@ -77,6 +78,11 @@ class Transcript:
         """Keep a complaint."""
         self.lines.append(f"refused: {text}")
 
+    def agrees(self, question: str) -> bool:
+        """Agree to nothing."""
+        self.note(question)
+        return False
+
     def thinking(self) -> AbstractContextManager[object]:
         """Show nothing."""
         return nullcontext()
@@ -135,7 +141,7 @@ def talk(session: Session, screen: Transcript, messages: Sequence[str]) -> None:
     for message in messages:
         screen.lines.append(f"you: {message[:200]}")
         try:
-            session.handle(message)
+            handle(message, session)
         except OpenMMBError as error:
             screen.complain(str(error))
 
@@ -161,7 +167,8 @@ def table(kinds: dict[str, Kind]) -> Iterator[str]:
 def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("checkpoint", nargs="?", default="tiny")
+    parser.add_argument("checkpoint", nargs="?", default="small")
+    parser.add_argument("--conversations", type=Path, default=CONVERSATIONS, help="what is said")
     parser.add_argument("--classifier", default=GuardConfig().classifier, metavar="FOLDER|none")
     parser.add_argument("--no-guard", action="store_true", help="let both sides say everything")
     parser.add_argument("--ban-gendered-words", action="store_true")
@@ -178,7 +185,7 @@ def main() -> None:
     kinds: dict[str, Kind] = {}
     pages: list[str] = []
     started = time.perf_counter()
-    for name, messages in read(CONVERSATIONS, args.seed):
+    for name, messages in read(args.conversations, args.seed):
         screen = Transcript()
         session = Session(bot, screen)
         talk(session, screen, messages)

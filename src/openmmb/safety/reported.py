@@ -21,6 +21,10 @@ _SAYING = (
     rf"{_NOT_I}\b(?:said|says|yelled|shouted|screamed|wrote|claims|claimed)"
     rf"(?: (?:at|to) {_WHOM})?,?(?: that)? \W?"
     r"|\b(?:never said|(?:didn'?t|did not) say|(?:don'?t|do not) (?:think|believe))(?: that)? \W?"
+    r"|\b(?:people|those|anyone|anybody|someone|somebody|men|women) who "
+    r"(?:say|says|think|thinks|claim|claims|believe|believes)(?: that)? \W?"
+    r"|\b(?:wrong|false|untrue|not true|a lie) to (?:say|think|claim|believe)(?: that)? "
+    r"(?:all |the |every |most )?\W?"
 )
 _DENIAL = (
     r"\b(?:don'?t|do not|never|didn'?t|did not|wouldn'?t|would not|must ?n[o']t|should ?n[o']t|"

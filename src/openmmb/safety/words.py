@@ -6,9 +6,10 @@ inside words. What an allowed phrase touches does not count ("Scunthorpe", "I'll
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from openmmb.safety.approval import approves_danger
 from openmmb.safety.fold import DENSE, Token, fold
 from openmmb.safety.homonyms import Homonyms
 from openmmb.safety.lists import Phrase, Slot
@@ -92,6 +93,10 @@ class PhraseMatcher:
         )
 
 
+APPROVAL = Verdict(safe=False, score=1.0, check=PHRASES, category="unauthorized_expertise")
+"""On a reply that approves of danger."""
+
+
 @dataclass(frozen=True, slots=True)
 class PhraseCheck:
     """A check that lets no listed phrase pass.
@@ -113,11 +118,14 @@ class PhraseCheck:
     def judge_side(self, utterances: Sequence[Utterance], side: Side) -> list[Verdict]:
         """Judge texts by their own words; styles and personas by what they make of the bot too.
 
-        A person may tell of what others said.
+        A person may tell of what others said, and no reply approves of danger.
         """
         frames = self.frames if side == "frame" else None
         verdicts = []
-        for text, _ in utterances:
+        for text, context in utterances:
+            if side == "bot" and approves_danger(text, context):
+                verdicts.append(replace(APPROVAL, threshold=self.threshold))
+                continue
             matches = self.matcher.find(text)
             if side == "person":
                 matches = tuple(m for m in matches if not is_reported(text, m.start, m.category))
