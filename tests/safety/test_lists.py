@@ -96,6 +96,21 @@ def test_a_bad_line_is_named(text: str, message: str) -> None:
         parse_phrases(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a" * 1_000_000, "1000000 characters; expected at most 2000"),
+        ("(a|b)" * 30, "more than 5000 spellings of"),
+        ("@x\ta\n" + "@x\t{x}{x}\n" * 40, "expected at most 2000"),
+    ],
+    ids=["long", "many", "doubling"],
+)
+def test_a_line_that_would_grow_without_end_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_phrases(text)
+    assert len(str(caught.value)) < 200
+
+
 def test_files_are_read_or_named(tmp_path: Path) -> None:
     good, empty, binary = tmp_path / "good.txt", tmp_path / "empty.txt", tmp_path / "binary.txt"
     good.write_text("\ufeffoaf\n", encoding="utf-8")

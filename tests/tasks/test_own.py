@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from openmmb.errors import DataError
+from openmmb.tasks.jsonl import read_conversations
 from openmmb.tasks.own import OwnFile, check_file, describe, describe_lengths, describe_pictures
 from tests.build import tiny_checkpoint
 
@@ -48,7 +49,8 @@ def checked(tmp_path: Path, *rows: Any) -> OwnFile:
         ([HI], ["expected an object, got [{'speaker': 'a', 'text': 'Hi.'}]"]),
         ('{"turns": [', ["expected a JSON object on one line: EOF while parsing"]),
         (b"\xff\xfe", ["expected text in UTF-8: invalid start byte"]),
-        ('"\\ud83d"', ["expected a JSON object on one line: "]),
+        ('"\\ud83d"', ["expected an object, got ''"]),
+        ('{"turns": ["\\ud83d', ["expected a JSON object on one line: "]),
     ],
 )
 def test_each_fault_has_its_line_its_field_and_what_is_expected(
@@ -59,6 +61,18 @@ def test_each_fault_has_its_line_its_field_and_what_is_expected(
     for fault, expected in zip(report.faults, faults, strict=True):
         assert fault.startswith(f"{tmp_path / 'mine.jsonl'}: line 3: {expected}")
     assert (report.lines, report.faulty, len(report.examples)) == (3, 1, 2)
+
+
+def test_half_an_emoji_is_no_fault_since_training_leaves_it_out(tmp_path: Path) -> None:
+    row = (
+        '\ufeff{"turns": [{"speaker": "a", "text": "Hi \\ud83d"}, {"speaker": "b", "text": "Ho."}]}'
+    )
+    report = checked(tmp_path, row)
+    assert report.faults == []
+    (example,) = read_conversations(tmp_path / "mine.jsonl", task="jsonl", group="train")
+    assert [one for learnt in report.examples for one in learnt] == [
+        replace(example, conversation="1")
+    ]
 
 
 def test_all_faults_of_all_lines_are_told(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def _check(options: Mapping[str, Any], source: Path) -> None:
     for key, expected in REQUIRED.items():
         value = options.get(key, expected)
         if value != expected:
-            raise CheckpointError(f"{source}: {key} is {value!r}; expected {expected!r}")
+            raise CheckpointError(
+                f"{source}: {key} is {shorten(repr(value))}; expected {expected!r}"
+            )
     classes = options.get("classes") or []
     if UNSAFE not in classes:
         raise CheckpointError(

@@ -15,7 +15,7 @@ from openmmb.convert.looks import Looks, find_looks
 from openmmb.convert.objects import Kind
 from openmmb.data.controls import POSITIVE
 from openmmb.data.encode import EncodeConfig
-from openmmb.errors import CheckpointError, ConfigError
+from openmmb.errors import CheckpointError, ConfigError, shorten
 from openmmb.model.config import ModelConfig
 from openmmb.search.config import SearchConfig
 from openmmb.text.tokenizer import END, PAD, START, UNKNOWN
@@ -127,13 +127,15 @@ class Options:
         agent = self.values.get("model")
         if agent not in agents:
             raise CheckpointError(
-                f"{self.path}: model is {agent!r}; expected one of {', '.join(agents)}"
+                f"{self.path}: model is {shorten(repr(agent))}; expected one of {', '.join(agents)}"
             )
         for key, allowed in (REQUIRED | (PIECES if self.has_pieces else BYTES)).items():
             value = self.values.get(key)
             if value not in allowed:
                 expected = " or ".join(repr(value) for value in allowed if value is not None)
-                raise CheckpointError(f"{self.path}: {key} is {value!r}; expected {expected}")
+                raise CheckpointError(
+                    f"{self.path}: {key} is {shorten(repr(value))}; expected {expected}"
+                )
 
     def checkpoint(self, name: str, *, encoder: str | None) -> CheckpointConfig:
         """Return the settings of the whole checkpoint.

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from openmmb.errors import ConfigError, unknown
+from openmmb.errors import ConfigError, shorten, unknown
 from openmmb.files import read_text
 from openmmb.safety.fold import DENSE, fold
 
@@ -29,6 +30,10 @@ PLAIN_CATEGORY = "listed"
 """Category of a line that names none."""
 
 _NAME = re.compile(r"\{([^{}]*)\}")
+LONGEST: Final = 2000
+"""Most characters of a line, with what its names stand for."""
+MOST_SPELLINGS: Final = 5000
+"""Most spellings of a word: brackets behind each other multiply them."""
 _DISGUISE = re.compile(r"[@$!*#+=]")
 _VOWEL = re.compile(r"[aeiou]")
 _DOUBLING = re.compile(r".*[^aeiou][aeiou][bdgkmnprt]")
@@ -136,7 +141,10 @@ def _fill(pattern: str, names: dict[str, str], where: str) -> str:
             if not names:
                 hint = f"no name {name!r}; expected a line @{name} before it"
             raise ConfigError(f"{where}: {hint}")
-    return _NAME.sub(lambda match: names[match[1]], pattern)
+    filled = _NAME.sub(lambda match: names[match[1]], pattern)
+    if len(filled) > LONGEST:
+        raise ConfigError(f"{where}: {len(filled)} characters; expected at most {LONGEST}")
+    return filled
 
 
 def _phrase(category: str, pattern: str, where: str) -> Phrase:
@@ -172,7 +180,9 @@ def _items(pattern: str) -> list[str]:
 
 def _slot(item: str, where: str) -> Slot:
     try:
-        spellings = dict.fromkeys(_expand(item))
+        spellings = dict.fromkeys(islice(_expand(item), MOST_SPELLINGS + 1))
+        if len(spellings) > MOST_SPELLINGS:
+            raise ConfigError(f"more than {MOST_SPELLINGS} spellings of {shorten(item)!r}")
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     return frozenset(map(_words, spellings))

@@ -17,6 +17,7 @@ from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten, unknown
 from openmmb.files import decode_text
 from openmmb.tasks.jsonl import Conversation, Turn, examples_of
+from openmmb.tasks.read import fit
 from openmmb.text.tokenizer import Tokenizer
 
 EXPECTED = {
@@ -79,7 +80,7 @@ def check_file(path: Path) -> OwnFile:
         report.lines += 1
         where = f"{path}: line {number}"
         try:
-            row = adapter.validate_json(decode_text(line, where, error=DataError))
+            row = fit(adapter, decode_text(line, where, error=DataError))
         except DataError as error:
             faults = [str(error)]
         except ValidationError as error:

@@ -46,7 +46,7 @@ def read_json(path: Path, cls: type[T]) -> T:
     """
     text = read_text(path, error=DataError)
     try:
-        return _fit(TypeAdapter(cls), text)
+        return fit(TypeAdapter(cls), text)
     except ValidationError as error:
         raise DataError(_explain(str(path), error)) from None
 
@@ -77,7 +77,7 @@ def read_json_lines(path: Path, cls: type[T]) -> Iterator[tuple[int, T]]:
     adapter = TypeAdapter(cls)
     for number, line in read_lines(path):
         try:
-            yield number, _fit(adapter, line)
+            yield number, fit(adapter, line)
         except ValidationError as error:
             raise DataError(_explain(f"{path}: line {number}", error)) from None
 
@@ -153,7 +153,7 @@ def turn_examples(
             )
 
 
-def _fit(adapter: TypeAdapter[T], text: str) -> T:
+def fit(adapter: TypeAdapter[T], text: str) -> T:
     """Parse JSON that must fit.
 
     A half of a surrogate pair, such as what is left of an emoji that was cut in two, is no

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmmb.training.run.config import ScheduleConfig
-from openmmb.training.run.schedule import Plateau, after_validation, lr_scale
+from openmmb.training.run.schedule import Plateau, after_validation, limit_reached, lr_scale
 
 Kind = Literal["constant", "linear", "cosine", "inverse_sqrt", "plateau"]
 KINDS: tuple[Kind, ...] = ("constant", "linear", "cosine", "inverse_sqrt", "plateau")
@@ -78,3 +78,10 @@ def test_a_plateau_is_that_of_pytorch(scores: list[float], patience: int, decay:
 def test_other_courses_know_no_plateau() -> None:
     config = ScheduleConfig(kind="constant", warmup_steps=0, patience=0)
     assert after_validation(Plateau(best=1.0), 2.0, step=1, config=config) == Plateau(best=1.0)
+
+
+def test_a_limit_is_reached_with_the_last_step_and_with_the_last_second() -> None:
+    config = ScheduleConfig(max_steps=10, max_seconds=5.0)
+    assert limit_reached(config, step=9, seconds=4.9) is None
+    assert limit_reached(config, step=10, seconds=4.9) == "all steps done"
+    assert limit_reached(config, step=9, seconds=5.0) == "all time used"
