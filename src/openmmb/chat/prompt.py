@@ -48,7 +48,7 @@ class Opening(Generic[T]):
     def _run(self) -> None:
         try:
             self.future.set_result(self._make())
-        except BaseException as error:
+        except BaseException as error:  # raised where the result is waited for
             self.future.set_exception(error)
 
 
