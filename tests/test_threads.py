@@ -38,6 +38,12 @@ def test_how_a_person_lets_threads_wait_stays(variables: dict[str, str], kept: s
     assert printed(SPINNING, **variables) == kept
 
 
+def test_training_spins_as_pytorch_does() -> None:
+    allowing = f"import openmmb.threads; openmmb.threads.allow_spinning(); {SPINNING}"
+    assert printed(allowing) == "None"
+    assert printed(allowing, GOMP_SPINCOUNT="7") == "7"
+
+
 COUNTING = f"""
 import torch
 from openmmb.threads import few_threads

@@ -24,10 +24,25 @@ SHARED: Final = 2_000_000
 second one saves a third of the time at best, and costs the first one's again."""
 
 
+_BOUNDED: Final[dict[str, str]] = {}
+"""The variables that were set here, not by a person."""
+
+
 def bound_spinning() -> None:
     """Let threads without work sleep soon; to be called before PyTorch is imported."""
     if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
-        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+        _BOUNDED["GOMP_SPINCOUNT"] = os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+
+def allow_spinning() -> None:
+    """Let threads spin as PyTorch's do, for training, which is given cores of its own.
+
+    To be called before PyTorch is imported; what a person has set stays.
+    """
+    if "torch" not in sys.modules:
+        for name in _BOUNDED:
+            os.environ.pop(name, None)
+        _BOUNDED.clear()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from openmmb.cli.flags import complain
 from openmmb.text.printable import printable
+from openmmb.threads import allow_spinning
 
 if TYPE_CHECKING:
     from openmmb.training.train import AnyRecipe
@@ -29,6 +30,7 @@ def train(recipe: Annotated[Positional[str], arg(metavar="RECIPE")]) -> None:
 
 def train_with(args: Sequence[str]) -> None:
     """Run the recipe that ``args`` begin with, changed by the flags behind it."""
+    allow_spinning()
     from openmmb.training.train import read_recipe
 
     flags = args[1:]
