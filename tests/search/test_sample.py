@@ -87,3 +87,10 @@ def test_a_draw_where_everything_is_banned_is_dead() -> None:
     likeliest = draw_top_k(table, torch.zeros(2, K, 1), SCORES, 4, done=(False, False))
     assert (nucleus.scores <= BANNED).all()
     assert (likeliest.scores <= BANNED).all()
+
+
+def test_a_token_behind_those_that_just_reach_the_share_is_never_drawn() -> None:
+    """Half and a quarter are exact numbers, and so is their sum."""
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.125]).log().expand(1, 200, 4)
+    choice = draw_nucleus(logits, torch.zeros(1, 200), 0.75, done=[False])
+    assert set(choice.tokens.flatten().tolist()) == {0, 1}

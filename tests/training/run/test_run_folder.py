@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from openmmb.config import load
+from openmmb.config import dump, load
 from openmmb.errors import ConfigError
 from openmmb.files import OWN
 from openmmb.tasks.mixture import TaskConfig
 from openmmb.training.replies.config import Recipe
-from openmmb.training.run.run_folder import claim, locked
+from openmmb.training.run.run_folder import claim, locked, states
 from tests.training.build import tiny_recipe
 
 
@@ -137,3 +137,18 @@ def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is not the folder of a run, and holds 'thesis\.txt'"):
         locked(tmp_path).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_recipe_that_a_person_wrote_is_not_written_over(tmp_path: Path) -> None:
+    mine = tmp_path / "recipe.toml"
+    mine.write_text("# my notes\n" + dump(tiny_recipe(tmp_path)), encoding="utf-8")
+    written = mine.read_bytes()
+    with pytest.raises(ConfigError, match=r"recipe\.toml: was not written by a run; set another"):
+        claim(replace(tiny_recipe(tmp_path), seed=1), tmp_path)
+    assert mine.read_bytes() == written
+
+
+def test_a_file_that_is_called_as_a_state_is_none(tmp_path: Path) -> None:
+    (tmp_path / "state-00000010").mkdir()
+    (tmp_path / "state-00000020").touch()
+    assert [path.name for path in states(tmp_path)] == ["state-00000010"]
