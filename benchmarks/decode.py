@@ -1,138 +1,214 @@
-"""How fast replies are found, beside Hugging Face's `transformers` and ParlAI, as a Markdown table.
+"""How fast replies are found, beside the peers, as Markdown tables.
 
 Every engine runs the same random network on the same contexts with the same settings: 10 beams, at
-least 20 tokens, no n-gram of 3 twice nor from the context, float32. They take turns, one search
-each, so that a busy moment of the machine meets all of them; medians are compared.
+least 20 tokens, no n-gram of 3 twice nor from the context (CTranslate2 blocks none from the
+context). They take turns, one search each; medians are compared. ``read`` reads memory and does
+nothing else: the share of that rate at which an engine reads the weights of each step is what it
+reaches of the limit.
 
-    python benchmarks/decode.py --transformers-python PYTHON --parlai-python PYTHON
+    python benchmarks/decode.py --peers PYTHON --openvino PYTHON --out results.jsonl
+    python benchmarks/decode.py --table results.jsonl
 
-PYTHON is the interpreter of an environment with the peer and what this package needs;
-docs/performance.md says how to make one. An engine that is not given is left out.
+PYTHON is the interpreter of an environment with peers and what this package needs;
+docs/performance.md says how to make one. Threads of every engine spin as briefly as this package's
+do (``--spin``). ``--rounds 0`` only writes each engine's form of the
+weights into ``--folder``, where the next run finds them.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+from networks import BEAMS, prepare, weights_a_step
+from processor import processor
+from turns import Engine, started, take_turns
 
 ENGINES = Path(__file__).with_name("engines.py")
 SOURCE = Path(__file__).parent.parent / "src"
-CASES = (("90M", 1), ("90M", 8), ("400M", 1), ("400M", 8))
-CONTEXT, STEPS = 128, 40
+CASES = ("90M/1/40", "90M/8/40", "400M/1/40", "400M/8/12")
+OURS = ("openmmb-fp32", "openmmb-bf16", "openmmb-int8")
+PEERS = ("transformers-fp32", "transformers-bf16", "parlai-fp32")
+PEERS = (*PEERS, "ctranslate2-fp32", "ctranslate2-int8")
+YARDSTICK, OPENVINO = "read", "openvino-int8"
+CONTEXT, WARM_UP = 128, 3
+BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+COMPARED = {
+    "openmmb-fp32": ("ctranslate2-fp32", "transformers-fp32", "parlai-fp32"),
+    "openmmb-bf16": ("transformers-bf16", "transformers-fp32"),
+    "openmmb-int8": ("ctranslate2-int8", "openvino-int8", "transformers-fp32"),
+}
+"""Engine -> what it is compared with in words."""
+HEADER = (
+    "| network | batch | steps | engine | s a reply | times transformers fp32 | of the read limit "
+    "| peak, GB | replies as ParlAI | clean samples |\n"
+    "|---|---:|---:|---|---:|---:|---:|---:|---|---:|"
+)
 
 
-@dataclass
-class Engine:
-    """A process that searches when it is told to.
+@dataclass(frozen=True)
+class Row:
+    """What one engine did in one case.
 
     Attributes:
-        name: Which one.
-        process: The process.
-        errors: What it wrote to standard error.
-        seconds: Of each search so far.
-        tokens: What it found, the same each time.
+        engine: Which one.
+        seconds: Of a search, all inputs together.
+        peak: Most memory that its process had, GB.
+        samples: How many turns were measured.
+        clean: How many of them nothing disturbed.
+        tokens: Its replies.
+        lost: Why there is no number; empty: there is one.
     """
 
-    name: str
-    process: subprocess.Popen[str]
-    errors: Path
-    seconds: list[float] = field(default_factory=list)
-    tokens: list[list[int]] = field(default_factory=list)
-
-    def search(self, *, counts: bool) -> None:
-        """Let it search once and wait for it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        self.answer(counts=counts)
-
-    def answer(self, *, counts: bool) -> None:
-        """Read what the search at hand found."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            last = self.errors.read_text(encoding="utf-8").strip().rpartition("\n")[2]
-            raise SystemExit(f"{self.name}: ended with code {self.process.wait()}: {last}")
-        found: dict[str, Any] = json.loads(line)
-        self.tokens = found["tokens"]
-        if counts:
-            self.seconds.append(found["seconds"])
+    engine: str
+    seconds: float
+    peak: float
+    samples: int
+    clean: int
+    tokens: list[list[int]]
+    lost: str
 
 
 def main() -> None:
-    """Measure every case and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--transformers-python", type=Path)
-    parser.add_argument("--parlai-python", type=Path)
+    """Measure every case, or read what was measured, and print tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--peers", type=Path, help="Python with transformers, ParlAI, CTranslate2")
+    parser.add_argument("--openvino", type=Path, help="Python with optimum-intel")
+    parser.add_argument("--cases", nargs="*", default=CASES, metavar="SIZE/BATCH/STEPS")
+    parser.add_argument("--engines", nargs="*", help="names, as in the table; all by default")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=600, help="most for the turns of a case")
+    parser.add_argument("--limit", type=int, default=120, help="most seconds for one search")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--cases", nargs="*", default=[f"{s}/{b}" for s, b in CASES])
+    parser.add_argument("--spin", type=int, default=1000, help="GOMP_SPINCOUNT of every engine")
+    parser.add_argument("--folder", type=Path, help="where forms of the weights are kept")
+    parser.add_argument("--out", type=Path, help="JSON lines, one more for each case")
+    parser.add_argument("--table", type=Path, help="print this file of JSON lines, measure nothing")
     args = parser.parse_args()
-    pythons = {
-        "openmmb": Path(sys.executable),
-        "transformers": args.transformers_python,
-        "parlai": args.parlai_python,
-    }
-    pythons = {name: python for name, python in pythons.items() if python is not None}
-    print(f"{args.threads} threads, {args.rounds} rounds, context {CONTEXT}, {STEPS} steps\n")
-    print("| network | batch | engine | s a reply | times openmmb | tokens as ParlAI |")
-    print("|---|---:|---|---:|---:|---|", flush=True)
-    for case in args.cases:
-        size, batch = case.split("/")
-        for row in measure(pythons, size, int(batch), args):
-            print(row, flush=True)
-
-
-def measure(pythons: dict[str, Path], size: str, batch: int, args: argparse.Namespace) -> list[str]:
-    """Return the table's rows of one case."""
+    if args.table is not None:
+        lines = args.table.read_text(encoding="utf-8").splitlines()
+        last = {(run := json.loads(line))["case"]: run for line in lines}
+        for run in last.values():
+            print(table_of(run))
+        return
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        engines = []
-        for name, python in pythons.items():
-            process = subprocess.Popen(
-                [
-                    str(python),
-                    str(ENGINES),
-                    name,
-                    size,
-                    "--batch",
-                    str(batch),
-                    "--context",
-                    str(CONTEXT),
-                    "--steps",
-                    str(STEPS),
-                    "--threads",
-                    str(args.threads),
-                    "--folder",
-                    str(folder),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=(folder / f"{name}.err").open("w"),
-                env=os.environ | {"PYTHONPATH": str(SOURCE)},
-                text=True,
+        folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        for case in args.cases:
+            run = measure(case, folder, args)
+            if args.out is not None:
+                with args.out.open("a", encoding="utf-8") as out:
+                    print(json.dumps(run), file=out)
+            print(table_of(run), flush=True)
+
+
+def measure(case: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Measure one case and return it as it is written."""
+    size, batch, steps = case.split("/")
+    prepare(size, folder)
+    pythons = {YARDSTICK: Path(sys.executable)} | dict.fromkeys(OURS, Path(sys.executable))
+    if args.peers is not None:
+        pythons |= dict.fromkeys(PEERS, args.peers)
+    if args.openvino is not None:
+        pythons[OPENVINO] = args.openvino
+    names = [n for n in pythons if not args.engines or n in (YARDSTICK, *args.engines)]
+    threads = str(args.threads)
+    settings = {
+        "PYTHONPATH": str(SOURCE),
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "GOMP_SPINCOUNT": str(args.spin),
+        "HF_HUB_OFFLINE": "1",
+    }
+    options = ["--batch", batch, "--context", str(CONTEXT), "--threads", threads]
+    options += ["--folder", str(folder)]
+    engines: list[Engine] = []
+    with ExitStack() as stack:
+        for name in names:
+            command = [str(pythons[name]), str(ENGINES), name, size, *options]
+            engine = stack.enter_context(
+                started(name, command, folder, limit=4 * args.limit, settings=settings)
             )
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            engines.append(Engine(name, process, folder / f"{name}.err"))
-            engines[-1].answer(counts=False)  # the first search warms it up
-        for _ in range(args.rounds):
-            for engine in engines:
-                engine.search(counts=True)
-    ours = median(engines[0].seconds)
-    wanted = next((engine.tokens for engine in engines if engine.name == "parlai"), None)
-    return [
-        f"| {size} | {batch} | {engine.name} | {median(engine.seconds) / batch:.2f} | "
-        f"{median(engine.seconds) / ours:.2f} | {agreement(engine.tokens, wanted)} |"
-        for engine in engines
-    ]
+            engine.turn(WARM_UP)  # one after another: each loads its weights alone
+            engine.limit = args.limit
+            engines.append(engine)
+        take_turns(engines, int(steps), rounds=args.rounds, seconds=args.seconds)
+    return {
+        "case": case,
+        "processor": processor(),
+        "threads": args.threads,
+        "spin": args.spin,
+        "rows": [asdict(row_of(engine)) for engine in engines],
+    }
+
+
+def row_of(engine: Engine) -> Row:
+    """Return what is written of an engine."""
+    lost = engine.lost or ("" if engine.samples else "not measured")
+    return Row(
+        engine.name,
+        0.0 if lost else engine.seconds,
+        engine.peak,
+        len(engine.samples),
+        engine.num_clean,
+        engine.tokens,
+        lost,
+    )
+
+
+def table_of(run: dict[str, Any]) -> str:
+    """Return the table of one case, and beneath it who is how many times as fast as whom."""
+    size, batch, steps = run["case"].split("/")
+    rows = {row["engine"]: Row(**row) for row in run["rows"]}
+    timed = {name: row for name, row in rows.items() if not row.lost}
+    rate = rate_of(timed.pop(YARDSTICK, None))
+    wanted = timed["parlai-fp32"].tokens if "parlai-fp32" in timed else None
+    lines = [HEADER]
+    for name, row in timed.items():
+        engine, _, precision = name.rpartition("-")
+        read = weights_a_step(size) * BYTES[precision] * int(steps) / 1e9 / row.seconds
+        cells = [
+            size,
+            batch,
+            steps,
+            f"{engine} {precision}",
+            f"{row.seconds / int(batch):.3f}",
+            ratio(timed.get("transformers-fp32"), row),
+            f"{read / rate:.0%}" if rate else "",
+            f"{row.peak:.1f}",
+            agreement(row.tokens, wanted),
+            f"{row.clean} of {row.samples}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    for name, others in COMPARED.items():
+        known = [other for other in others if other in timed and name in timed]
+        ratios = [f"{ratio(timed[other], timed[name])} times {other}" for other in known]
+        if ratios:
+            lines.append(f"{name} is as fast as {', '.join(ratios)}.")
+    lines += [f"{row.engine} left out: {row.lost}" for row in rows.values() if row.lost]
+    lines.append(
+        f"\n({run['processor']}; {run['threads']} threads, GOMP_SPINCOUNT={run['spin']}; {BEAMS} "
+        f"beams, context of {CONTEXT}; a plain read: {rate:.1f} GB/s.)\n"
+    )
+    return "\n".join(lines)
+
+
+def rate_of(row: Row | None) -> float:
+    """Return GB a second of the plain read; 0 where there is none."""
+    from engines import GIGABYTES, READS
+
+    return GIGABYTES * READS / row.seconds if row else 0.0
+
+
+def ratio(slow: Row | None, fast: Row) -> str:
+    """Say how many times as fast one is as the other."""
+    return f"{slow.seconds / fast.seconds:.2f}" if slow else ""
 
 
 def agreement(tokens: list[list[int]], wanted: list[list[int]] | None) -> str:

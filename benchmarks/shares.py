@@ -5,10 +5,12 @@ share of a search that each kind of operator takes itself, as PyTorch's profiler
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import torch
-from engines import contexts, openmmb
+from engines import openmmb
+from networks import contexts
 from torch.profiler import ProfilerActivity, profile
 
 CONTEXT, STEPS = 128, 40
@@ -26,10 +28,11 @@ def main() -> None:
     torch.set_num_threads(parser.parse_args().threads)
     print(f"| network | {' | '.join(KINDS)} | everything else |\n|---|{'---:|' * (len(KINDS) + 1)}")
     for size in ("90M", "400M"):
-        run = openmmb(size, contexts(size, 1, CONTEXT), STEPS, Path())
-        run()
+        with tempfile.TemporaryDirectory() as folder:
+            run = openmmb("fp32", size, contexts(size, 1, CONTEXT), Path(folder))
+        run(STEPS)
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            run()
+            run(STEPS)
         spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
         whole = sum(spent.values())
         shares = [sum(spent.get(name, 0) for name in names) / whole for names in KINDS.values()]
