@@ -18,6 +18,7 @@ weights into ``--folder``, where the next run finds them.
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -91,12 +92,10 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="print this file of JSON lines, measure nothing")
     args = parser.parse_args()
     if args.table is not None:
-        lines = args.table.read_text(encoding="utf-8").splitlines()
-        last = {(run := json.loads(line))["case"]: run for line in lines}
-        for run in last.values():
-            print(table_of(run))
+        print(table_of(read_runs(args.table)))
         return
     with ExitStack() as stack:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("decode.py: terminated"))
         folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         for case in args.cases:
@@ -104,7 +103,14 @@ def main() -> None:
             if args.out is not None:
                 with args.out.open("a", encoding="utf-8") as out:
                     print(json.dumps(run), file=out)
-            print(table_of(run), flush=True)
+            print(table_of([run]), flush=True)
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """Return the runs of a file, the last of each case with the same engines."""
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    last = {(run["case"], *(row["engine"] for row in run["rows"])): run for run in runs}
+    return sorted(last.values(), key=lambda run: str(run["case"]))
 
 
 def measure(case: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -137,6 +143,8 @@ def measure(case: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
             engine.turn(WARM_UP)  # one after another: each loads its weights alone
             engine.limit = args.limit
             engines.append(engine)
+            if not args.rounds:
+                stack.close()
         take_turns(engines, int(steps), rounds=args.rounds, seconds=args.seconds)
     return {
         "case": case,
@@ -161,42 +169,59 @@ def row_of(engine: Engine) -> Row:
     )
 
 
-def table_of(run: dict[str, Any]) -> str:
-    """Return the table of one case, and beneath it who is how many times as fast as whom."""
-    size, batch, steps = run["case"].split("/")
-    rows = {row["engine"]: Row(**row) for row in run["rows"]}
-    timed = {name: row for name, row in rows.items() if not row.lost}
-    rate = rate_of(timed.pop(YARDSTICK, None))
-    wanted = timed["parlai-fp32"].tokens if "parlai-fp32" in timed else None
-    lines = [HEADER]
-    for name, row in timed.items():
-        engine, _, precision = name.rpartition("-")
-        read = weights_a_step(size) * BYTES[precision] * int(steps) / 1e9 / row.seconds
-        cells = [
-            size,
-            batch,
-            steps,
-            f"{engine} {precision}",
-            f"{row.seconds / int(batch):.3f}",
-            ratio(timed.get("transformers-fp32"), row),
-            f"{read / rate:.0%}" if rate else "",
-            f"{row.peak:.1f}",
-            agreement(row.tokens, wanted),
-            f"{row.clean} of {row.samples}",
+def table_of(runs: list[dict[str, Any]]) -> str:
+    """Return the table of some runs, and beneath it who is how many times as fast as whom.
+
+    Engines are compared within their run alone.
+    """
+    rows, notes = [HEADER], []
+    for run in runs:
+        every = [Row(**row) for row in run["rows"]]
+        timed = {row.engine: row for row in every if not row.lost}
+        rate = rate_of(timed.pop(YARDSTICK, None))
+        rows += [cells_of(run["case"], row, timed, rate) for row in timed.values()]
+        notes += [f"- {run['case']}, {note}" for note in comparisons(timed)]
+        notes += [
+            f"- {run['case']}, {row.engine} left out: {row.lost}" for row in every if row.lost
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
+        notes.append(
+            f"- {run['case']}: {run['processor']}; {run['threads']} threads, "
+            f"GOMP_SPINCOUNT={run['spin']}; {BEAMS} beams, context of {CONTEXT}; a plain read: "
+            f"{rate:.1f} GB/s."
+        )
+    return "\n".join([*rows, "", *notes, ""])
+
+
+def cells_of(case: str, row: Row, timed: dict[str, Row], rate: float) -> str:
+    """Return one line of the table."""
+    size, batch, steps = case.split("/")
+    engine, _, precision = row.engine.rpartition("-")
+    read = weights_a_step(size) * BYTES[precision] * int(steps) / 1e9 / row.seconds
+    wanted = timed["parlai-fp32"].tokens if "parlai-fp32" in timed else None
+    cells = [
+        size,
+        batch,
+        steps,
+        f"{engine} {precision}",
+        f"{row.seconds / int(batch):.3f}",
+        ratio(timed.get("transformers-fp32"), row),
+        f"{read / rate:.0%}" if rate else "",
+        f"{row.peak:.1f}",
+        agreement(row.tokens, wanted),
+        f"{row.clean} of {row.samples}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def comparisons(timed: dict[str, Row]) -> list[str]:
+    """Say of each engine of this project how it compares with others."""
+    notes = []
     for name, others in COMPARED.items():
         known = [other for other in others if other in timed and name in timed]
         ratios = [f"{ratio(timed[other], timed[name])} times {other}" for other in known]
         if ratios:
-            lines.append(f"{name} is as fast as {', '.join(ratios)}.")
-    lines += [f"{row.engine} left out: {row.lost}" for row in rows.values() if row.lost]
-    lines.append(
-        f"\n({run['processor']}; {run['threads']} threads, GOMP_SPINCOUNT={run['spin']}; {BEAMS} "
-        f"beams, context of {CONTEXT}; a plain read: {rate:.1f} GB/s.)\n"
-    )
-    return "\n".join(lines)
+            notes.append(f"{name} is as fast as {', '.join(ratios)}.")
+    return notes
 
 
 def rate_of(row: Row | None) -> float:

@@ -19,7 +19,7 @@ from networks import BEAMS, END, NAMES, SEES, START, config_of, contexts, prepar
 from peers import Run
 from torch import Tensor
 
-GIGABYTES, READS = 1, 8
+GIGABYTES, READS = 0.5, 16
 """What ``read`` reads, and how often a turn."""
 
 
@@ -50,7 +50,7 @@ def openmmb(kind: str, size: str, ids: Tensor, folder: Path) -> Run:
 
 def read(_precision: str, _size: str, _ids: Tensor, _folder: Path) -> Run:
     """Return a plain read of memory that no cache holds."""
-    memory = torch.ones(GIGABYTES * 10**9 // 4)
+    memory = torch.ones(int(GIGABYTES * 1e9) // 4)
 
     @torch.inference_mode()
     def run(_steps: int) -> list[list[int]]:
