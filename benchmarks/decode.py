@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="most for the turns of a case")
     parser.add_argument("--limit", type=int, default=120, help="most seconds for one search")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--spin", type=int, default=1000, help="GOMP_SPINCOUNT of every engine")
+    parser.add_argument("--spin", type=int, default=0, help="GOMP_SPINCOUNT of every engine")
     parser.add_argument("--folder", type=Path, help="where forms of the weights are kept")
     parser.add_argument("--out", type=Path, help="JSON lines, one more for each case")
     parser.add_argument("--table", type=Path, help="print this file of JSON lines, measure nothing")
