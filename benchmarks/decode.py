@@ -12,7 +12,8 @@ reaches of the limit.
 PYTHON is the interpreter of an environment with peers and what this package needs;
 docs/performance.md says how to make one. Threads of every engine spin as briefly as this package's
 do (``--spin``). ``--rounds 0`` only writes each engine's form of the
-weights into ``--folder``, where the next run finds them.
+weights into ``--folder``, where the next run finds them. A run that is interrupted keeps what it has
+measured.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def main() -> None:
         print(table_of(read_runs(args.table)))
         return
     with ExitStack() as stack:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit("decode.py: terminated"))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         for case in args.cases:
@@ -145,7 +146,8 @@ def measure(case: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
             engines.append(engine)
             if not args.rounds:
                 stack.close()
-        take_turns(engines, int(steps), rounds=args.rounds, seconds=args.seconds)
+        with suppress(KeyboardInterrupt):  # what was measured is kept
+            take_turns(engines, int(steps), rounds=args.rounds, seconds=args.seconds)
     return {
         "case": case,
         "processor": processor(),

@@ -137,7 +137,7 @@ def openvino(_precision: str, size: str, ids: Tensor, folder: Path) -> Run:
         )
         model.save_pretrained(written)
     options = {"INFERENCE_NUM_THREADS": str(torch.get_num_threads())}
-    return generate(OVModelForSeq2SeqLM.from_pretrained(written, ov_config=options), ids)
+    return generate(OVModelForSeq2SeqLM.from_pretrained(str(written), ov_config=options), ids)
 
 
 def ctranslate2(precision: str, size: str, ids: Tensor, folder: Path) -> Run:

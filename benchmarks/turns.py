@@ -79,11 +79,13 @@ class Engine:
         # Second by second: if this process is held up, the engine has most likely been, too.
         ready = any(select.select([self.process.stdout], [], [], 1)[0] for _ in range(self.limit))
         if not ready:
-            return self._give_up(f"no answer in {self.limit} s")
+            self._give_up(f"no answer in {self.limit} s")
+            return None
         line = self.process.stdout.readline()
         if not line:
             lines = self.errors.read_text(encoding="utf-8").strip().splitlines() or ["no message"]
-            return self._give_up(f"ended with code {self.process.wait()}: {lines[-1]}")
+            self._give_up(f"ended with code {self.process.wait()}: {lines[-1]}")
+            return None
         answer: dict[str, Any] = json.loads(line)
         self.tokens, self.peak = answer["tokens"], answer["peak"]
         return Sample(answer["seconds"], answer["cpu"], answer["waited"])
