@@ -11,9 +11,8 @@ reaches of the limit.
 
 PYTHON is the interpreter of an environment with peers and what this package needs;
 docs/performance.md says how to make one. Threads of every engine spin as briefly as this package's
-do (``--spin``). ``--rounds 0`` only writes each engine's form of the
-weights into ``--folder``, where the next run finds them. A run that is interrupted keeps what it has
-measured.
+do (``--spin``). ``--rounds 0`` only writes each engine's form of the weights into ``--folder``,
+where the next run finds them. A run that is interrupted keeps what it has measured.
 """
 
 import argparse
