@@ -163,3 +163,25 @@ def test_any_header_is_weights_or_one_line(
     with suppress(CheckpointError), open_safetensors(path) as weights:
         for weight in weights.values():
             assert weight.read().shape == weight.shape
+
+
+def test_a_weight_that_was_read_is_memory_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(
+        path, lazy({"a": torch.ones(3, 4, dtype=torch.bfloat16), "b": torch.ones(())})
+    )
+    with open_safetensors(path) as found:
+        first, again = found["a"].read(), found["a"].read()
+        first.zero_()
+        assert again.eq(1).all()
+        assert found["b"].read() == 1
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, lazy({"a": torch.ones(8), "b": torch.ones(100_000)}))
+    with open_safetensors(path) as found:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 4)
+        with pytest.raises(CheckpointError, match=r"weights\.safetensors: b: the file ends in the"):
+            found["b"].read()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -137,26 +138,51 @@ def open_stored(path: Path) -> Any:
 def open_safetensors(path: Path) -> Iterator[dict[str, Weight]]:
     """Open a file of safetensors, which are read one by one.
 
+    Each is read into memory of its own. As part of the mapped file, what has been read would count
+    as this process's memory for as long as the file is open: a whole network's.
+
     Raises:
         CheckpointError: It is not such a file; or, where a weight is read, one of its numbers is
             none.
     """
-    with open_stored(path) as file:
+    with open_stored(path) as stored_file, path.open("rb") as file:
+        starts = _starts(file)
         weights = {}
-        for name in file.keys():  # noqa: SIM118
-            stored = file.get_slice(name)
+        for name in stored_file.keys():  # noqa: SIM118
+            stored = stored_file.get_slice(name)
             shape, dtype = tuple(stored.get_shape()), _DTYPES.get(stored.get_dtype())
             if dtype is None:
                 expected = ", ".join(_DTYPES)
                 raise CheckpointError(
                     f"{path}: {shorten(name)} is {stored.get_dtype()}, expected {expected}"
                 )
-            weights[name] = Weight(shape, dtype, partial(_stored, path, name, file))
+            weights[name] = Weight(
+                shape, dtype, partial(_read, path, name, file, starts[name], shape, dtype)
+            )
         yield weights
 
 
-def _stored(path: Path, name: str, file: Any) -> Tensor:
-    tensor: Tensor = file.get_tensor(name)
+def _starts(file: BufferedReader) -> dict[str, int]:
+    """Return where in a file of safetensors, which is a sound one, each tensor begins."""
+    length = int.from_bytes(file.read(8), "little")
+    header: dict[str, Any] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return {name: 8 + length + one["data_offsets"][0] for name, one in header.items()}
+
+
+def _read(
+    path: Path,
+    name: str,
+    file: BufferedReader,
+    start: int,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+) -> Tensor:
+    tensor = torch.empty(shape, dtype=dtype)
+    numbers = tensor.reshape(-1).view(torch.uint8).numpy()
+    file.seek(start)
+    if file.readinto(numbers.data) != len(numbers):
+        raise CheckpointError(f"{path}: {shorten(name)}: the file ends in the middle of it")
     return _whole(path, name, tensor)
 
 
