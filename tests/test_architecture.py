@@ -36,6 +36,7 @@ OTHERS_INTERNALS = {
     "engine": {  # torch
         "_C",
         "_has_mkldnn",
+        "_is_avx512_bf16_supported",
         "_is_mkldnn_bf16_supported",
         "_is_vnni_supported",
         "_linear_pointwise",

@@ -7,6 +7,8 @@ finer than bfloat16, or in float32 where there is no kernel for that.
 Sizes: N outputs, K inputs.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,9 @@ from openmmb.engine.halves import HalfLinear, can_multiply_halves
 from openmmb.engine.packed import ALGORITHM, ROWS, PackedLinear, can_pack
 from openmmb.engine.plain import NetworkEngine
 from openmmb.errors import ConfigError
+
+FEATURES: Final = ("avx512_bf16", "amx_bf16")
+"""What makes a processor multiply bfloat16 itself; emulated, it is slower than float32."""
 
 
 class Bf16Linear(FilledLinear):
@@ -37,8 +42,16 @@ class Bf16Linear(FilledLinear):
 
 
 def can_multiply_bf16(device: torch.device) -> bool:
-    """Whether there are such kernels here."""
-    return can_pack(device) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether there are such kernels here, and a processor that needs no emulation for them."""
+    supported = can_pack(device) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported and _has_instructions()
+
+
+def _has_instructions() -> bool:
+    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch 2.11
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    cpu = torch.cpu.get_capabilities()
+    return cpu.get("architecture") != "x86_64" or any(cpu.get(name) for name in FEATURES)
 
 
 def open_bf16(checkpoint: Checkpoint | SavedCheckpoint, device: torch.device) -> NetworkEngine:
@@ -49,7 +62,8 @@ def open_bf16(checkpoint: Checkpoint | SavedCheckpoint, device: torch.device) ->
     """
     if not can_multiply_bf16(device):
         raise ConfigError(
-            f"engine: bf16 is for a CPU with AVX-512 or later, and {device} is none here; use fp32"
+            f"engine: bf16 is for a CPU that multiplies bfloat16, and {device} is none here; "
+            "use fp32"
         )
     head = HalfLinear if can_multiply_halves() else PackedLinear
     with checkpoint.weights() as weights:
