@@ -276,7 +276,7 @@ def test_more_steps_than_there_are_buffers_for_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", [open_cuda, open_cuda_fp32])
 def test_without_a_graphics_card_it_is_refused_in_one_line(kind: Opener) -> None:
-    with pytest.raises(ConfigError, match=r"^engine: 'cuda.*' is for graphics cards, .* 'cpu'"):
+    with pytest.raises(ConfigError, match=r"^engine: cuda.* is for a graphics card, .* 'cpu'; use"):
         kind(tiny_checkpoint(), CPU)
 
 

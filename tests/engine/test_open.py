@@ -14,7 +14,7 @@ from torch import nn
 from openmmb.checkpoint import Checkpoint, SavedCheckpoint, open_checkpoint, save_checkpoint
 from openmmb.cli.flags import EngineKind
 from openmmb.data.encode import EncodeConfig
-from openmmb.engine.open import ENGINES, EXACT, KINDS, NEEDS, Engine, Opener, open_engine
+from openmmb.engine.open import ENGINES, EXACT, KINDS, NEEDS, Engine, Opener, open_engine, own_kind
 from openmmb.errors import CheckpointError, ConfigError
 from openmmb.model.causal_config import CausalConfig
 from tests.build import plain_engine, run_script, tiny_checkpoint, tiny_tokenizer
@@ -182,5 +182,23 @@ def test_auto_is_the_checkpoints_own_kind_where_it_can_be_had(
 
 @pytest.mark.parametrize("kind", sorted(NEEDS))
 def test_a_kind_that_cannot_be_had_is_refused_in_one_line(kind: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^engine: {kind} is for a CPU .*; use fp32$"):
+    with pytest.raises(ConfigError, match=rf"^engine: {kind} is for a .*; use fp32$"):
         ENGINES[kind](tiny_checkpoint(), torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("own", "kind"),
+    [
+        (None, "cuda-fp32"),
+        ("fp32", "cuda-fp32"),
+        ("bf16", "cuda"),
+        ("int8", "cuda"),
+        ("cuda", "cuda"),
+        ("plain", "plain"),
+    ],
+)
+def test_on_a_graphics_card_auto_rounds_where_the_checkpoint_does(
+    own: str | None, kind: str
+) -> None:
+    config = replace(tiny_checkpoint().config, engine=own)
+    assert own_kind(config, torch.device("cuda")) == kind

@@ -79,7 +79,8 @@ def evaluate(
         batch_size: Replies searched for together.
         device: Where the model runs.
         engine: Kind of engine: fp32 computes as training does; bf16 and int8 are faster and round;
-            plain is PyTorch's own layers; auto is the checkpoint's own, or fp32.
+            cuda and cuda-fp32 are the same for graphics cards; plain is PyTorch's own layers; auto
+            is the checkpoint's own, or fp32.
         format: Print text, a Markdown document, or a page of HTML that needs no other file.
         json: Print one object a line.
     """

@@ -28,7 +28,7 @@ Lines = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="LINE", help_beh
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 Gender = Literal["checkpoint", "f0m0", "f0m1", "f1m0", "f1m1", "none"]
 Device = Literal["auto", "cpu", "cuda"]
-EngineKind = Literal["auto", "plain", "fp32", "bf16", "int8"]
+EngineKind = Literal["auto", "plain", "fp32", "bf16", "int8", "cuda", "cuda-fp32"]
 SplitOrNone = Annotated[
     Literal["train", "valid", "test"] | None,
     arg(metavar="{train,valid,test}", help_behavior_hint=""),

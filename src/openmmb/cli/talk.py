@@ -51,8 +51,9 @@ class BotFlags:
     device: Device = "auto"
     """Device that the model runs on."""
     engine: EngineKind = "auto"
-    """Kind of engine: fp32 computes as training does; bf16 and int8 are faster and round; plain is
-    PyTorch's own layers; auto is the checkpoint's own, or fp32."""
+    """Kind of engine: fp32 computes as training does; bf16 and int8 are faster and round; cuda
+    and cuda-fp32 are the same for graphics cards; plain is PyTorch's own layers; auto is the
+    checkpoint's own, or fp32."""
     encoder_weights: PathOrNone = None
     """Weights of the model's picture encoder, if it does not come with them."""
     no_guard: Switch = False

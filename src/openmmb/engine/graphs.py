@@ -35,6 +35,11 @@ IDLE_ELSEWHERE = 2**28
 _recording = threading.Lock()
 
 
+def is_card(device: torch.device) -> bool:
+    """Whether CUDA graphs can be had on a device."""
+    return device.type == "cuda"
+
+
 def open_cuda(checkpoint: Checkpoint | SavedCheckpoint, device: torch.device) -> NetworkEngine:
     """Open the engine for graphics cards: weights in bfloat16, steps as CUDA graphs.
 
@@ -56,9 +61,9 @@ def open_cuda_fp32(checkpoint: Checkpoint | SavedCheckpoint, device: torch.devic
 def _open_recorded(
     kind: str, checkpoint: Checkpoint | SavedCheckpoint, device: torch.device, dtype: torch.dtype
 ) -> NetworkEngine:
-    if device.type != "cuda":
+    if not is_card(device):
         raise ConfigError(
-            f"engine: {kind!r} is for graphics cards, and the device is {str(device)!r}; use 'auto'"
+            f"engine: {kind} is for a graphics card, and the device is {str(device)!r}; use fp32"
         )
     return open_static(checkpoint, device, dtype, recorded=True)
 

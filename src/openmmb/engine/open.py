@@ -13,6 +13,7 @@ import torch
 from openmmb.checkpoint import Checkpoint, CheckpointConfig, SavedCheckpoint
 from openmmb.distributed import open_device
 from openmmb.engine.bf16 import can_multiply_bf16, open_bf16
+from openmmb.engine.graphs import is_card, open_cuda, open_cuda_fp32
 from openmmb.engine.int8 import can_multiply_bytes, open_int8
 from openmmb.engine.packed import open_packed
 from openmmb.engine.plain import open_plain
@@ -62,9 +63,12 @@ ENGINES: dict[str, Opener] = {
     "fp32": open_packed,
     "bf16": open_bf16,
     "int8": open_int8,
+    "cuda": open_cuda,
+    "cuda-fp32": open_cuda_fp32,
 }
 """Kind -> what opens it: ``plain`` is PyTorch's own layers, ``fp32`` the fastest in float32;
-``bf16`` and ``int8`` are faster still and round, to 16 bits and to 8."""
+``bf16`` and ``int8`` are faster still and round, to 16 bits and to 8. ``cuda`` is for graphics
+cards and rounds to 16 bits, ``cuda-fp32`` does not."""
 AUTO = "auto"
 KINDS = (AUTO, *ENGINES)
 EXACT = "fp32"
@@ -72,8 +76,12 @@ EXACT = "fp32"
 NEEDS: dict[str, Callable[[torch.device], bool]] = {
     "bf16": can_multiply_bf16,
     "int8": can_multiply_bytes,
+    "cuda": is_card,
+    "cuda-fp32": is_card,
 }
 """Kind -> whether it can be had on a device; the others always can."""
+ROUNDING = ("bf16", "int8", "cuda")
+"""What a checkpoint names that may be rounded."""
 
 
 def open_engine(
@@ -86,7 +94,8 @@ def open_engine(
             holds them twice.
         device: A device of PyTorch's, or ``auto`` for a graphics card if there is one.
         kind: One of ``ENGINES``; or ``auto``: the checkpoint's own, as far as it names one that
-            can be had here, else ``fp32``, which is as exact as training.
+            can be had here, else ``fp32``, which is as exact as training. On a graphics card that
+            is ``cuda`` or ``cuda-fp32``.
 
     Raises:
         ConfigError: There is no such device or no such kind of engine, or it cannot be had here.
@@ -96,16 +105,22 @@ def open_engine(
         raise ConfigError(f"engine: {unknown('engine', kind, KINDS)}")
     opened = open_device(device)
     if kind == AUTO:
-        kind = _own_kind(checkpoint.config, opened)
+        kind = own_kind(checkpoint.config, opened)
     return ENGINES[kind](checkpoint, opened)
 
 
-def _own_kind(config: CheckpointConfig, device: torch.device) -> str:
-    """Return the kind that a checkpoint asks for, or the exact one."""
+def own_kind(config: CheckpointConfig, device: torch.device) -> str:
+    """Return the kind that a checkpoint asks for, or the exact one.
+
+    Raises:
+        ConfigError: It asks for an unknown one.
+    """
+    if config.engine is not None and config.engine not in ENGINES:
+        raise ConfigError(f"{config.name}: engine: {unknown('engine', config.engine, ENGINES)}")
+    if is_card(device) and config.engine != "plain":
+        return "cuda" if config.engine in ROUNDING else "cuda-fp32"
     if config.engine is None:
         return EXACT
-    if config.engine not in ENGINES:
-        raise ConfigError(f"{config.name}: engine: {unknown('engine', config.engine, ENGINES)}")
     available = config.engine not in NEEDS or NEEDS[config.engine](device)
     if not available:
         _LOG.info("%s: no %s on this %s; %s", config.name, config.engine, device, EXACT)
