@@ -100,7 +100,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for case in args.cases:
             run = measure(case, folder, args)
-            if args.out is not None:
+            if args.out is not None and args.rounds:
                 with args.out.open("a", encoding="utf-8") as out:
                     print(json.dumps(run), file=out)
             print(table_of([run]), flush=True)
