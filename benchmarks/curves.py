@@ -4,8 +4,8 @@
     python benchmarks/curves.py --plot curves.jsonl --svg docs/images/curves.svg
 
 ``400M`` is BlenderBot's network of that size, ``135M`` the decoder-only one of SmolLM2's shape,
-with random weights. Each point is the quickest of some searches, so that a busy moment does not
-count; points that do not fit into ``--seconds`` are left out, and a later run with the same
+with random weights. Each point is the quickest of some searches. Points that other processes
+disturbed, and those that do not fit into ``--seconds``, are left out, and a later run with the same
 ``--out`` measures only what is missing.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from networks import BEAMS, CAUSAL, END, START, config_of, contexts, prepare
 from processor import processor
+from turns import Sample, waited
 
 from openmmb.checkpoint import open_checkpoint
 from openmmb.engine.open import open_engine
@@ -30,9 +31,9 @@ STEPS = 8
 AT = {"batch": 1, "beams": BEAMS, "context": 128}
 """What stays as it is while one of them changes."""
 AXES = {
-    "batch": (1, 2, 4, 8, 16, 32, 64),
     "beams": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20),
     "context": (16, 32, 48, 64, 96, 128),
+    "batch": (1, 2, 4, 8, 16, 32, 64),
 }
 LONGER = (256, 512, 1024, 2048)
 """Contexts of the decoder-only network alone."""
@@ -92,13 +93,13 @@ def measure(args: argparse.Namespace, kind: str, checkpoint: Path, deadline: flo
     engine = open_engine(open_checkpoint(checkpoint), device="cpu", kind=kind)
     once(engine, args.network, AT)  # warms up
     for axis, value in wanted:
-        where = AT | {axis: value}
-        began, times = time.monotonic(), []
-        while len(times) < TURNS and (not times or time.monotonic() < began + ENOUGH):
-            if times and time.monotonic() + sum(times[-1]) > deadline:
-                break
-            times.append(once(engine, args.network, where))
-        reading, stepping = (min(column) for column in zip(*times, strict=True))
+        if time.monotonic() > deadline:
+            return
+        times = quickest(engine, args.network, AT | {axis: value}, deadline)
+        if times is None:
+            print(f"{args.network}, {kind}, {axis} {value}: disturbed, left out", flush=True)
+            continue
+        reading, stepping = times
         point = {
             "network": args.network,
             "kind": kind,
@@ -112,8 +113,23 @@ def measure(args: argparse.Namespace, kind: str, checkpoint: Path, deadline: flo
         with args.out.open("a", encoding="utf-8") as out:
             print(json.dumps(point), file=out)
         print(point, flush=True)
-        if time.monotonic() > deadline:
-            return
+
+
+def quickest(
+    engine: Any, network: str, where: dict[str, int], deadline: float
+) -> tuple[float, float] | None:
+    """Return the least that ``once`` gives of some searches; None: none of them was clean."""
+    began, clean = time.monotonic(), []
+    for turn in range(TURNS):
+        idle, cpu, started = waited(), time.process_time(), time.monotonic()
+        taken = once(engine, network, where)
+        now = time.monotonic()
+        sample = Sample(now - started, time.process_time() - cpu, max(0.0, waited() - idle))
+        if sample.clean:
+            clean.append(taken)
+        if (clean and now > began + ENOUGH) or (turn and now + sample.seconds > deadline):
+            break
+    return (min(r for r, _ in clean), min(s for _, s in clean)) if clean else None
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ import torch
 from networks import BEAMS, END, NAMES, SEES, START, config_of, contexts, prepare, shape_of
 from peers import Run
 from torch import Tensor
+from turns import waited
 
 GIGABYTES, READS = 0.5, 16
 """What ``read`` reads, and how often a turn."""
@@ -69,17 +70,6 @@ ENGINES = {
     **{f"ctranslate2-{kind}": partial(peers.ctranslate2, kind) for kind in ("fp32", "int8")},
     "openvino-int8": partial(peers.openvino, "int8"),
 }
-
-
-def waited() -> float:
-    """Return the seconds that threads of this process were ready and had no core; Linux only."""
-    total = 0
-    for task in Path("/proc/self/task").glob("*/schedstat"):
-        try:
-            total += int(task.read_text(encoding="ascii").split()[1])
-        except OSError:  # the thread has ended meanwhile
-            continue
-    return total / 1e9
 
 
 def main() -> None:

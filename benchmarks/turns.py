@@ -145,6 +145,17 @@ def started(
             process.kill()
 
 
+def waited() -> float:
+    """Return the seconds that threads of this process were ready and had no core; Linux only."""
+    total = 0
+    for task in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            total += int(task.read_text(encoding="ascii").split()[1])
+        except OSError:  # the thread has ended meanwhile
+            continue
+    return total / 1e9
+
+
 def take_turns(engines: Sequence[Engine], steps: int, *, rounds: int, seconds: float) -> None:
     """Measure every engine ``rounds`` times, in turns, or as often as ``seconds`` allow."""
     deadline = time.monotonic() + seconds
