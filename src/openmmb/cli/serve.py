@@ -35,6 +35,9 @@ def serve(
     port: int = 8000,
     alias: Words = None,
     api_key_file: PathOrNone = None,
+    ray: Switch = False,
+    replicas: int = 1,
+    max_replicas: int = 4,
     openapi: Switch = False,
     limits: LimitsArg = DEFAULT_LIMITS,
     bot: BotArg = DEFAULT_BOT,
@@ -50,6 +53,9 @@ def serve(
         port: Port to listen at; 0 for any that is free.
         alias: What clients call the model; by default what CHECKPOINT calls it.
         api_key_file: File of keys, one on each line, beside those of --api-key.
+        ray: Serve from several copies with Ray Serve, on this machine or on its cluster.
+        replicas: With --ray, least number of copies.
+        max_replicas: With --ray, largest number of copies; there are more when requests wait.
         openapi: Print the description of the protocol as JSON, and serve nothing.
         limits: What is allowed.
         bot: Who the bot is and how it talks, where a request does not say.
@@ -70,6 +76,21 @@ def serve(
     def load() -> "Hosted":
         return _load(checkpoint, alias, bot, guard)
 
+    if ray:
+        from openmmb.serve.cluster import serve_on_ray
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            serve_on_ray(
+                load,
+                limits,
+                host=host,
+                port=port,
+                replicas=replicas,
+                max_replicas=max(replicas, max_replicas),
+                on_start=_greet,
+            )
+        return
     # The server's own handlers finish what is at hand, and then call this one.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):  # leaving is no mistake
