@@ -48,7 +48,7 @@ def serve(
         Exception: What kept the bot from being loaded.
     """
     config = config or ServeConfig()
-    listener = _listen(host, port)
+    listener = listen(host, port)
     failures: list[BaseException] = []
 
     def fail(error: BaseException) -> None:
@@ -58,7 +58,7 @@ def serve(
     app = create_app(bot, config, hosts=host_names(host, config), on_failure=fail)
     server = uvicorn.Server(settings(app, config))
     try:
-        on_start(_url(host, listener))
+        on_start(url_of(host, listener))
         server.run(sockets=[listener])
     finally:
         listener.close()
@@ -95,8 +95,12 @@ def host_names(host: str, config: ServeConfig) -> tuple[str, ...]:
     return (*LOCAL_NAMES, host) if local and not config.api_key else ()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the address now, so that one that is taken is said before a model is loaded."""
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address now, so that one that is taken is said before a model is loaded.
+
+    Raises:
+        ConfigError: The address cannot be had.
+    """
     if not 0 <= port < 2**16:  # the resolver would take it modulo that
         raise ConfigError(f"host {host}, port {port}: expected a port from 0 to 65535")
     try:
@@ -118,7 +122,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def url_of(host: str, listener: socket.socket) -> str:
+    """Return the URL at which this machine reaches a listener."""
     port = listener.getsockname()[1]
     name = {"0.0.0.0": HOST, "::": "::1", "": HOST}.get(host, host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
