@@ -169,6 +169,8 @@ def draw(axes: Any, points: list[dict[str, Any]], axis: str) -> None:
     each = axis == "batch"
     for colour, kind in enumerate(KINDS):
         curve = sorted((p for p in points if p["kind"] == kind), key=lambda p: p["value"])
+        if not curve:
+            continue
         values = [p["value"] for p in curve]
         steps = [p["step_ms"] / (p["value"] if each else 1) for p in curve]
         axes.plot(values, steps, "o-", ms=3, lw=1, color=f"C{colour}", label=kind)
