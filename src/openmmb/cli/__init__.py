@@ -59,9 +59,7 @@ COMMANDS: Final = {
     "push": Command(
         "hub", "Upload a checkpoint to the Hugging Face hub, and print its address there."
     ),
-    "parlai": Command(
-        "parlai", "Do what a command of ParlAI's says, with its own flags.", reads_line=True
-    ),
+    "parlai": Command("parlai", "Run a command of ParlAI's, with its own flags.", reads_line=True),
 }
 """The commands, in the order in which help lists them."""
 _HELP: Final = ("-h", "--help")

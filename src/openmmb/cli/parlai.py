@@ -16,7 +16,7 @@ def parlai(
     features: PathOrNone = None,
     dry_run: Switch = False,
 ) -> None:
-    """Do what a command of ParlAI's says, with its own flags.
+    """Run a command of ParlAI's, with its own flags.
 
     tm trains a recipe that says the same; interactive and safe_interactive chat. Each flag that
     does something else here, or nothing, is reported. COMMAND --help lists all known flags.
