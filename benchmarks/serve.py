@@ -16,21 +16,13 @@ from typing import Any
 
 import httpx
 import uvicorn
+from callers import QUESTIONS
 from fastapi import FastAPI
 
 import openmmb
 from openmmb.serve.app import create_app
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.server import settings
-
-QUESTIONS = (
-    "Hello! How was your day?",
-    "Do you have any pets?",
-    "I went hiking with my dog yesterday.",
-    "What do you like to eat?",
-    "My sister is moving to another town.",
-    "Have you read anything good lately?",
-)
 
 
 def plain_app(checkpoint: str) -> FastAPI:

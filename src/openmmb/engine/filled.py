@@ -5,7 +5,7 @@ Sizes: N outputs, K inputs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -19,6 +19,9 @@ class FilledLinear(nn.Module, ABC):
         weight: As its kernel reads it.
         bias: (N,) float32, or None.
     """
+
+    TENSORS: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    """Names of what filling gives."""
 
     weight: Tensor
     bias: Tensor | None
@@ -36,8 +39,8 @@ class FilledLinear(nn.Module, ABC):
         self.num_inputs, self.num_outputs = inputs, outputs
         self.has_bias = bias
         self.activation = activation
-        self.register_buffer("weight", None, persistent=False)
-        self.register_buffer("bias", None, persistent=False)
+        for name in self.TENSORS:
+            self.register_buffer(name, None, persistent=False)
 
     @abstractmethod
     def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:

@@ -20,7 +20,6 @@ from openmmb.engine.filled import FilledLinear
 from openmmb.engine.plain import NetworkEngine
 from openmmb.errors import ConfigError
 from openmmb.model.causal_config import CausalConfig
-from openmmb.model.linear import Activation
 
 MOST: Final = 127.0
 """Largest rounded number."""
@@ -35,21 +34,10 @@ FEATURES: Final = ("avx512_vnni", "avx_vnni", "amx_int8")
 class Int8Linear(FilledLinear):
     """A linear layer in eight bits; what comes and what goes is float32."""
 
+    TENSORS = ("weight", "bias", "scale", "zeros")
+
     scale: Tensor
     zeros: Tensor
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        bias: bool = True,
-        activation: Activation = "none",
-        stepwise: bool = False,
-    ) -> None:
-        super().__init__(inputs, outputs, bias=bias, activation=activation, stepwise=stepwise)
-        for name in ("scale", "zeros"):
-            self.register_buffer(name, None, persistent=False)
 
     @torch.no_grad()
     def fill(self, weight: Tensor, bias: Tensor | None = None) -> None:
