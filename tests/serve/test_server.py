@@ -85,6 +85,11 @@ def test_an_address_that_is_taken_is_an_error_of_one_line(bot: Bot) -> None:
         serve(bot, port=70000)
 
 
+def test_with_a_bot_that_is_loaded_its_first_answer_is_that_it_is_ready(bot: Bot) -> None:
+    with serving(bot) as url:
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200
+
+
 def test_it_says_that_it_is_loading(bot: Bot) -> None:
     let = threading.Event()
 

@@ -39,8 +39,8 @@ def create_app(
     """Return the server as an ASGI application.
 
     Args:
-        bot: Answers; or a bot and how it is presented; or what loads one of these, while
-            ``/health`` says that it is being loaded.
+        bot: Answers; or a bot and how it is presented: then the application has started when it
+            can answer. Or what loads one of these, while ``/health`` says that it is being loaded.
         config: What is allowed.
         hosts: Names that requests may give as their host; empty: any.
         on_failure: Told why the bot could not be loaded, which the log says too.
@@ -55,7 +55,7 @@ def create_app(
         docs_url=None,  # its scripts come from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(service, on_failure),
+        lifespan=_lifespan(service, on_failure, loaded=isinstance(bot, (Bot, Hosted))),
     )
     failures.install(app)
     add_routes(app, service)
@@ -86,9 +86,13 @@ def _host(bot: Bot | Hosted | Callable[[], Bot | Hosted]) -> Hosted:
 
 
 def _lifespan(
-    service: Service, on_failure: Callable[[BaseException], None] | None
+    service: Service, on_failure: Callable[[BaseException], None] | None, *, loaded: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Load the model beside the server, which answers at once; at the end, answer what waits."""
+    """Load the model beside the server, which answers at once; at the end, answer what waits.
+
+    With a bot that is loaded already little is left to do, and the server waits for that: whoever
+    starts several, as Ray does, may send requests as soon as one has started.
+    """
 
     async def load() -> None:
         try:
@@ -106,6 +110,8 @@ def _lifespan(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(load())
         try:
+            if loaded:
+                await loading
             yield
         finally:
             loading.cancel()
