@@ -69,6 +69,17 @@ def test_it_ends_when_it_is_told_to_after_the_replies_at_hand(tmp_path: Path) ->
         assert program.stdout.read() == ""
 
 
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_while_its_model_is_being_loaded(end: signal.Signals) -> None:
+    with process() as (program, url):
+        while httpx.get(f"{url}/health", timeout=60).json()["error"]["code"] != "loading":
+            pass
+        program.send_signal(end)
+        assert program.wait() == 0
+        assert program.stdout is not None
+        assert program.stdout.read() == ""
+
+
 def test_a_model_that_is_none_ends_it(tmp_path: Path) -> None:
     urls = list[str]()
     with pytest.raises(CheckpointError, match=r"config\.toml"):

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
@@ -63,6 +64,7 @@ def serve(
     """
     try:
         from openmmb.serve.server import serve as run
+        from openmmb.serve.service import is_loading
     except ModuleNotFoundError as error:
         raise ConfigError(f"needs {error.name}; use pip install 'openmmb[serve]'") from None
     if openapi:
@@ -95,6 +97,9 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):  # leaving is no mistake
         run(load, limits, host=host, port=port, on_start=_greet)
+    if is_loading():
+        sys.stdout.flush()
+        os._exit(0)  # nobody waits for it
 
 
 def from_environment(args: Sequence[str], variables: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from PIL import Image
 
@@ -33,6 +33,7 @@ from openmmb.vision.limits import STRICT_LIMITS
 T = TypeVar("T")
 log = logging.getLogger("openmmb.serve")
 
+LOADING: Final = "openmmb-load"
 PREPARING = 2
 """Requests whose pictures and conversations are read at a time, beside the search."""
 
@@ -293,5 +294,13 @@ def in_daemon(work: Callable[[], T]) -> "Future[T]":
         else:
             future.set_result(result)
 
-    threading.Thread(target=run, name="openmmb-load", daemon=True).start()
+    threading.Thread(target=run, name=LOADING, daemon=True).start()
     return future
+
+
+def is_loading() -> bool:
+    """Whether a thread of this process still loads a model.
+
+    Nothing interrupts it, and Python may abort if it ends as usual meanwhile.
+    """
+    return any(thread.name == LOADING for thread in threading.enumerate())
