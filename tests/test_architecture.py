@@ -31,6 +31,7 @@ SAME_FOR_ANOTHER_KIND = {
 """Stems of several modules: the same thing for another kind. A command has the name of what it
 calls besides."""
 OTHERS_INTERNALS = {
+    "cli/serve.py": {"_exit"},  # os: a server that is told to end does not wait for its model
     "cli/talk.py": {"_exit"},  # os: whoever leaves a chat does not wait for its model
     "data/prefetch.py": {"_exit"},  # os: a worker that ends without Python's goodbye
     "engine": {  # torch
