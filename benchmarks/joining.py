@@ -1,6 +1,6 @@
 """What requests could gain by joining a search that is already under way, from measured parts.
 
-python benchmarks/joining.py [--checkpoint small] [--replies 48] [--clients 8 16]
+python benchmarks/joining.py [--checkpoint small] [--replies 32] [--clients 8 16]
 
 Measured: how many steps the search for each reply takes; and what reading, a step and all the rest
 cost where 1, 2, 4 ... requests are answered together. From these it computes the replies a second
@@ -8,8 +8,9 @@ of clients who ask again as soon as they are answered, where
 
 - ``today``: requests that wait are answered by one search, and leave it together;
 - ``leaving``: the same, but a step costs what those cost who still search;
-- ``joining``: who is done leaves at once, and who waits joins at the next step. Neither the work on
-  the slots of a cache nor the padding among unlike contexts is counted: more cannot be had.
+- ``joining``: besides, who waits joins when so many slots are free as is best: each join pays for
+  reading and for the guard, and for few requests they cost more. Neither the work on the slots of a
+  cache nor the padding among unlike contexts is counted, so less than this can be had.
 """
 
 import argparse
@@ -29,9 +30,7 @@ from openmmb.chat.batcher import MAX_ROWS
 from openmmb.engine import generate
 
 SAYINGS = Path(__file__).with_name("reading.toml")
-SIZES = (1, 2, 4, 8, 16, 26)
-ROUNDS = 3
-"""A cost is that of the quickest of so many searches."""
+SIZES = (1, 2, 4, 8, 16)
 REPLIES = 4000
 """Replies that are simulated."""
 
@@ -96,8 +95,13 @@ class Watch:
             yield
 
 
-def measure(bot: openmmb.Bot, texts: Sequence[str]) -> tuple[list[int], dict[int, Seconds]]:
-    """Return the steps of each reply, and costs by the number of requests answered together."""
+def measure(
+    bot: openmmb.Bot, texts: Sequence[str], rounds: int
+) -> tuple[list[int], dict[int, Seconds]]:
+    """Return the steps of each reply, and costs by the number of requests answered together.
+
+    Each cost is the least of ``rounds`` averages over all texts.
+    """
     lengths = []
     for text in texts:
         watch = Watch()
@@ -105,23 +109,22 @@ def measure(bot: openmmb.Bot, texts: Sequence[str]) -> tuple[list[int], dict[int
             bot.reply(text)
         if watch.steps:
             lengths.append(watch.steps)
-    costs = {}
-    for size in SIZES:
-        if size * bot.search.num_beams <= MAX_ROWS:
-            costs[size] = min((_cost(bot, texts, size) for _ in range(ROUNDS)), key=_total)
-    return lengths, costs
+    most = min(MAX_ROWS // bot.search.num_beams, len(texts))
+    sizes = [size for size in SIZES if size <= most]
+    each = [{size: _of(_cost(bot, texts, size)) for size in sizes} for _ in range(rounds)]
+    return lengths, {
+        size: Seconds(*map(min, zip(*(one[size] for one in each), strict=True))) for size in sizes
+    }
 
 
 def _cost(bot: openmmb.Bot, texts: Sequence[str], size: int) -> Seconds:
-    watch, started = Watch(), time.perf_counter()
+    """Answer all texts, so many together, and return what that costs on average."""
+    watch, started, count = Watch(), time.perf_counter(), len(texts) // size
     with watch.on(bot.engine):
-        bot.reply_many([openmmb.Request(text) for text in random.sample(texts, size)])
+        for first in range(0, count * size, size):
+            bot.reply_many([openmmb.Request(text) for text in texts[first : first + size]])
     rest = time.perf_counter() - started - watch.read - watch.search
-    return Seconds(rest, watch.read, watch.search / watch.steps)
-
-
-def _total(cost: Seconds) -> float:
-    return cost.step
+    return Seconds(rest / count, watch.read / count, watch.search / watch.steps)
 
 
 def at(costs: dict[int, Seconds], size: int) -> Seconds:
@@ -142,35 +145,33 @@ def together(
     lengths: Sequence[int], costs: dict[int, Seconds], clients: int, *, leaving: bool
 ) -> float:
     """Return the replies a second where those that wait are answered by one search."""
-    most, clock, count, chance = max(costs), 0.0, 0, random.Random(0)
-    size = min(clients, most)
-    while count < REPLIES:
+    size, clock, chance = min(clients, max(costs)), 0.0, random.Random(0)
+    cost = at(costs, size)
+    for _ in range(REPLIES // size):
         steps = sorted(chance.choices(lengths, k=size))
-        cost = at(costs, size)
         clock += cost.rest + cost.read
         if leaving:
             for done, (before, after) in enumerate(pairwise([0, *steps])):
                 clock += (after - before) * at(costs, size - done).step
         else:
             clock += steps[-1] * cost.step
-        count += size
-        size = min(clients, most)
-    return count / clock
+    return REPLIES // size * size / clock
 
 
-def joining(lengths: Sequence[int], costs: dict[int, Seconds], clients: int) -> float:
-    """Return the replies a second where who waits joins at the next step."""
+def joining(lengths: Sequence[int], costs: dict[int, Seconds], clients: int, free: int) -> float:
+    """Return the replies a second where who waits joins when so many slots are free."""
     slots, clock, count, chance = min(clients, max(costs)), 0.0, 0, random.Random(0)
     left = chance.choices(lengths, k=slots)
     while count < REPLIES:
         ahead = min(left)
-        clock += ahead * at(costs, slots).step
-        left = [steps - ahead for steps in left]
-        done = left.count(0)
-        cost = at(costs, done)
-        clock += cost.rest + cost.read
-        count += done
-        left = [steps for steps in left if steps] + chance.choices(lengths, k=done)
+        clock += ahead * at(costs, len(left)).step
+        left = [steps - ahead for steps in left if steps > ahead]
+        done = slots - len(left)
+        if done >= free:
+            cost = at(costs, done)
+            clock += cost.rest + cost.read
+            count += done
+            left += chance.choices(lengths, k=done)
     return count / clock
 
 
@@ -178,25 +179,28 @@ def main() -> None:
     """Measure, compute, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--checkpoint", default="small")
-    parser.add_argument("--replies", type=int, default=48)
+    parser.add_argument("--replies", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[8, 16])
     options = parser.parse_args()
     texts = tomllib.loads(SAYINGS.read_text(encoding="utf-8"))["sense"][: options.replies]
     bot = openmmb.load(options.checkpoint)
     bot.reply(texts[0])
-    lengths, costs = measure(bot, texts)
+    lengths, costs = measure(bot, texts, options.rounds)
     mean, most = sum(lengths) / len(lengths), max(lengths)
     print(f"{len(lengths)} replies, steps: {mean:.1f} on average, {min(lengths)} to {most}\n")
     print("| together | the rest ms | reading ms | a step ms |\n|---:|---:|---:|---:|")
     for size, cost in costs.items():
         print(f"| {size} | {' | '.join(f'{1000 * one:.1f}' for one in _of(cost))} |")
-    print("\n| clients | today | leaving | joining | gain |\n|---:|---:|---:|---:|---:|")
+    print("\n| clients | today | leaving | joining | at free slots | gain |")
+    print("|---:|---:|---:|---:|---:|---:|")
     for clients in options.clients:
         today = together(lengths, costs, clients, leaving=False)
         leaving = together(lengths, costs, clients, leaving=True)
-        most_of_all = joining(lengths, costs, clients)
-        rates = f"{today:.1f} | {leaving:.1f} | {most_of_all:.1f}"
-        print(f"| {clients} | {rates} | {most_of_all / today:.2f} |")
+        slots = range(1, min(clients, max(costs)) + 1)
+        best, free = max((joining(lengths, costs, clients, free), free) for free in slots)
+        rates = f"{today:.1f} | {leaving:.1f} | {best:.1f}"
+        print(f"| {clients} | {rates} | {free} | {best / today:.2f} |")
 
 
 if __name__ == "__main__":

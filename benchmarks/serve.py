@@ -1,18 +1,24 @@
-"""The server under load, beside a plain FastAPI loop with the same weights.
+"""The server under load, beside a plain FastAPI loop with the same weights, and ``transformers``.
 
 python benchmarks/serve.py [--checkpoint tiny] [--seconds 10] [--clients 1 2 4 8 16 32 64]
 
-Both run in processes of their own on this machine; so does the load, which takes a little of it.
-Each client asks, waits for the reply, and asks again.
+Each runs in a process of its own on this machine; so does the load, which takes a little of it.
+Each client asks, waits for the reply, and asks again. ``--kinds transformers
+--transformers FOLDER`` measures ``transformers serve`` with a model of its form, which is asked for
+replies of ``--tokens`` tokens from a search with as many beams; it has no guard.
 """
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import socket
 import statistics
+import subprocess
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import httpx
 import uvicorn
@@ -20,9 +26,12 @@ from callers import QUESTIONS
 from fastapi import FastAPI
 
 import openmmb
+from openmmb.checkpoint import find_checkpoint, open_checkpoint
 from openmmb.serve.app import create_app
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.server import settings
+
+KINDS: Final = ("plain", "openmmb", "transformers")
 
 
 def plain_app(checkpoint: str) -> FastAPI:
@@ -53,26 +62,53 @@ def run(kind: str, checkpoint: str, port: int) -> None:
     uvicorn.Server(settings(app, config)).run(sockets=[socket.create_server(("127.0.0.1", port))])
 
 
-async def ask_on(client: httpx.AsyncClient, first: int, until: float, times: list[float]) -> None:
+@contextmanager
+def serving(kind: str, checkpoint: str, folder: str, port: int) -> Iterator[None]:
+    """Serve meanwhile."""
+    if kind == "transformers":
+        command = ["transformers", "serve", folder, "--port", str(port), "--dtype", "bfloat16"]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as peer:
+            try:
+                yield
+            finally:
+                peer.terminate()
+        return
+    server = multiprocessing.get_context("spawn").Process(target=run, args=(kind, checkpoint, port))
+    server.start()
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.join()
+
+
+Fields = dict[str, Any]
+
+
+async def ask_on(
+    client: httpx.AsyncClient, fields: Fields, first: int, until: float, times: list[float]
+) -> None:
     """Ask until it is time to stop."""
     number = first
     while time.perf_counter() < until:
         question = QUESTIONS[number % len(QUESTIONS)]
         started = time.perf_counter()
-        body = {"messages": [{"role": "user", "content": question}], "user": str(number)}
-        response = await client.post("/v1/chat/completions", json=body)
+        body = {"messages": [{"role": "user", "content": question}]}
+        response = await client.post("/v1/chat/completions", json=body | fields)
         response.raise_for_status()
         times.append(time.perf_counter() - started)
         number += 1
 
 
-async def load(url: str, clients: int, seconds: float) -> list[float]:
+async def load(url: str, fields: Fields, clients: int, seconds: float) -> list[float]:
     """Return how long each reply took."""
     times: list[float] = []
     limits = httpx.Limits(max_connections=clients)
     async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
         until = time.perf_counter() + seconds
-        await asyncio.gather(*(ask_on(client, n, until, times) for n in range(clients)))
+        await asyncio.gather(*(ask_on(client, fields, n, until, times) for n in range(clients)))
     return times
 
 
@@ -83,42 +119,55 @@ def free_port() -> int:
         return port
 
 
-def measure(kind: str, checkpoint: str, clients: list[int], seconds: float) -> None:
+def measure(kind: str, options: argparse.Namespace) -> None:
     """Print a row for each number of clients."""
-    port = free_port()
-    server = multiprocessing.get_context("spawn").Process(target=run, args=(kind, checkpoint, port))
-    server.start()
-    url = f"http://127.0.0.1:{port}"
-    try:
+    port, fields = free_port(), dict[str, Any]()
+    if kind == "transformers":
+        search = find_search(options.checkpoint, options.tokens)
+        fields = {"model": options.transformers, "generation_config": json.dumps(search)}
+    with serving(kind, options.checkpoint, options.transformers, port):
+        url = f"http://127.0.0.1:{port}"
         while True:
             try:
                 if httpx.get(f"{url}/health").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.2)
-        asyncio.run(load(url, 1, 1))  # warm
-        for count in clients:
+        asyncio.run(load(url, fields, 1, 1))  # warm
+        for count in options.clients:
             started = time.perf_counter()
-            times = sorted(asyncio.run(load(url, count, seconds)))
+            times = sorted(asyncio.run(load(url, fields, count, options.seconds)))
             rate = len(times) / (time.perf_counter() - started)
             late = times[min(len(times) - 1, int(0.95 * len(times)))]
             middle = statistics.median(times)
             print(f"| {kind} | {count} | {rate:.2f} | {middle:.2f} | {late:.2f} |", flush=True)
-    finally:
-        server.terminate()
-        server.join()
+
+
+def find_search(checkpoint: str, tokens: int) -> dict[str, Any]:
+    """Return the search of a checkpoint as ``transformers`` has it, for replies of one length."""
+    search = open_checkpoint(find_checkpoint(checkpoint)).config.search
+    return {
+        "num_beams": search.num_beams,
+        "no_repeat_ngram_size": search.block_ngram,
+        "do_sample": False,
+        "min_new_tokens": tokens,
+        "max_new_tokens": tokens,
+    }
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", default="tiny")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS[:2])
+    parser.add_argument("--transformers", default="", metavar="FOLDER")
+    parser.add_argument("--tokens", type=int, default=14)
     options = parser.parse_args()
     print("| server | clients | replies/s | median s | p95 s |\n|---|---:|---:|---:|---:|")
-    for kind in ("plain", "openmmb"):
-        measure(kind, options.checkpoint, options.clients, options.seconds)
+    for kind in options.kinds:
+        measure(kind, options)
 
 
 if __name__ == "__main__":
