@@ -3,7 +3,8 @@
 python benchmarks/serve.py [--checkpoint tiny] [--seconds 10] [--clients 1 2 4 8 16 32 64]
 
 Each runs in a process of its own on this machine; so does the load, which takes a little of it.
-Each client asks, waits for the reply, and asks again. ``--kinds transformers
+Each client asks, waits for the reply, and asks again. ``--kinds ray --replicas 2`` measures so many
+copies of one thread each, with Ray Serve's proxy before them. ``--kinds transformers
 --transformers FOLDER`` measures ``transformers serve`` with a model of its form, which is asked for
 replies of ``--tokens`` tokens from a search with as many beams; it has no guard.
 """
@@ -15,6 +16,7 @@ import multiprocessing
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +33,7 @@ from openmmb.serve.app import create_app
 from openmmb.serve.config import ServeConfig
 from openmmb.serve.server import settings
 
-KINDS: Final = ("plain", "openmmb", "transformers")
+KINDS: Final = ("plain", "openmmb", "ray", "transformers")
 
 
 def plain_app(checkpoint: str) -> FastAPI:
@@ -62,20 +64,30 @@ def run(kind: str, checkpoint: str, port: int) -> None:
     uvicorn.Server(settings(app, config)).run(sockets=[socket.create_server(("127.0.0.1", port))])
 
 
-@contextmanager
-def serving(kind: str, checkpoint: str, folder: str, port: int) -> Iterator[None]:
-    """Serve meanwhile."""
+def command(kind: str, options: argparse.Namespace, port: int) -> list[str]:
+    """Return how a server of another program is started."""
     if kind == "transformers":
-        command = ["transformers", "serve", folder, "--port", str(port), "--dtype", "bfloat16"]
+        folder = options.transformers
+        return ["transformers", "serve", folder, "--port", str(port), "--dtype", "bfloat16"]
+    copies = str(options.replicas)
+    flags = ["--ray", "--port", str(port), "--replicas", copies, "--max-replicas", copies]
+    return [sys.executable, "-m", "openmmb", "serve", options.checkpoint, *flags]
+
+
+@contextmanager
+def serving(kind: str, options: argparse.Namespace, port: int) -> Iterator[None]:
+    """Serve meanwhile."""
+    if kind in ("ray", "transformers"):
         with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(kind, options, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as peer:
             try:
                 yield
             finally:
                 peer.terminate()
         return
-    server = multiprocessing.get_context("spawn").Process(target=run, args=(kind, checkpoint, port))
+    arguments = (kind, options.checkpoint, port)
+    server = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
     server.start()
     try:
         yield
@@ -125,7 +137,7 @@ def measure(kind: str, options: argparse.Namespace) -> None:
     if kind == "transformers":
         search = find_search(options.checkpoint, options.tokens)
         fields = {"model": options.transformers, "generation_config": json.dumps(search)}
-    with serving(kind, options.checkpoint, options.transformers, port):
+    with serving(kind, options, port):
         url = f"http://127.0.0.1:{port}"
         while True:
             try:
@@ -162,6 +174,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS[:2])
+    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--transformers", default="", metavar="FOLDER")
     parser.add_argument("--tokens", type=int, default=14)
     options = parser.parse_args()
