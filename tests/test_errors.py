@@ -29,3 +29,11 @@ def test_the_tree_has_no_other_names() -> None:
 def test_a_message_is_what_it_was_given() -> None:
     for error in CLASSES:
         assert str(error("where: what, 1; right")) == "where: what, 1; right"
+
+
+def test_a_message_does_not_quote_a_book() -> None:
+    message = f"config.toml: name: {'a' * 100_000}; expected a text\nconfig.toml: two"
+    first, second = str(OpenMMBError(message)).split("\n")
+    assert (len(first), second) == (5003, "config.toml: two")
+    assert first.startswith("config.toml: name: a")
+    assert first.endswith("a; expected a text")

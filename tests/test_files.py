@@ -1,5 +1,7 @@
 """What is written appears whole or not at all; what is read is text, or one line says why not."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,35 @@ def test_two_writers_of_one_file_are_not_in_each_others_way(tmp_path: Path) -> N
         assert first.exists()
     assert path.read_text(encoding="utf-8") == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    for name in ("notes.txt", "model"):
+        (tmp_path / name).symlink_to(tmp_path / "far" / name)
+    for text in ("first", "second"):
+        write_whole(tmp_path / "notes.txt", text)
+        with replacing(tmp_path / "model") as partial:
+            partial.mkdir()
+            (partial / text).touch()
+    assert (tmp_path / "far" / "notes.txt").read_text(encoding="utf-8") == "second"
+    assert [path.name for path in (tmp_path / "far" / "model").iterdir()] == ["second"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_symlink()) == [
+        *("model", "notes.txt")
+    ]
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/full", "pipe", "a\0b"])
+def test_what_is_no_file_ends_at_once(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")  # which nobody writes to
+    if name == "pipe":
+        assert read_text(tmp_path / name) == ""
+        return
+    with pytest.raises(ConfigError, match=r"is a device; expected a file|null byte"):
+        read_text(tmp_path / name)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    with subprocess.Popen(["echo", "told"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert read_text(Path(f"/dev/fd/{process.stdout.fileno()}")) == "told\n"

@@ -111,3 +111,23 @@ def test_a_file_is_written_over_only_if_it_is_of_the_kind(tmp_path: Path) -> Non
     assert refused(os.devnull) == "is there, and is not a nest; name another file"
     assert "null byte" in refused("a\0b")
     assert "too long" in refused("a" * 300)
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_is_new_is_where_it_was_meant_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grows: bool
+) -> None:
+    monkeypatch.chdir(made(tmp_path / "here"))
+    (tmp_path / "disk").symlink_to(tmp_path / "unmounted")
+    os.mkfifo(tmp_path / "pipe")
+    there = refusal(tmp_path / "disk", grows=grows)
+    assert there == f"is a link to {tmp_path / 'unmounted'}, which is not there; name another place"
+    assert "put your home folder for ~; use $HOME" in refusal("~/models/mine", grows=grows)
+    assert "expected a name in UTF-8" in refusal("caf\udce9", grows=grows)
+    for above in ("pipe", os.devnull):
+        assert refusal(tmp_path / above / "a" / "b", grows=grows) == (
+            f"{tmp_path / above} is no folder; name another place"
+        )
+    with pytest.raises(ConfigError, match="is a link to"):
+        check_file(tmp_path / "disk", "a nest", Path.is_file)
+    assert not (tmp_path / "unmounted").exists()

@@ -11,9 +11,25 @@ OpenMMBError
 import difflib
 from collections.abc import Collection
 
+LONGEST_LINE = 5000
+"""Characters of a line of a message: more than any path has."""
+
 
 class OpenMMBError(Exception):
-    """A user's mistake; the command line prints it as one line and exits with 2."""
+    """A user's mistake; the command line prints it as one line and exits with 2.
+
+    Args:
+        message: What is wrong; the middle of a line that quotes a book is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        lines = message.split("\n")
+        super().__init__("\n".join(map(_without_middle, lines)))
+
+
+def _without_middle(line: str) -> str:
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
 class ConfigError(OpenMMBError):

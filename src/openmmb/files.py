@@ -1,14 +1,17 @@
 """Files written whole, and files of others read with one line for whatever is wrong with them."""
 
+import errno
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from openmmb.errors import ConfigError, OpenMMBError
 
@@ -29,11 +32,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whoever reads ``path`` finds what was there before or what was written, never a part of it.
     Works for a file, and for a folder that the caller makes. Whatever goes wrong meanwhile, the
-    half is removed and what was there before stays.
+    half is removed and what was there before stays. A link stays one: what it leads to is replaced.
 
     Raises:
         OSError: It cannot be written.
     """
+    path = Path(os.path.realpath(path))
     with aside(path, PARTIAL) as folder:
         new = folder / path.name
         yield new
@@ -238,12 +242,36 @@ def open_text(
         OpenMMBError: Of the kind ``error``: it is missing, cannot be read, or is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
+        with open_bytes(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline=newline) as file:
             yield file
     except OSError as failure:
         raise error(f"{path}: {failure.strerror or failure}") from failure
     except UnicodeDecodeError as failure:
         raise error(f"{path}: expected text in UTF-8: {failure.reason}") from failure
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file to read it, or a pipe that somebody writes to; never one that has no end.
+
+    Raises:
+        OSError: It is missing, may not be read, is a device, or has a name that no file has.
+    """
+    try:
+        return open(path, "rb", opener=_open_finite)
+    except ValueError as error:  # a null byte in its name
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
+def _open_finite(path: str, flags: int) -> int:
+    # Opening a pipe would wait for somebody who writes to it, who may never come.
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(mode := os.fstat(handle).st_mode) or stat.S_ISDIR(mode):
+        return handle
+    if not stat.S_ISFIFO(mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is a device; expected a file")
+    os.set_blocking(handle, True)
+    return handle
 
 
 def decode_text(data: bytes, source: str, *, error: type[OpenMMBError] = ConfigError) -> str:

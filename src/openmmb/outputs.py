@@ -4,6 +4,7 @@ Nothing is replaced but what the writer's own kind is, and nothing that it reads
 kind is replaced only where somebody has said so, which the caller sees to.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -59,6 +60,7 @@ def check_folder(
     try:
         target = _resolve(path, sources, error)
         if not target.exists():
+            _check_new(path, target, error)
             return False
         if not target.is_dir():
             raise error(f"{path}: is a file; expected a folder, or nothing")
@@ -112,6 +114,7 @@ def check_file(
             if target == Path(source).resolve():
                 raise error(f"{path}: is what is read; name another file")
         if not target.exists():
+            _check_new(path, target, error)
             return False
         if not (target.is_file() and is_own(target)):
             raise error(f"{path}: is there, and is not {kind}; name another file")
@@ -119,6 +122,27 @@ def check_file(
         raise error(f"{path}: {failure.strerror or failure}") from failure
     except (RuntimeError, ValueError) as failure:  # a loop of links, a null byte
         raise error(f"{path}: {failure}") from failure
+    return True
+
+
+def _check_new(path: Path | str, target: Path, error: type[OpenMMBError]) -> None:
+    """Refuse to make something new where its place or its name could not be meant."""
+    if Path(path).is_symlink():
+        raise error(f"{path}: is a link to {target}, which is not there; name another place")
+    if Path(path).parts[:1] == ("~",):
+        raise error(f"{path}: the shell has not put your home folder for ~; use $HOME")
+    if not _is_utf8(target):
+        raise error(f"{path}: expected a name in UTF-8; name another place")
+    above = next(folder for folder in target.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise error(f"{path}: {above} is no folder; name another place")
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
     return True
 
 

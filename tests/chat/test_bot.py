@@ -20,7 +20,7 @@ from openmmb.data.encode import encode_context
 from openmmb.data.example import Example
 from openmmb.errors import CheckpointError, ConfigError, ImageError
 from openmmb.safety.answers import HELP, SUBJECTS
-from openmmb.safety.guard import Guard
+from openmmb.safety.guard import Guard, GuardConfig, open_guard
 from openmmb.safety.verdict import Verdict
 from openmmb.search.config import SearchConfig
 from openmmb.tasks import open_task
@@ -362,3 +362,9 @@ def test_the_weights_of_the_picture_encoder_are_passed_on(
         bot.look(tiny_image())
     Bot(bot.engine, guard=bot.guard, encoder_weights="tiny.pth").look(tiny_image())
     assert [request.weights for request in asked] == ["tiny.pth"]
+
+
+def test_weights_for_an_encoder_that_has_its_own_are_refused_at_once() -> None:
+    engine = plain_engine(tiny_checkpoint())
+    with pytest.raises(ConfigError, match="efficientnet_lite0: expected no weights, it has its"):
+        Bot(engine, guard=open_guard(GuardConfig(enabled=False)), encoder_weights="weights.pth")

@@ -107,6 +107,15 @@ def write_odd_pictures(folder: Path) -> list[str]:
     return [*names, "naïve “quoted” 犬.webp"]
 
 
+def test_a_name_with_line_breaks_does_not_break_the_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = str(tmp_path / "a\nb.jsonl")
+    assert main(["data", "check", name, "--checkpoint", "tiny"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"openmmb data: {tmp_path}/a\\nb.jsonl: No such file or directory\n"
+
+
 SLOW_TO_IMPORT = {"torch", "numpy", "PIL", "prompt_toolkit", "pydantic", "rich", "tyro"}
 
 

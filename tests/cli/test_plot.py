@@ -30,3 +30,10 @@ def test_runs_become_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_no_run_is_refused() -> None:
     with pytest.raises(ConfigError, match="RUN: missing"):
         run_plot()
+
+
+def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:
+    Log(tmp_path / "a", lambda _: None).write("step", {"step": 10, "loss": 2.5})
+    for name in ("a.pdf", "a.svg", "a.jpg"):
+        with pytest.raises(ConfigError, match=f"{name}: expected the name of a PNG file"):
+            run_plot(str(tmp_path / "a"), "--out", str(tmp_path / name))

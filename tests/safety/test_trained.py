@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -145,6 +146,20 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         load_classifier(tmp_path / "file")
     with pytest.raises(CheckpointError, match="is a file; expected a folder, or nothing"):
         save_classifier(tiny_classifier(), tmp_path / "file", precision="fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_folder_of_somebodys_is_not_replaced(
+    precision: Literal["fp32", "int8"], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint, and holds 'thesis\.txt'"):
+        save_classifier(tiny_classifier(), tmp_path / "thesis", precision=precision)
+    for _ in range(2):
+        save_classifier(tiny_classifier(), tmp_path / "made", precision=precision)
+        (tmp_path / "made" / "notes.txt").write_text("mine")
+    assert (tmp_path / "made" / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def test_half_an_emoji_is_no_fault_since_training_leaves_it_out(tmp_path: Path) 
     row = (
         '\ufeff{"turns": [{"speaker": "a", "text": "Hi \\ud83d"}, {"speaker": "b", "text": "Ho."}]}'
     )
-    report = checked(tmp_path, row)
-    assert report.faults == []
+    report = checked(tmp_path, row, "\ufeff")  # as where empty files were put together
+    assert (report.faults, report.lines) == ([], 1)
     (example,) = read_conversations(tmp_path / "mine.jsonl", task="jsonl", group="train")
     assert [one for learnt in report.examples for one in learnt] == [
         replace(example, conversation="1")

@@ -1,10 +1,12 @@
 """The same picture gives the same pixels, whichever way it comes in."""
 
 import base64
+import gzip
 import io
 import mmap
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,26 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
     image.close()
     with pytest.raises(ImageError, match="image: damaged picture: Operation on closed image"):
         load_image(image)
+    for tensor in (torch.zeros(2, 2, 3, device="meta"), torch.zeros(2, 2, 3).to_sparse()):
+        with pytest.raises(ImageError, match="image: expected pixels one by one in memory"):
+            load_image(tensor.byte())
+
+
+def test_a_damaged_archive_is_a_picture_that_cannot_be_read() -> None:
+    picture = SAMPLES["jpeg"]
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("a.jpg", picture)
+    damaged = written.getvalue().replace(picture[-20:], bytes(20))
+    cut = gzip.compress(picture)[:-10]
+    with (
+        zipfile.ZipFile(io.BytesIO(damaged)) as archive,
+        archive.open("a.jpg") as zipped,
+        gzip.open(io.BytesIO(cut)) as zipped_file,
+    ):
+        for file in (zipped, zipped_file):
+            with pytest.raises(ImageError, match="picture: cannot be read: "):
+                load_image(file)
 
 
 def test_a_long_text_is_not_quoted_whole() -> None:

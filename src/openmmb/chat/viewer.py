@@ -24,7 +24,7 @@ from openmmb.safety.guard import PictureJudge
 from openmmb.text.normalize import tidy
 from openmmb.vision.addresses import local_path
 from openmmb.vision.data_uri import is_data_uri
-from openmmb.vision.encoders import ALIASES, open_encoder
+from openmmb.vision.encoders import ALIASES, open_encoder, require_taking_weights
 from openmmb.vision.image import UNNAMED, PixelSource, load_image
 from openmmb.vision.image_encoder import ImageEncoder
 from openmmb.vision.pixels import bands
@@ -59,6 +59,8 @@ class Viewer:
         capacity: int = CAPACITY,
         judge: PictureJudge | None = None,
     ) -> None:
+        if weights:
+            require_taking_weights(checkpoint.encoder, weights)
         self._judge = judge
         self._checkpoint = checkpoint
         self._name = ALIASES.get(checkpoint.encoder, checkpoint.encoder)

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except OpenMMBError as error:
-        _complain(f"openmmb {args[0]}: {error}")
+        _complain(f"openmmb {args[0]}: {_on_its_line(str(error), args)}")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -148,6 +148,14 @@ def _help() -> str:
 {commands}
 
 openmmb COMMAND --help says what a command does and which flags it has."""
+
+
+def _on_its_line(message: str, args: Sequence[str]) -> str:
+    """Return a message in which names with line breaks do not break its line."""
+    for arg in args:
+        if "\n" in arg:
+            message = message.replace(arg, arg.replace("\n", "\\n"))
+    return message
 
 
 def _complain(text: str) -> None:

@@ -34,6 +34,8 @@ def plot(
         raise ConfigError("RUN: missing; name the folder of at least one run")
     if check_file(out, "a plot", is_plot):
         agree_to_replace(out, "a plot", replace=replace)
+    if out.suffix.lower() not in ("", ".png"):
+        raise ConfigError(f"--out: {out}: expected the name of a PNG file, such as curves.png")
     curves = [read_curves(run) for run in runs]
     for run, read in zip(runs, curves, strict=True):
         if read.damaged:

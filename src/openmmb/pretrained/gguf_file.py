@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from openmmb.errors import CheckpointError
+from openmmb.files import open_bytes
 from openmmb.pretrained.gguf_blocks import QUANTISATIONS, Quantisation, name_quantisation
 
 MAGIC: Final = b"GGUF"
@@ -75,7 +76,7 @@ class GgufFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
+            with open_bytes(path) as file:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:  # an empty file cannot be mapped
             raise CheckpointError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

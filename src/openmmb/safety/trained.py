@@ -15,6 +15,7 @@ import torch
 from openmmb.checkpoint import (
     CONFIG,
     OF,
+    OUTPUT,
     TOKENIZER,
     WEIGHTS,
     Precision,
@@ -24,8 +25,9 @@ from openmmb.checkpoint import (
 )
 from openmmb.config import config, dump, require
 from openmmb.errors import CheckpointError, unknown
-from openmmb.files import replacing
+from openmmb.files import keep_rest, replacing
 from openmmb.model.classifier import Classifier, ClassifierShape
+from openmmb.outputs import check_folder
 from openmmb.safety.compact import open_weights, write_compact
 from openmmb.safety.reading import ReadConfig, Vocabulary
 from openmmb.safety.verdict import Side
@@ -129,13 +131,13 @@ def save_classifier(
     if precision != "int8":
         write_folder(folder, trained.config, trained.model, trained.tokenizer, precision=precision)
         return
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder}: is a file; expected a folder, or nothing")
+    check_folder(folder, OUTPUT, grows=True, error=CheckpointError)
     with replacing(folder) as partial:
         partial.mkdir()
         write_compact(trained.model.state_dict(), partial / WEIGHTS)
         (partial / CONFIG).write_text(dump(trained.config), encoding="utf-8")
         trained.tokenizer.save(partial / TOKENIZER)
+        keep_rest(folder, partial)
 
 
 def load_classifier(folder: Path) -> TrainedClassifier:

@@ -4,6 +4,7 @@ Training stops at the first line that is wrong; here every fault of every line i
 """
 
 import dataclasses
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pydantic_core import ErrorDetails
 from openmmb.data.encode import EncodeConfig, encode_context, encode_reply
 from openmmb.data.example import Example
 from openmmb.errors import DataError, shorten, unknown
-from openmmb.files import decode_text
+from openmmb.files import decode_text, open_bytes
 from openmmb.tasks.jsonl import Conversation, Turn, examples_of
 from openmmb.tasks.read import fit
 from openmmb.text.tokenizer import Tokenizer
@@ -157,11 +158,12 @@ def _length(what: str, lengths: Sequence[int], limit: int, cut: str) -> str:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the number, from 1, and the bytes of each line that is not empty."""
     try:
-        data = path.read_bytes()
+        with open_bytes(path) as file:
+            data = file.read()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     for number, line in enumerate(data.split(b"\n"), start=1):
-        if line := line.removesuffix(b"\r"):
+        if line := line.removesuffix(b"\r").removeprefix(BOM_UTF8):
             yield number, line
 
 

@@ -198,10 +198,21 @@ def open_encoder(
             f"{name}: needs its weights, which are published at {entry.published}, "
             f"licence: {entry.licence}; use --encoder-weights PATH"
         )
-    if weights and not entry.published:
-        raise ConfigError(f"{name}: expected no weights, it has its own, got {str(weights)!r}")
+    if weights:
+        require_taking_weights(name, weights)
     path = str(Path(weights).expanduser()) if weights else ""
     return entry.open(EncoderOptions(name=name, device=open_device(device), weights=path))
+
+
+def require_taking_weights(name: str, weights: Path | str) -> None:
+    """Refuse weights for a picture encoder that has its own.
+
+    Raises:
+        ConfigError: It has, or there is no such encoder.
+    """
+    name = find_encoder(name)
+    if not ENCODERS[name].published:
+        raise ConfigError(f"{name}: expected no weights, it has its own, got {str(weights)!r}")
 
 
 def _fingerprint(files: Sequence[Path], settings: str) -> str:

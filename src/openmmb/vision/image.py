@@ -194,7 +194,7 @@ def _read_file(file: Any, max_bytes: int, name: str) -> bytes:
         while size <= max_bytes and (block := file.read(max_bytes + 1 - size)):
             blocks.append(bytes(memoryview(block)))
             size += len(block)
-    except (OSError, ValueError, TypeError) as error:  # closed; open for writing; no bytes
+    except Exception as error:  # closed, or of any kind: a file in an archive has errors of its own
         raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
     if size > max_bytes:
         raise ImageError(f"{name}: over {max_bytes} bytes; at most {max_bytes} are read")
@@ -239,7 +239,13 @@ def _from_tensor(pixels: Tensor, limits: ImageLimits, name: str) -> Image.Image:
         pixels = pixels.permute(1, 2, 0)
     if pixels.dtype != torch.uint8:
         raise ImageError(f"{name}: expected pixels of type uint8, 0 to 255, got {pixels.dtype}")
-    return _from_array(pixels.detach().cpu().numpy(), limits, name)
+    try:
+        array = pixels.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, or without numbers
+        raise ImageError(
+            f"{name}: expected pixels one by one in memory: {reason(error)}"
+        ) from error
+    return _from_array(array, limits, name)
 
 
 def _from_array(pixels: npt.NDArray[Any], limits: ImageLimits, name: str) -> Image.Image:

@@ -109,7 +109,7 @@ def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image])
 
 
 def _over_white(band: Image.Image) -> Image.Image:
-    layer = band.convert("RGBA")
+    layer = (band.convert("LA") if band.mode == "La" else band).convert("RGBA")
     white = Image.new("RGBA", layer.size, "white")
     return Image.alpha_composite(white, layer).convert("RGB")
 

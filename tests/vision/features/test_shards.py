@@ -89,6 +89,23 @@ def test_a_shard_of_other_vectors_is_refused(tmp_path: Path) -> None:
         list(read_shard(folder / name, tmp_path / name, other))
 
 
+def test_a_shard_of_which_bytes_are_damaged_is_refused(tmp_path: Path) -> None:
+    folder = open_location(tmp_path)
+    write(folder, "abc")
+    ((name, _),) = list_shards(folder).items()
+    whole = (tmp_path / name).read_bytes()
+    refused = 0
+    for at in range(0, len(whole), 3):
+        (tmp_path / name).write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
+        try:
+            rows = list(read_shard(folder / name, tmp_path / name, MANIFEST))
+        except DataError:
+            refused += 1
+        else:
+            assert {one.vectors.shape[1:] for one in rows} <= {SHAPE}
+    assert refused > 100
+
+
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     folder = open_location(tmp_path)
     with (

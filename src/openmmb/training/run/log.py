@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openmmb.files import write_whole
+from openmmb.files import open_bytes, write_whole
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -122,7 +122,8 @@ def _open_curves(folder: Path, first_step: int) -> "SummaryWriter | None":
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text("utf-8", errors="replace").split("\n") if line]
+    with open_bytes(path) as file:
+        return [line for line in file.read().decode("utf-8", "replace").split("\n") if line]
 
 
 def _parse(line: str) -> Record | None:

@@ -97,7 +97,7 @@ def claim(config: RunConfig, run: Path) -> None:
 
 def _require_own(recipe: Path, kind: type[RunConfig]) -> None:
     """Refuse to write over a recipe that a person has written, for all that it is called so."""
-    if recipe.exists() and recipe.read_text(encoding="utf-8") != dump(load(kind, recipe)):
+    if recipe.exists() and recipe.read_bytes() != dump(load(kind, recipe)).encode():
         raise ConfigError(f"out: {recipe}: was not written by a run; set another 'out'")
 
 

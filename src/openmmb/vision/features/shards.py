@@ -214,13 +214,21 @@ def read_shard(location: Location, path: Path, manifest: Manifest) -> Iterator[R
         shape = manifest.image_shape
         raise damaged(location, f"not the vectors of shape {shape} that the manifest promises")
     for batch in batches:
-        # The formatting layer of `datasets` takes thirty times as long for a row.
-        flat = batch.column("image").flatten().flatten().to_numpy(zero_copy_only=True)
-        yield Rows(
-            ids=batch.column("id").to_pylist(),
-            vectors=flat.reshape(-1, *manifest.image_shape),
-            words=batch.column("words") if manifest.words else None,
-        )
+        try:
+            yield _rows_of(batch, manifest)
+        except ValueError as error:  # Arrow's own are of this kind
+            raise damaged(location, str(error)) from error
+
+
+def _rows_of(batch: Any, manifest: Manifest) -> Rows:
+    batch.validate(full=True)  # looking into one that is damaged can end the process
+    # The formatting layer of `datasets` takes thirty times as long for a row.
+    flat = batch.column("image").flatten().flatten().to_numpy(zero_copy_only=True)
+    return Rows(
+        ids=batch.column("id").to_pylist(),
+        vectors=flat.reshape(batch.num_rows, *manifest.image_shape),
+        words=batch.column("words") if manifest.words else None,
+    )
 
 
 def shard_schema(manifest: Manifest) -> Any:
