@@ -259,7 +259,7 @@ def open_bytes(path: Path) -> BinaryIO:
     try:
         return open(path, "rb", opener=_open_finite)
     except ValueError as error:  # a null byte in its name
-        raise OSError(errno.EINVAL, str(error)) from error
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
 
 
 def _open_finite(path: str, flags: int) -> int:
@@ -269,7 +269,7 @@ def _open_finite(path: str, flags: int) -> int:
         return handle
     if not stat.S_ISFIFO(mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "is a device; expected a file")
+        raise OSError(errno.EINVAL, "is a device; expected a file", path)
     os.set_blocking(handle, True)
     return handle
 

@@ -91,6 +91,8 @@ def test_what_old_options_lack_is_as_it_was_then() -> None:
         ({"text_truncate": 0}, 64, 32),
         ({"truncate": -1, "text_truncate": None, "label_truncate": None}, 128, 128),
         ({"text_truncate": -1}, 128, 32),
+        ({"text_truncate": 1024, "label_truncate": 10**9}, 128, 128),
+        ({"truncate": 1024, "text_truncate": None}, 128, 32),
     ],
 )
 def test_limits(changes: dict[str, Any], context: int, reply: int) -> None:
@@ -108,6 +110,30 @@ def test_methods(theirs: str, ours: str) -> None:
     assert found.search.method == ours
 
 
+@pytest.mark.parametrize(
+    "unread", [{"topk": 0}, {"topk": -1}, {"topp": 0.0}, {"topp": 2}, {"beam_delay": -1}]
+)
+def test_what_only_other_searches_read_may_be_anything(unread: dict[str, Any]) -> None:
+    for method in ("beam", "greedy"):
+        found = options(CARD, inference=method, **unread).checkpoint("mmb", encoder=None).search
+        assert (found.top_k, found.top_p, found.beam_delay) == (10, 0.9, 30)
+    reads = "nucleus" if "topp" in unread else "delayedbeam"
+    with pytest.raises(CheckpointError, match=r"model\.opt: (top_k|top_p|beam_delay) must be"):
+        options(CARD, inference=reads, **unread).checkpoint("mmb", encoder=None)
+
+
+def test_what_means_none_or_without_bound_does_here_too() -> None:
+    search = options(CARD, beam_min_length=-1, beam_block_ngram=10**9).checkpoint(
+        "mmb", encoder=None
+    )
+    assert (search.search.min_length, search.search.block_ngram) == (0, 32768)
+    text = options(OLD, n_segments=-1).checkpoint("old", encoder=None)
+    assert (
+        text.seq2seq.num_segments
+        == options(OLD).checkpoint("old", encoder=None).seq2seq.num_segments
+    )
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_how_much_of_the_context_is_blocked_is_kept(full: bool) -> None:
     changed = options(CARD, beam_block_full_context=full)
@@ -121,6 +147,7 @@ def test_how_much_of_the_context_is_blocked_is_kept(full: bool) -> None:
     [
         ("beam_block_list_filename", "words.txt"),
         ("inference", "factual_nucleus"),
+        ("text_truncate", 1024),
     ],
 )
 def test_what_is_not_carried_over_is_said(key: str, value: Any) -> None:

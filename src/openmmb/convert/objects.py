@@ -1,6 +1,7 @@
 """The JSON objects beside published weights."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -44,9 +45,10 @@ def check_kinds(data: Mapping[str, Any], path: Path, kinds: Mapping[Kind, Collec
     for kind, keys in kinds.items():
         for key in keys:
             value = data.get(key)
-            if value is not None and (
-                not isinstance(value, _TYPES[kind]) or isinstance(value, bool)
-            ):
+            if value is None:
+                continue
+            wrong = not isinstance(value, _TYPES[kind]) or isinstance(value, bool)
+            if wrong or (isinstance(value, float) and not math.isfinite(value)):
                 raise CheckpointError(f"{path}: {key} is {shorten(repr(value))}; expected {kind}")
 
 

@@ -17,7 +17,7 @@ from openmmb.data.controls import POSITIVE
 from openmmb.data.encode import EncodeConfig
 from openmmb.errors import CheckpointError, ConfigError, shorten
 from openmmb.model.config import ModelConfig
-from openmmb.search.config import SearchConfig
+from openmmb.search.config import MOST_TOKENS, SearchConfig
 from openmmb.text.tokenizer import END, PAD, START, UNKNOWN
 from openmmb.vision.encoders import find_encoder
 
@@ -206,6 +206,13 @@ class Options:
                 f"beam_min_length: {shortest} leaves no end within {longest} tokens, so ParlAI "
                 f"cuts every reply there; set to {longest - 1}"
             )
+        positions = self.num_positions
+        for key in ("text_truncate", "label_truncate", "truncate"):
+            limit = self.get(key, 0)
+            if isinstance(limit, int) and limit > positions:
+                notes.append(
+                    f"{key}: {limit}, but the network has {positions} positions; set to it"
+                )
         if self.get("n_segments", 0) not in (0, 2):
             notes.append(f"n_segments: {self.values['n_segments']}; stored as 2")
         if self.get("beam_block_list_filename", None):
@@ -225,7 +232,9 @@ class Options:
     def limit(self, key: str, unlimited: int) -> Any:
         """Return how many tokens ``key``, or ``truncate`` where that says nothing, lets pass."""
         limit = self.get(key, 0) or self.get("truncate", -1)
-        return unlimited if limit == -1 else limit
+        if limit == -1:
+            return unlimited
+        return min(limit, self.num_positions) if type(limit) is int else limit
 
     def built(self, cls: type[T], values: dict[str, Any]) -> T:
         """Return a config of these values.
@@ -283,7 +292,7 @@ def _picture(options: Options, encoder: str) -> dict[str, Any]:
 def _segments(options: Options) -> Any:
     """Return how many segments are stored: text alone uses the first, whatever their number."""
     count = options.get("n_segments", 0)
-    return 2 if type(count) is int and count > 0 else count
+    return (2 if count > 0 else 0) if type(count) is int else count
 
 
 def _longest(options: Options) -> Any:
@@ -308,20 +317,27 @@ def _search(options: Options) -> SearchConfig:
     longest, shortest = _longest(options), options.get("beam_min_length", 1)
     size = options.get("beam_size", 1)
     method = options.get("inference", "greedy" if size == 1 else "beam")
-    return options.built(
-        SearchConfig,
-        {
-            "method": METHODS.get(method, "beam"),
-            "beam_size": size,
-            "min_length": min(shortest, longest - 1) if type(shortest) is int else shortest,
-            "max_length": longest,
-            "block_ngram": max(0, options.get("beam_block_ngram", -1)),
-            "block_context_ngram": max(0, options.get("beam_context_block_ngram", -1)),
-            "block_full_context": options.get("beam_block_full_context", False),
-            "length_penalty": options.get("beam_length_penalty", 0.65),
-            "temperature": options.get("temperature", 1.0),
-            "top_k": options.get("topk", 10),
-            "top_p": options.get("topp", 0.9),
-            "beam_delay": options.get("beam_delay", 30),
-        },
-    )
+    values = {
+        "method": METHODS.get(method, "beam"),
+        "beam_size": size,
+        "min_length": max(0, min(shortest, longest - 1)) if type(shortest) is int else shortest,
+        "max_length": longest,
+        "block_ngram": min(max(0, options.get("beam_block_ngram", -1)), MOST_TOKENS),
+        "block_context_ngram": min(
+            max(0, options.get("beam_context_block_ngram", -1)), MOST_TOKENS
+        ),
+        "block_full_context": options.get("beam_block_full_context", False),
+        "length_penalty": options.get("beam_length_penalty", 0.65),
+        "temperature": options.get("temperature", 1.0),
+    }
+    draws = {
+        "top_k": options.get("topk", 10),
+        "top_p": options.get("topp", 0.9),
+        "beam_delay": options.get("beam_delay", 30),
+    }
+    try:
+        return options.built(SearchConfig, {**values, **draws})
+    except CheckpointError:
+        if METHODS.get(method, "beam") not in ("beam", "greedy"):
+            raise
+        return options.built(SearchConfig, values)  # a search that does not draw reads none

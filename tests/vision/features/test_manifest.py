@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openmmb.errors import ConfigError
+from openmmb.errors import ConfigError, DataError
 from openmmb.vision.features.locations import open_location
 from openmmb.vision.features.manifest import Manifest, claim, read_manifest
 
@@ -51,3 +51,15 @@ def test_another_claim_is_refused(tmp_path: Path, change: dict[str, str], messag
     with pytest.raises(ConfigError, match=message):
         claim(folder, replace(MADE, **change))  # type: ignore[arg-type]
     assert read_manifest(folder) == MADE
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("num_vectors", 2**63), ("num_vectors", 0), ("feature_dim", -1)]
+)
+def test_sizes_that_no_pictures_have_are_refused(tmp_path: Path, key: str, value: int) -> None:
+    folder = open_location(tmp_path)
+    claim(folder, MADE)
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(DataError, match=f"{key} must be from 1 to 1048576, got {value}"):
+        read_manifest(folder)

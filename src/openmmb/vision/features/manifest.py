@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import Final
 
-from openmmb.config import config, parse
+from openmmb.config import config, parse, require
 from openmmb.errors import ConfigError, DataError
 from openmmb.outputs import OutputKind
 from openmmb.vision.features.locations import Location
@@ -17,6 +17,8 @@ FOLDER: Final = OutputKind(
     ("*.arrow", "*.ids.json", "state.json", "dataset_info.json", "unreadable*.jsonl", "*.tmp"),
 )
 """The folder, as what writes one knows it."""
+MOST: Final = 2**20
+"""Vectors of a picture, and features in each."""
 
 
 @config
@@ -40,6 +42,11 @@ class Manifest:
 
     words: bool = False
     """Beside its vectors, a picture has words for what it shows."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_vectors", "feature_dim"):
+            value = getattr(self, name)
+            require(name, value, f"from 1 to {MOST}", holds=1 <= value <= MOST)
 
     @property
     def image_shape(self) -> tuple[int, int]:
