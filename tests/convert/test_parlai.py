@@ -255,7 +255,6 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
         r"image_tokens \(2\) must be 1 where fusion is",
     ),
     (lambda f: change_options(f, history_size=2), r"history_size is 2; expected -1"),
-    (lambda f: change_options(f, text_truncate=999), r"max_context \(999\) .*must be at most"),
     (lambda f: change_options(f, image_mode="rwa"), r"no image mode 'rwa'; did you mean 'raw'"),
     (lambda f: (f / "model.dict").unlink(), r"model\.dict: No such file"),
     (lambda f: (f / "model.dict-vocab.json").unlink(), r"model\.dict-vocab\.json: No such file"),
