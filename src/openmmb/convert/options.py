@@ -3,7 +3,7 @@
 Options that are missing mean what they mean to ParlAI when it loads an old model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,19 +200,7 @@ class Options:
             notes.append(
                 "image_style: none, since the options have no category_frac; a chat takes --style"
             )
-        shortest, longest = self.get("beam_min_length", 1), _longest(self)
-        if isinstance(shortest, int) and shortest >= longest:
-            notes.append(
-                f"beam_min_length: {shortest} leaves no end within {longest} tokens, so ParlAI "
-                f"cuts every reply there; set to {longest - 1}"
-            )
-        positions = self.num_positions
-        for key in ("text_truncate", "label_truncate", "truncate"):
-            limit = self.get(key, 0)
-            if isinstance(limit, int) and limit > positions:
-                notes.append(
-                    f"{key}: {limit}, but the network has {positions} positions; set to it"
-                )
+        notes += _length_notes(self)
         if self.get("n_segments", 0) not in (0, 2):
             notes.append(f"n_segments: {self.values['n_segments']}; stored as 2")
         if self.get("beam_block_list_filename", None):
@@ -246,6 +234,20 @@ class Options:
             return parse(cls, values, source=str(self.path))
         except ConfigError as error:
             raise CheckpointError(str(error)) from error
+
+
+def _length_notes(options: Options) -> Iterator[str]:
+    shortest, longest = options.get("beam_min_length", 1), _longest(options)
+    if isinstance(shortest, int) and shortest >= longest:
+        yield (
+            f"beam_min_length: {shortest} leaves no end within {longest} tokens, so ParlAI cuts "
+            f"every reply there; set to {longest - 1}"
+        )
+    positions = options.num_positions
+    for key in ("text_truncate", "label_truncate", "truncate"):
+        limit = options.get(key, 0)
+        if isinstance(limit, int) and limit > positions:
+            yield f"{key}: {limit}, but the network has {positions} positions; set to {positions}"
 
 
 def _network(options: Options) -> dict[str, Any]:
